@@ -1,7 +1,7 @@
 """Gate on length: no file over 500 lines, no function over 60 (its docstring not counted), without a reason.
 
-The reason is a comment `# gate: <reason>`: among the first 30 lines of a long file; inside a long function or on
-the line above it.
+The reason is a comment `# gate: <reason>`: among the first 30 lines of a long file; inside a long function
+or on the line above it.
 
     python scripts/gates.py PATH...
 

@@ -1,0 +1,288 @@
+"""The schema of `gateway.toml`. Each field's description is its entry in the manual.
+
+The values stand in defaults.toml; only a field that may be absent has its default (None) here. Units are part of
+the name (`_bytes`, `_s`, `_days`).
+Paths and SQLite addresses come out absolute: relative ones count from the folder given as validation context.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
+from pydantic.config import JsonDict
+
+SECRET: Final[JsonDict] = {"secret": True}
+"""Marks a field that the environment may override as TLE_<SECTION>_<KEY> and whose value is never shown."""
+
+_DOMAIN = re.compile(
+    r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+"
+)
+_SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)([^/:?][^?]*)(\?.*)?")
+
+
+def _absolute(value: object, info: ValidationInfo) -> object:
+    if not isinstance(value, str):
+        return value
+    if not value or "\0" in value:
+        raise ValueError("should be the path of a file or folder")
+    base: Path = (info.context or {}).get("folder", Path())
+    return base / value
+
+
+def _absolute_sqlite(url: SecretStr, info: ValidationInfo) -> SecretStr:
+    match = _SQLITE.fullmatch(url.get_secret_value())
+    if match is None:
+        return url
+    base: Path = (info.context or {}).get("folder", Path())
+    return SecretStr(f"{match[1]}{base / match[2]}{match[3] or ''}")
+
+
+def _domain(value: str) -> str:
+    lower = value.lower()
+    if not _DOMAIN.fullmatch(lower):
+        raise ValueError(
+            "should be a domain name such as demo.mssante.example (its A-label form if it has accents)"
+        )
+    return lower
+
+
+def _endpoint(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError('should be "host:port", an IPv6 address in brackets')
+    return value
+
+
+FilePath = Annotated[Path, BeforeValidator(_absolute)]
+Domain = Annotated[str, AfterValidator(_domain)]
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Positive = Annotated[int, Field(ge=1)]
+Line = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+SecretUrl = Annotated[SecretStr, AfterValidator(_absolute_sqlite)]
+
+
+class _Section(BaseModel):
+    """What all sections share: frozen, no unknown key, no silent conversion."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+class Service(_Section):
+    """Who we are: the names by which people and other operators know the service."""
+
+    domain: Domain = Field(description="mail domain of the service and of its users")
+    domains: tuple[Domain, ...] = Field(
+        strict=False, description="further mail domains whose users have their mailbox here"
+    )
+    # The reply address is <local_part>+<token of 42 characters>, 64 octets at most (RFC 5321 §4.5.3.1.1).
+    local_part: str = Field(
+        pattern=r"^[a-z0-9]+([.-][a-z0-9]+)*$",
+        max_length=20,
+        description="left side of the service address, to which requests and commands are written",
+    )
+    hostname: Domain | None = Field(
+        default=None, description="name of this server in greetings and Message-ID; absent: `domain`"
+    )
+    display_name: Line = Field(min_length=1, description="name shown beside the service address")
+    organisation_name: Line = Field(
+        min_length=1, description="name of the organisation, in reports and signatures"
+    )
+    finess: str | None = Field(
+        default=None, pattern=r"^[0-9][0-9AB][0-9]{7}$", description="FINESS number of the organisation"
+    )
+    town: Line = Field(description="town of the organisation, in reports")
+    test_identifiers: bool = Field(
+        description="patients carry test identities (INS with the test OID); false on a real service"
+    )
+
+
+class Smtp(_Section):
+    """Listeners for mail, and the bounds of what they take."""
+
+    bind: str = Field(min_length=1, description="address to listen on")
+    mx_port: Port = Field(description="port for mail of other operators (0: any free port, as everywhere)")
+    submission_port: Port = Field(description="port for mail of our users, with STARTTLS")
+    submissions_port: Port = Field(description="port for mail of our users, TLS from the first byte")
+    max_message_bytes: int = Field(
+        ge=65536, description="size above which a message is refused with 552 5.3.4"
+    )
+    max_recipients: Positive = Field(
+        description="recipients of one message (RFC 5321 §4.5.3.1.8 asks for 100)"
+    )
+    max_parts: Positive = Field(description="MIME parts of one message, containers counted")
+    max_depth: Positive = Field(description="nesting of MIME parts")
+    max_header_bytes: int = Field(ge=4096, description="size of a message's header, in bytes")
+    max_received: Positive = Field(description="Received fields above which a mail loops: 554 5.4.6")
+    max_connections: Positive = Field(description="connections open at once, per process")
+    idle_timeout_s: Positive = Field(
+        description="seconds without a command after which a connection is closed"
+    )
+
+
+class Imap(_Section):
+    """Where mail clients read."""
+
+    bind: str = Field(min_length=1, description="address to listen on")
+    starttls_port: Port = Field(description="IMAP port with STARTTLS")
+    tls_port: Port = Field(description="IMAP port, TLS from the first byte")
+    managesieve_port: Port | None = Field(
+        default=None, description="port on which users edit their filters (ManageSieve); absent: not offered"
+    )
+
+
+class Mailboxes(_Section):
+    """The mailbox server behind the gateway."""
+
+    embedded: bool = Field(description="the gateway configures, starts and stops a Dovecot of its own")
+    home: FilePath = Field(description="folder of the mails: <home>/<domain>/<user>")
+    user: str = Field(
+        pattern=r"^[a-z_][a-z0-9_-]*$",
+        description="system account to which the embedded server drops when the gateway was started as root",
+    )
+    lmtp_connections: Positive = Field(description="connections kept open for local delivery")
+    timeout_s: Positive = Field(description="seconds after which a command to the mailbox server has failed")
+
+
+class Database(_Section):
+    """Where messages, events and the queue are kept."""
+
+    url: SecretUrl = Field(
+        description="SQLAlchemy address; a relative SQLite path counts from the folder of this file",
+        json_schema_extra=SECRET,
+    )
+
+
+class Pki(_Section):
+    """Certificates and keys, PEM files."""
+
+    tls_certificate: FilePath = Field(description="certificate of this server, its chain after it")
+    tls_key: FilePath = Field(description="private key of that certificate", json_schema_extra=SECRET)
+    anchors: FilePath = Field(description="authorities that we trust, for operators and for signatures")
+    crls: FilePath = Field(description="folder of revocation lists (.crl)")
+    revocation: Literal["require", "when_known"] = Field(
+        description="`require`: without a valid revocation list nothing is trusted; `when_known`: lists are used "
+        "if present"
+    )
+    smime_certificate: FilePath = Field(
+        description="certificate of the organisation, which signs what we write"
+    )
+    smime_key: FilePath = Field(description="private key of that certificate", json_schema_extra=SECRET)
+    smime_chain: FilePath = Field(description="intermediate authorities sent with our signatures")
+
+
+class Trust(_Section):
+    """The trust space: which operators exchange with us."""
+
+    list_file: FilePath = Field(description="list of domains and operator certificates (national XML format)")
+
+
+class Relay(_Section):
+    """Delivery to other operators."""
+
+    routes: dict[Domain, Endpoint] = Field(
+        description='table of domain = "host:port" for domains that are not looked up in the DNS'
+    )
+    retry_minutes: tuple[Positive, ...] = Field(
+        strict=False,
+        min_length=1,
+        description="minutes to wait after each failed attempt; after the last: a bounce",
+    )
+    timeout_s: Positive = Field(description="seconds after which a command to another operator has failed")
+
+
+class Conversation(_Section):
+    """How conversations behave."""
+
+    answers_per_hour: Positive = Field(
+        description="automatic answers that one sender gets in an hour at most"
+    )
+    form_days: Positive = Field(description="days for which a form that was sent can be answered")
+    page_size: Positive = Field(description="results in one directory answer; more are a link away")
+    held_days: Positive = Field(
+        description="days for which a doubtful mail is held for its author to confirm"
+    )
+    notice: Literal["notice", "digest", "inbox"] = Field(
+        description="how INBOX announces news unless a user prefers otherwise: a short `notice`, a daily "
+        "`digest`, or the conversation itself in `inbox`"
+    )
+
+
+class Rules(_Section):
+    """The rules that decide what happens on which event."""
+
+    file: FilePath | None = Field(
+        default=None, description="rules in place of those shipped; absent: the shipped ones"
+    )
+
+
+class Retention(_Section):
+    """How long things are kept."""
+
+    messages_days: Positive = Field(
+        description="days for which a closed conversation keeps its messages byte for byte"
+    )
+    audit_days: Positive = Field(
+        description="days for which audit lines are kept (MSSanté recommends six months)"
+    )
+
+
+class Workers(_Section):
+    """Processes and tasks that do the work of the queue."""
+
+    count: Positive = Field(description="queue rows worked on at once")
+    pdf_processes: Positive = Field(description="processes that make reports")
+
+
+class Logging(_Section):
+    """What the gateway tells about its running: identifiers only, never content."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(description="least severity that is logged")
+    format: Literal["console", "json"] = Field(description="`console` for people, `json` for collectors")
+
+
+class Files(_Section):
+    """Other files of the deployment."""
+
+    mac_key_file: FilePath = Field(
+        description="key that seals reply addresses and form identifiers (32 random bytes)",
+        json_schema_extra=SECRET,
+    )
+    demo_accounts: FilePath = Field(
+        description="where the accounts of a demonstration are written, with passwords"
+    )
+
+
+class Settings(_Section):
+    """All settings of one deployment."""
+
+    service: Service = Field(description="who we are")
+    smtp: Smtp = Field(description="listeners for mail")
+    imap: Imap = Field(description="where mail clients read")
+    mailboxes: Mailboxes = Field(description="the mailbox server")
+    database: Database = Field(description="messages, events, queue")
+    pki: Pki = Field(description="certificates and keys")
+    trust: Trust = Field(description="operators of the trust space")
+    relay: Relay = Field(description="delivery to other operators")
+    conversation: Conversation = Field(description="how conversations behave")
+    rules: Rules = Field(description="the rules that decide")
+    retention: Retention = Field(description="how long things are kept")
+    workers: Workers = Field(description="who does the work of the queue")
+    logging: Logging = Field(description="what is logged, and how")
+    files: Files = Field(description="other files")
+
+    @property
+    def service_address(self) -> str:
+        """Address to which requests and commands are written."""
+        return f"{self.service.local_part}@{self.service.domain}"
+
+    @property
+    def hostname(self) -> str:
+        """Name of this server in greetings and Message-ID."""
+        return self.service.hostname or self.service.domain
+
+    @property
+    def local_domains(self) -> frozenset[str]:
+        """Domains whose mailboxes are here, in lower case."""
+        return frozenset((self.service.domain, *self.service.domains))
