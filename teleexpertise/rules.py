@@ -1,0 +1,276 @@
+"""The rules: TOML tables keyed by name, read in order, conditions typed and checked when loaded.
+
+A rule is::
+
+    [rules.dermatologie-sans-image]
+    on = "request"
+    when = "'dermatologie' in expert_specialties and images == 0"
+    do = [{ ask = "Merci de joindre au moins une photographie nette." }]
+
+``on`` names a :class:`~teleexpertise.facts.Trigger` (or a list of them), ``when`` is a condition of the library
+``rule-engine`` over the vocabulary of ``facts.SYMBOLS`` (absent: always), ``do`` lists what happens, ``stop = true``
+ends the reading. ``rules`` of an operator's file come after the default ones unless ``before`` names one of those; a
+table with the name of a default rule replaces it, ``enabled = false`` switches it off.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any, TypeVar
+
+import rule_engine
+
+from teleexpertise.actions import (
+    Action,
+    Answer,
+    DeliverLetter,
+    FileReport,
+    MakeReport,
+    Notify,
+    Post,
+    Voice,
+)
+from teleexpertise.facts import SYMBOLS, SymbolKind, Trigger
+
+__all__ = ["Accept", "Ask", "Move", "Operation", "Rule", "RuleBook", "RuleError", "load_rules"]
+
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+
+class RuleError(ValueError):
+    """A rule that cannot be used: says which rule, which key, and what is wrong or known."""
+
+    exit_code = 1
+
+
+class Move(StrEnum):
+    """Steps that a rule may take by itself (the others come with what was accepted)."""
+
+    TAKEN_UP = "taken_up"
+    HELD = "held"
+    RESUMED = "resumed"
+    REQUEUED = "requeued"
+    REDIRECTED = "redirected"
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """Record what was proposed: the request, the mail, the closing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Post a request for elements into the thread and hold the conversation."""
+
+    text: str
+
+
+Operation = Accept | Ask | Move | Action
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule, compiled. ``condition`` is ``None`` for a rule without ``when``."""
+
+    name: str
+    on: frozenset[Trigger]
+    when: str
+    condition: rule_engine.Rule | None
+    do: tuple[Operation, ...]
+    stop: bool
+
+    def matches(self, values: Mapping[str, Any]) -> bool:
+        """Whether the condition holds for these symbol values."""
+        return self.condition is None or bool(self.condition.matches(values))
+
+
+@dataclass(frozen=True, slots=True)
+class RuleBook:
+    """All rules in the order in which they are read; ``version`` is a short hash of their sources."""
+
+    rules: tuple[Rule, ...]
+    version: str
+
+    def on(self, trigger: Trigger) -> tuple[Rule, ...]:
+        """The rules of one trigger, in order."""
+        return tuple(rule for rule in self.rules if trigger in rule.on)
+
+
+_KINDS = {
+    SymbolKind.TEXT: rule_engine.DataType.STRING,
+    SymbolKind.NUMBER: rule_engine.DataType.FLOAT,
+    SymbolKind.TRUTH: rule_engine.DataType.BOOLEAN,
+    SymbolKind.TEXTS: rule_engine.DataType.ARRAY(rule_engine.DataType.STRING),
+}
+_KEYS = ("on", "when", "do", "stop", "enabled", "before", "why")
+_FLAGS: Mapping[str, Operation] = {
+    "accept": Accept(),
+    "deliver": DeliverLetter(),
+    "report": MakeReport(),
+    "file": FileReport(),
+}
+_WORDS = (*_FLAGS, "move", "ask", "answer", "post", "notify")
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    words = list(known)
+    close = get_close_matches(word, words, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(words)}"
+
+
+def _context() -> rule_engine.Context:
+    types = {name: _KINDS[kind] for name, (kind, _) in SYMBOLS.items()}
+    return rule_engine.Context(type_resolver=rule_engine.type_resolver_from_dict(types))
+
+
+def _condition(name: str, text: str, context: rule_engine.Context) -> rule_engine.Rule | None:
+    if not text:
+        return None
+    try:
+        return rule_engine.Rule(text, context=context)
+    except rule_engine.errors.SymbolResolutionError as error:
+        hint = _nearest(error.symbol_name, SYMBOLS)
+        raise RuleError(f"rule {name}: unknown symbol {error.symbol_name!r} in when; {hint}") from error
+    except rule_engine.errors.EngineError as error:
+        raise RuleError(f"rule {name}: condition {text!r}: {error.message}") from error
+
+
+def _text(name: str, word: str, value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise RuleError(f"rule {name}: {word} wants a text, not {value!r}")
+    return value
+
+
+def _choice(name: str, word: str, value: Any, kind: type[_Choice]) -> _Choice:
+    try:
+        return kind(value)
+    except ValueError:
+        hint = _nearest(str(value), [str(member) for member in kind])
+        raise RuleError(f"rule {name}: {word} = {value!r} is not known; {hint}") from None
+
+
+def _operation(name: str, table: Any) -> Operation:
+    """One table of ``do``: exactly one verb, ``post`` with its options beside it."""
+    if not isinstance(table, dict) or not table:
+        raise RuleError(f"rule {name}: each entry of do is a table such as {{ accept = true }}")
+    verbs = [word for word in table if word in _WORDS]
+    options = [word for word in table if word not in _WORDS]
+    if len(verbs) != 1:
+        unknown = options[0] if options else ""
+        hint = _nearest(unknown, _WORDS)
+        raise RuleError(f"rule {name}: do has no single verb in {sorted(table)}; {hint}")
+    verb, value = verbs[0], table[verbs[0]]
+    if verb != "post" and options:
+        raise RuleError(f"rule {name}: {verb} has no option {options[0]!r}")
+    if verb in _FLAGS:
+        if value is not True:
+            raise RuleError(f"rule {name}: {verb} wants true")
+        return _FLAGS[verb]
+    match verb:
+        case "move":
+            return _choice(name, verb, value, Move)
+        case "ask":
+            return Ask(_text(name, verb, value))
+        case "answer":
+            return Answer(template=_text(name, verb, value))
+        case "notify":
+            return Notify(subject=_text(name, verb, value))
+        case _:
+            return _post(name, table)
+
+
+def _post(name: str, table: Mapping[str, Any]) -> Post:
+    for option in table:
+        if option not in ("post", "voice", "attach"):
+            hint = _nearest(option, ("voice", "attach"))
+            raise RuleError(f"rule {name}: post has no option {option!r}; {hint}")
+    attach = table.get("attach", [])
+    attach = [attach] if isinstance(attach, str) else attach
+    if not isinstance(attach, list) or not set(attach) <= {"documents", "letter"}:
+        raise RuleError(f"rule {name}: attach lists 'documents' and 'letter', not {attach!r}")
+    return Post(
+        template=_text(name, "post", table["post"]),
+        voice=_choice(name, "voice", table.get("voice", "service"), Voice),
+        documents="documents" in attach,
+        letter="letter" in attach,
+    )
+
+
+def _rule(name: str, table: Any, context: rule_engine.Context) -> Rule:
+    if not isinstance(table, dict):
+        raise RuleError(f"rule {name}: is no table")
+    for key in table:
+        if key not in _KEYS:
+            raise RuleError(f"rule {name}: unknown key {key!r}; {_nearest(key, _KEYS)}")
+    triggers = table.get("on", [])
+    triggers = [triggers] if isinstance(triggers, str) else triggers
+    if not isinstance(triggers, list) or not triggers:
+        raise RuleError(f'rule {name}: on names what the rule listens to, for instance "message"')
+    stop = table.get("stop", False)
+    if not isinstance(stop, bool):
+        raise RuleError(f"rule {name}: stop wants true or false")
+    when = table.get("when", "")
+    if not isinstance(when, str):
+        raise RuleError(f"rule {name}: when wants a text, not {when!r}")
+    operations = table.get("do", [])
+    if not isinstance(operations, list):
+        raise RuleError(f"rule {name}: do wants a list of tables")
+    return Rule(
+        name=name,
+        on=frozenset(_choice(name, "on", trigger, Trigger) for trigger in triggers),
+        when=when,
+        condition=_condition(name, when, context),
+        do=tuple(_operation(name, entry) for entry in operations),
+        stop=stop,
+    )
+
+
+def _tables(source: str) -> dict[str, Any]:
+    try:
+        data = tomllib.loads(source)
+    except tomllib.TOMLDecodeError as error:
+        raise RuleError(f"rules file: {error}") from error
+    extra = set(data) - {"rules"}
+    if extra:
+        raise RuleError(f"rules file: unknown table {sorted(extra)[0]!r}; rules stand in [rules.<name>]")
+    rules = data.get("rules", {})
+    if not isinstance(rules, dict):
+        raise RuleError("rules file: rules stand in [rules.<name>]")
+    return rules
+
+
+def _insert(order: list[str], name: str, before: Any) -> None:
+    if before is None:
+        order.append(name)
+        return
+    if before not in order:
+        raise RuleError(f"rule {name}: before = {before!r} names no rule; {_nearest(str(before), order)}")
+    order.insert(order.index(before), name)
+
+
+def load_rules(sources: Sequence[str]) -> RuleBook:
+    """Read rule files (TOML texts; the default rules first, then the operator's). Raises :class:`RuleError`."""
+    context = _context()
+    compiled: dict[str, Rule] = {}
+    order: list[str] = []
+    for source in sources:
+        for name, table in _tables(source).items():
+            rule = _rule(name, table, context)
+            enabled = table.get("enabled", True)
+            if not isinstance(enabled, bool):
+                raise RuleError(f"rule {name}: enabled wants true or false")
+            if not enabled:
+                compiled.pop(name, None)
+                order = [known for known in order if known != name]
+                continue
+            if name not in compiled:
+                _insert(order, name, table.get("before"))
+            compiled[name] = rule
+    version = sha256("\x00".join(sources).encode()).hexdigest()[:12]
+    return RuleBook(rules=tuple(compiled[name] for name in order), version=version)
