@@ -21,8 +21,8 @@ def manual() -> str:
     for section in Settings.model_fields:
         lines += _section_head(section)
         for key, field in section_type(section).model_fields.items():
-            lines += ["", *_comment(_explanation(section, key, field))]
             known = key in values[section]
+            lines += ["", *_comment(_explanation(section, key, field, known))]
             lines.append(f"{key} = {_toml_value(values[section][key])}" if known else f"# {key} = ...")
         lines.append("")
     return "\n".join(lines)
@@ -51,11 +51,11 @@ def _comment(text: str) -> list[str]:
     return [f"# {line}" for line in wrap(text, WIDTH - 2)]
 
 
-def _explanation(section: str, key: str, field: FieldInfo) -> str:
+def _explanation(section: str, key: str, field: FieldInfo, has_default: bool) -> str:
     notes = []
     if choices := _choices(field.annotation):
         notes.append("one of: " + ", ".join(choices))
-    if field.is_required() and key not in defaults()[section]:
+    if field.is_required() and not has_default:
         notes.append("must be set")
     if is_secret(field):
         notes.append(f"or by environment: {environment_name(section, key)}")

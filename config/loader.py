@@ -1,8 +1,8 @@
-"""From one `gateway.toml` to `Settings`: read, merge over the defaults, check, say what is wrong and where."""
+"""From one `gateway.toml` to `Settings`: read, merge over the defaults, check, say what is wrong."""
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -110,7 +110,7 @@ def _merge(base: Table, over: Mapping[str, Any]) -> Table:
     return merged
 
 
-def _nearest(name: str, known: Iterator[str] | list[str]) -> str:
+def _nearest(name: str, known: Iterable[str]) -> str:
     near = get_close_matches(name.lower(), list(known), n=1, cutoff=0.5)
     return f"; did you mean `{near[0]}`?" if near else ""
 
@@ -123,16 +123,15 @@ def _unknown_keys(given: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], s
     for section, table in given.items():
         if section not in Settings.model_fields:
             kind = "section" if isinstance(table, Mapping) else "setting"
-            homes = [f"{home}.{key}" for home, key in _all_keys() if key == section]
-            hint = (
-                f"; did you mean `{homes[0]}`?" if homes else _nearest(section, list(Settings.model_fields))
+            yield (
+                (section,),
+                f"unknown {kind}{_elsewhere(section) or _nearest(section, Settings.model_fields)}",
             )
-            yield (section,), f"unknown {kind}{hint}"
         elif isinstance(table, Mapping):
-            fields = list(section_type(section).model_fields)
+            fields = section_type(section).model_fields
             for key in table:
                 if key not in fields:
-                    yield (section, key), f"unknown setting{_nearest(key, fields) or _elsewhere(key)}"
+                    yield (section, key), f"unknown setting{_elsewhere(key) or _nearest(key, fields)}"
 
 
 def _elsewhere(key: str) -> str:

@@ -46,7 +46,8 @@ def line_of(text: str, key: Key) -> int:
     """
     lines: dict[Key, int] = {}
     for found, number in _keys_by_line(text):
-        lines.setdefault(found, number)
+        for length in range(1, len(found) + 1):
+            lines.setdefault(found[:length], number)
     for length in range(len(key), 0, -1):
         if key[:length] in lines:
             return lines[key[:length]]

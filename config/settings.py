@@ -1,8 +1,8 @@
 """The schema of `gateway.toml`. Each field's description is its entry in the manual.
 
-The values stand in defaults.toml; only a field that may be absent has its default (None) here. Units are part of
-the name (`_bytes`, `_s`, `_days`).
-Paths and SQLite addresses come out absolute: relative ones count from the folder given as validation context.
+The values stand in defaults.toml; only a field that may be absent has its default (None) here. Units are part
+of the name (`_bytes`, `_s`, `_days`). Paths and SQLite addresses come out absolute: relative ones count from
+the folder given as validation context.
 """
 
 import re
@@ -162,8 +162,8 @@ class Pki(_Section):
     anchors: FilePath = Field(description="authorities that we trust, for operators and for signatures")
     crls: FilePath = Field(description="folder of revocation lists (.crl)")
     revocation: Literal["require", "when_known"] = Field(
-        description="`require`: without a valid revocation list nothing is trusted; `when_known`: lists are used "
-        "if present"
+        description="`require`: without a valid revocation list nothing is trusted; `when_known`: lists "
+        "are used if present"
     )
     smime_certificate: FilePath = Field(
         description="certificate of the organisation, which signs what we write"

@@ -1,0 +1,26 @@
+"""What every test may use; what one room's tests share lies in tests/support or in that folder's conftest."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The top folder of the project."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of outside judges (test vectors, document validator), which the project cannot ship.
+
+    Environment variable TLE_SHARED, else ../shared beside the project; tests that need it skip without it.
+    """
+    folder = Path(os.environ.get("TLE_SHARED") or ROOT.parent / "shared")
+    if not folder.is_dir():
+        pytest.skip(f"no shared test material at {folder} (environment variable TLE_SHARED)")
+    return folder
