@@ -1,0 +1,173 @@
+"""French health identifiers as people type them: NIR and INS, RPPS, FINESS, AM and billing numbers.
+
+Each reader takes any text, drops the spaces, hyphens and dots that people put between groups, and returns an
+:class:`Identifier`: the normalised value with warnings, or a problem that says which part is wrong. Problems and
+warnings are codes; their French sentences are in ``forms/forms.toml``. What the reference leaves doubtful (the Luhn key
+of RPPS and FINESS numbers, provisional NIR) warns and does not block.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+
+from stdnum import luhn
+from stdnum.exceptions import ValidationError
+from stdnum.fr import nir as stdnum_nir
+
+__all__ = [
+    "Identifier",
+    "nir_disagreements",
+    "nir_key",
+    "read_am",
+    "read_billing_number",
+    "read_finess",
+    "read_ins",
+    "read_nir",
+    "read_rpps",
+]
+
+_SEPARATORS = re.compile(r"[\s.\-_‐-―−·]+")
+_NIR_LENGTH = 15
+_KEY_LENGTH = 2
+#: Month of birth 01 to 12; 20 and above stand for an unknown or unproven month (domain reference, C).
+_MONTH = re.compile(r"0[1-9]|1[0-2]|[2-9]\d")
+_PLACE = re.compile(r"\d\d|2[AB]")
+_LONGEST = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """What was read: ``value`` normalised ('' with a ``problem``), a problem code or '', and warning codes."""
+
+    value: str = ""
+    problem: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def valid(self) -> bool:
+        """Whether a value was read."""
+        return not self.problem
+
+
+def _compact(text: str) -> str:
+    """Upper case without separators; wide digits become ASCII ones."""
+    return _SEPARATORS.sub("", unicodedata.normalize("NFKC", text[:_LONGEST])).upper()
+
+
+def _all_digits(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+def nir_key(body: str) -> str:
+    """The two-digit key of 13 characters: ``97 - (N mod 97)`` with 2A as 19 and 2B as 18. Raises ``ValueError``."""
+    try:
+        return str(stdnum_nir.calc_check_digits(body))
+    except ValidationError as error:
+        raise ValueError("not 13 characters of a NIR") from error
+
+
+def _nir_shape(value: str) -> str:
+    """The code of the first part that is wrong in 13 or 15 characters, '' when the parts are possible."""
+    if not re.fullmatch(r"\d{5}(\d\d|2[AB])\d{6}(\d\d)?", value, re.ASCII):
+        return "nir_characters"
+    if value[0] not in "12":
+        return "nir_sex"
+    if not _MONTH.fullmatch(value[3:5]):
+        return "nir_month"
+    if not _PLACE.fullmatch(value[5:7]) or value[5:7] == "00":
+        return "nir_place"
+    if value[10:13] == "000":
+        return "nir_order"
+    return ""
+
+
+def read_nir(text: str) -> Identifier:
+    """A NIR of 15 characters (13 and the key), or a provisional number that begins with 5 to 8 (warned)."""
+    value = _compact(text)
+    if re.fullmatch(r"[5-8][12]\d{11}(\d\d)?", value, re.ASCII):
+        return Identifier(value, warnings=("nir_temporary",))
+    if len(value) not in (_NIR_LENGTH, _NIR_LENGTH - _KEY_LENGTH):
+        return Identifier(problem="nir_length")
+    if problem := _nir_shape(value):
+        return Identifier(problem=problem)
+    if len(value) != _NIR_LENGTH:
+        return Identifier(problem="nir_key_missing")
+    if nir_key(value[:-_KEY_LENGTH]) != value[-_KEY_LENGTH:]:
+        return Identifier(problem="nir_key")
+    unproven_month = int(value[3:5]) > 12
+    return Identifier(value, warnings=("nir_month_unproven",) if unproven_month else ())
+
+
+def read_ins(text: str) -> Identifier:
+    """An INS matricule: a NIR or NIA of 15 characters; a provisional number is never an INS."""
+    read = read_nir(text)
+    if "nir_temporary" in read.warnings:
+        return Identifier(problem="ins_temporary")
+    return read
+
+
+def nir_disagreements(value: str, sex: str, born: date | None) -> tuple[str, ...]:
+    """Warning codes where a read NIR says another sex (``F``/``M``), year or month of birth than the traits do.
+
+    It may be right all the same: a newborn child is often declared on a parent's number.
+    """
+    found = []
+    if len(value) != _NIR_LENGTH or value[0] not in "12":
+        return ()
+    if sex in ("F", "M") and (value[0] == "2") != (sex == "F"):
+        found.append("nir_other_sex")
+    if born is not None:
+        month = int(value[3:5])
+        if int(value[1:3]) != born.year % 100 or (month <= 12 and month != born.month):
+            found.append("nir_other_birth")
+    return tuple(found)
+
+
+def _numbered(text: str, length: int, name: str, *, keyed: bool) -> Identifier:
+    value = _compact(text)
+    if not _all_digits(value):
+        return Identifier(problem=f"{name}_characters")
+    if len(value) != length:
+        return Identifier(problem=f"{name}_length")
+    doubtful = keyed and not luhn.is_valid(value)
+    return Identifier(value, warnings=(f"{name}_key",) if doubtful else ())
+
+
+def read_rpps(text: str) -> Identifier:
+    """An RPPS number: 11 digits, also given as IDNPS (``8`` and the 11 digits); a wrong Luhn key only warns."""
+    value = _compact(text)
+    if len(value) == 12 and value.startswith("8"):
+        value = value[1:]
+    return _numbered(value, 11, "rpps", keyed=True)
+
+
+def read_finess(text: str) -> Identifier:
+    """A FINESS number: 9 digits, Corsica with a letter in position 2 (``2A``/``2B``); a wrong Luhn key only warns."""
+    value = _compact(text)
+    if re.fullmatch(r"2[AB]\d{7}", value, re.ASCII):
+        return Identifier(value)
+    return _numbered(value, 9, "finess", keyed=True)
+
+
+def read_am(text: str) -> Identifier:
+    """An Assurance Maladie number of a private practitioner: 9 digits. Its key is not documented: not checked."""
+    return _numbered(text, 9, "am", keyed=False)
+
+
+def read_billing_number(text: str) -> Identifier:
+    """An AM number, or a FINESS number with or without the specialty code (``430000018/05``)."""
+    number, slash, specialty = text[:_LONGEST].partition("/")
+    readers: tuple[Callable[[str], Identifier], ...] = (read_finess,) if slash else (read_am, read_finess)
+    read = next((found for found in (reader(number) for reader in readers) if found.valid), None)
+    if read is None:
+        return Identifier(problem="billing_number")
+    if not slash:
+        return Identifier(read.value)
+    code = _compact(specialty)
+    if not _all_digits(code) or len(code) != 2:
+        return Identifier(problem="billing_specialty")
+    return Identifier(f"{read.value}/{code}", warnings=read.warnings)

@@ -1,0 +1,113 @@
+"""Identifiers as people type them: valid ones, and each kind of wrong with the part that is wrong."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from teleexpertise import identifiers
+from teleexpertise.identifiers import nir_disagreements, nir_key, read_billing_number, read_ins, read_nir
+
+BODY = "2570299999123"
+CORSICAN = "1850399999456".replace("99", "2A", 1)
+
+
+def keyed(body: str) -> str:
+    return body + nir_key(body)
+
+
+@pytest.mark.parametrize("typed", [
+    keyed(BODY),
+    "2 57 02 99 999 123 " + nir_key(BODY),
+    "2-57-02-99-999-123-" + nir_key(BODY),
+    "2 57.02\u00a099 999 123\u202f" + nir_key(BODY),
+])  # fmt: skip
+def test_nir_is_read_with_the_separators_people_type(typed: str) -> None:
+    assert read_nir(typed) == identifiers.Identifier(keyed(BODY))
+    assert read_ins(typed).value == keyed(BODY)
+
+
+@pytest.mark.parametrize(("department", "stand_in"), [("2A", "19"), ("2B", "18")])
+def test_corsican_nir_has_the_key_of_its_stand_in(department: str, stand_in: str) -> None:
+    body = f"18503{department}004123"
+    assert nir_key(body) == f"{97 - int(body.replace(department, stand_in)) % 97:02d}"
+    assert read_nir(f"1 85 03 {department.lower()} 004 123 {nir_key(body)}").value == keyed(body)
+
+
+@pytest.mark.parametrize(("typed", "problem"), [
+    ("", "nir_length"),
+    ("25702", "nir_length"),
+    (BODY, "nir_key_missing"),
+    (keyed(BODY) + "1", "nir_length"),
+    (keyed(BODY)[:-2] + "00", "nir_key"),
+    ("0" + keyed(BODY)[1:], "nir_sex"),
+    ("3" + keyed(BODY)[1:], "nir_sex"),
+    ("25713" + keyed(BODY)[5:], "nir_month"),
+    ("25700" + keyed(BODY)[5:], "nir_month"),
+    ("2570200999123" + "00", "nir_place"),
+    ("2570299999000" + "00", "nir_order"),
+    ("2570O99999123" + "00", "nir_characters"),
+    ("257022C999123" + "00", "nir_characters"),
+])  # fmt: skip
+def test_wrong_nir_says_which_part_is_wrong(typed: str, problem: str) -> None:
+    read = read_nir(typed)
+    assert (read.value, read.problem) == ("", problem)
+
+
+def test_unproven_month_and_provisional_number_warn_only() -> None:
+    assert read_nir(keyed("2573099999123")).warnings == ("nir_month_unproven",)
+    assert read_nir("7 2 57 02 99 999 12").warnings == ("nir_temporary",)
+    assert read_ins("7 2 57 02 99 999 12").problem == "ins_temporary"
+
+
+def test_nir_that_says_other_traits_is_doubted() -> None:
+    value = keyed(BODY)
+    assert nir_disagreements(value, "F", date(1957, 2, 3)) == ()
+    assert nir_disagreements(value, "M", date(1957, 2, 3)) == ("nir_other_sex",)
+    assert nir_disagreements(value, "F", date(1958, 2, 3)) == ("nir_other_birth",)
+    assert nir_disagreements(value, "F", date(1957, 3, 3)) == ("nir_other_birth",)
+    assert nir_disagreements(keyed("2573099999123"), "F", date(1957, 3, 3)) == ()
+    assert nir_disagreements("", "F", None) == ()
+
+
+@pytest.mark.parametrize(("reader", "typed", "value", "problem", "warnings"), [
+    ("read_rpps", "100 0346 1033", "10003461033", "", ("rpps_key",)),
+    ("read_rpps", "10003461009", "10003461009", "", ("rpps_key",)),
+    ("read_rpps", "810102727017", "10102727017", "", ("rpps_key",)),
+    ("read_rpps", "1000346103", "", "rpps_length", ()),
+    ("read_rpps", "1000346103A", "", "rpps_characters", ()),
+    ("read_finess", "43 000 001 8", "430000018", "", ()),
+    ("read_finess", "430000019", "430000019", "", ("finess_key",)),
+    ("read_finess", "2A0000014", "2A0000014", "", ()),
+    ("read_finess", "43000001", "", "finess_length", ()),
+    ("read_finess", "?", "", "finess_characters", ()),
+    ("read_am", "43 1 23456 7", "431234567", "", ()),
+    ("read_am", "4312345", "", "am_length", ()),
+    ("read_am", "43123456X", "", "am_characters", ()),
+    ("read_billing_number", "431234567", "431234567", "", ()),
+    ("read_billing_number", "43 000 001 8 / 05", "430000018/05", "", ()),
+    ("read_billing_number", "2A0000014", "2A0000014", "", ()),
+    ("read_billing_number", "430000018/5", "", "billing_specialty", ()),
+    ("read_billing_number", "inconnu", "", "billing_number", ()),
+])  # fmt: skip
+def test_other_numbers(reader: str, typed: str, value: str, problem: str, warnings: tuple[str, ...]) -> None:
+    read = getattr(identifiers, reader)(typed)
+    assert (read.value, read.problem, read.warnings) == (value, problem, warnings)
+
+
+@given(st.from_regex(r"[12]\d\d(0[1-9]|1[0-2])(0[1-9]|[1-8]\d|2A|2B)\d{3}(00[1-9]|[1-9]\d\d)", fullmatch=True,
+                     alphabet=st.sampled_from("0123456789AB")))  # fmt: skip
+def test_every_well_formed_nir_with_its_key_reads_as_itself_and_with_another_key_not(body: str) -> None:
+    assert read_nir(keyed(body)).value == keyed(body)
+    other = f"{(int(nir_key(body)) % 97) + 1:02d}"
+    assert read_nir(body + other).problem == "nir_key"
+
+
+@given(st.text(max_size=80))
+def test_any_text_is_a_value_or_a_problem(text: str) -> None:
+    for reader in (read_nir, read_ins, identifiers.read_rpps, identifiers.read_finess, read_billing_number):
+        read = reader(text)
+        assert bool(read.value) != bool(read.problem)
