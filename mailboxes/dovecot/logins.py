@@ -1,0 +1,116 @@
+"""The mailboxes that Dovecot knows, as a passwd-file, and their home directories."""
+
+import contextlib
+import os
+import re
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from mailboxes.dovecot.account import ServiceAccount, check_reachable, service_account
+from mailboxes.dovecot.settings import DovecotSettings
+
+# the local part becomes a directory and Dovecot's own set of user name characters is as narrow
+_LOCAL = r"[a-z0-9_][a-z0-9_.-]{0,63}"
+_DOMAIN = r"[a-z0-9](?:[a-z0-9.-]{0,252}[a-z0-9])?"
+_ADDRESS: Final = re.compile(f"{_LOCAL}@{_DOMAIN}")
+_ARGON2ID: Final = re.compile(r"\$argon2id\$[A-Za-z0-9$,=+/]+")
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxLogin:
+    """One mailbox: its address (kept in lower case), argon2id hash as argon2-cffi prints it, and whether it
+    may log in.
+
+    A mailbox that is not ``active`` still receives mail. ValueError when the address cannot name a mailbox or
+    the hash is not argon2id.
+    """
+
+    address: str
+    password_hash: str
+    active: bool = True
+
+    def __post_init__(self) -> None:
+        """Bring the address to lower case and refuse what would break the file."""
+        object.__setattr__(self, "address", self.address.lower())
+        if not _ADDRESS.fullmatch(self.address) or ".." in self.address:
+            raise ValueError(f"cannot name a mailbox: {self.address!r}")
+        if not _ARGON2ID.fullmatch(self.password_hash):
+            raise ValueError(f"not an argon2id hash for {self.address}")
+
+    @property
+    def home(self) -> tuple[str, str]:
+        """The directory of the mailbox below the mails: domain and local part."""
+        local, _, domain = self.address.partition("@")
+        return domain, local
+
+
+def write_logins(settings: DovecotSettings, logins: Iterable[MailboxLogin]) -> None:
+    """Make ``logins`` the mailboxes of the instance, atomically, from the next login or delivery on.
+
+    Also makes the missing home directories: Dovecot keeps the delivery keys there and would lose the key of
+    the first delivery otherwise. The home of a mailbox that is no longer named stays. May be called before
+    the server's start. Raises DovecotFailed or DovecotMissing as `service_account` does, OSError as it comes.
+    """
+    ordered = sorted(logins, key=lambda login: login.address)
+    account = service_account(settings)
+    prepare_home(settings, account)
+    for login in ordered:
+        _make_home(settings.home, login.home, account)
+    write_private(settings.logins, "".join(map(_line, ordered)).encode(), account)
+
+
+def prepare_home(settings: DovecotSettings, account: ServiceAccount) -> None:
+    """Make the mail and control directories of that account, and an empty list of logins, where they are
+    missing.
+
+    DovecotFailed when the account cannot use them, naming the directory that is in the way.
+    """
+    settings.home.mkdir(parents=True, exist_ok=True)
+    if settings.home.stat().st_uid != account.uid and not any(settings.home.iterdir()):
+        os.chown(settings.home, account.uid, account.gid)
+    check_reachable(settings.home, account)
+    _make_home(settings.home, (settings.control.name,), account)
+    if not settings.logins.exists():
+        write_private(settings.logins, b"", account)
+
+
+def write_private(path: Path, content: bytes, account: ServiceAccount) -> None:
+    """Replace ``path`` atomically by a file of mode 0600 of that account."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchown(file.fileno(), account.uid, account.gid)
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _line(login: MailboxLogin) -> str:
+    """Return one line: name, hash, then uid, gid, gecos, home and shell left empty, then extra fields."""
+    return f"{login.address}:{{ARGON2ID}}{login.password_hash}::::::{'' if login.active else 'nologin'}\n"
+
+
+def _make_home(root: Path, components: tuple[str, ...], account: ServiceAccount) -> None:
+    """Make the directories below ``root`` one by one without following links: root may act in a user's
+    directory.
+    """
+    flags = os.O_DIRECTORY | os.O_NOFOLLOW
+    parent = os.open(root, os.O_DIRECTORY)
+    try:
+        for component in components:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(component, 0o700, dir_fd=parent)
+            child = os.open(component, flags, dir_fd=parent)
+            os.close(parent)
+            parent = child
+            if os.fstat(child).st_uid != account.uid:
+                os.fchown(child, account.uid, account.gid)
+    finally:
+        os.close(parent)
