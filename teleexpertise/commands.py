@@ -1,0 +1,292 @@
+"""Commands in the subject of a mail to the service, the links that carry them, and references in any subject.
+
+The command words are French and are the grammar of the service (design, section 6). A command is read tolerantly
+(reply prefixes, accents, case, no-break spaces, brackets that we put into subjects) but only when the whole subject is
+one: a subject that merely contains a command word is :class:`Unknown`. Every builder is the inverse of
+:func:`read_command`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from urllib.parse import quote
+
+from teleexpertise.plaintext import folded, one_space
+from teleexpertise.tokens import TOKEN_LENGTH
+
+__all__ = [
+    "MAILTO_LIMIT",
+    "Annuaire",
+    "Ask",
+    "Cancel",
+    "Command",
+    "Confirm",
+    "Decline",
+    "Finalise",
+    "Help",
+    "MailtoTooLong",
+    "NewRequest",
+    "Remove",
+    "Synthesis",
+    "Unknown",
+    "Worklist",
+    "command_subject",
+    "mailto",
+    "read_command",
+    "subject_reference",
+]
+
+#: Mail clients cut longer links (design, section 6); counted after percent-encoding.
+MAILTO_LIMIT = 1800
+#: More of a subject is never looked at (``RFC 5322 §2.1.1``: a line has 998 octets).
+_LONGEST_SUBJECT = 998
+
+
+@dataclass(frozen=True, slots=True)
+class Annuaire:
+    """Search the directory for ``terms`` ("avis" lists the expert services); ``page`` counts from 1."""
+
+    terms: str
+    page: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class NewRequest:
+    """Ask for the request form for an expert, named by address or name."""
+
+    expert: str
+
+
+@dataclass(frozen=True, slots=True)
+class Worklist:
+    """Ask where one's conversations stand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finalise:
+    """Ask for the finalisation form. ``reference`` is '' when the subject names none (so in all of these)."""
+
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Synthesis:
+    """Ask for the synthesis as PDF."""
+
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decline:
+    """Ask for the form by which the expert's side declines."""
+
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Ask for the form by which the requester's side cancels."""
+
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask for the form by which the expert's side asks for elements."""
+
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Take the person at ``address`` (lower case) out of a conversation."""
+
+    address: str
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """Confirm a held mail by the token of the question "Pour TLE-... ?"."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    """Ask which commands there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """No command: the subject without reply prefixes."""
+
+    text: str
+
+
+Command = (
+    Annuaire | NewRequest | Worklist | Finalise | Synthesis | Decline | Cancel | Ask | Remove | Confirm | Help | Unknown
+)
+
+_PREFIX = re.compile(
+    r"\s*(?:(?:re|ré|rép|tr|fw|fwd|aw|wg|rv|i|antw|sv|vs)\s?(?:\[\d{1,3}\])?\s?[:：]|\[(?:externe?|external)\])\s*",
+    re.IGNORECASE,
+)
+_REFERENCE = re.compile(r"(?<![A-Z0-9])TLE[\s_‐-―-]{0,3}(\d{4})[\s_‐-―-]{0,3}(\d{6})(?!\d)", re.IGNORECASE)
+#: What we write in front of our subjects: the reference and the state in brackets.
+_BRACKET = re.compile(rf"\[\s*{_REFERENCE.pattern}[^\]]{{0,60}}\]", re.IGNORECASE)
+_PAGE = re.compile(r"\s*,?\s*\bpage\s*(\d{1,4})\s*$", re.IGNORECASE)
+_ADDRESS = re.compile(r"[^\s@<>()\[\],;:\"]{1,64}@[^\s@<>()\[\],;:\"]{1,255}")
+_TOKEN = re.compile(rf"[A-Z2-7]{{{TOKEN_LENGTH}}}", re.IGNORECASE)
+
+_TELE = r"(?:tele\s?-?\s?)?expertises?"
+_NEW_REQUEST = re.compile(rf"(?:nouvelle\s+(?:demande\s+de\s+)?|demander\s+une\s+){_TELE}\b\s*:?\s*")
+_WORKLIST = re.compile(rf"(?:mes|ma)\s+{_TELE}")
+_HELP = re.compile(r"(?:aide|help|commandes)\s*\??")
+#: Command word and what may stand behind it, on folded text; the reference was taken out before.
+_ON_CONVERSATION: Mapping[re.Pattern[str], Callable[[str], Command]] = MappingProxyType(
+    {
+        re.compile(rf"(?:finaliser|finalisation)(?:\s+(?:l'|la\s+|de\s+l')?\s?{_TELE})?"): Finalise,
+        re.compile(rf"synthese(?:\s+(?:de\s+)?(?:l'|la\s+)?\s?{_TELE})?"): Synthesis,
+        re.compile(rf"decliner(?:\s+(?:la\s+demande|(?:l'|la\s+)?\s?{_TELE}))?"): Decline,
+        re.compile(rf"annuler(?:\s+(?:la\s+demande|(?:l'|la\s+)?\s?{_TELE}))?"): Cancel,
+        re.compile(r"(?:demander\s+des\s+)?complements?(?:\s+d'information)?"): Ask,
+    }
+)
+
+
+def _reference(match: re.Match[str]) -> str:
+    return f"TLE-{match[1]}-{match[2]}"
+
+
+def subject_reference(subject: str) -> str | None:
+    """The first reference in any subject, as ``TLE-2026-000123``, or ``None``."""
+    match = _REFERENCE.search(one_space(subject[:_LONGEST_SUBJECT]))
+    return _reference(match) if match else None
+
+
+def _bare(subject: str) -> str:
+    """One line of plain spaces without reply prefixes, in whatever number and order clients piled them up."""
+    text = " ".join(one_space(subject[:_LONGEST_SUBJECT]).split())
+    while match := _PREFIX.match(text):
+        text = text[match.end() :]
+    return text
+
+
+def read_command(subject: str) -> Command:
+    """The command in a subject. Total: whatever is not wholly a command is :class:`Unknown`."""
+    bare = _bare(subject)
+    # "[TLE-2026-000123 - en cours] Re: Finaliser": our bracket may stand before or after the prefix.
+    outside = _bare(_BRACKET.sub(" ", bare))
+    bracket = _BRACKET.search(bare)
+    for text in dict.fromkeys((bare, outside)):
+        command = _searching(text) or _confirming(text)
+        if command is not None:
+            return command
+    found = _about_conversation(outside, _reference(bracket) if bracket else "")
+    return found or Unknown(bare)
+
+
+def _searching(text: str) -> Command | None:
+    """Commands that name no conversation."""
+    plain = _fold_in_place(text)
+    if _WORKLIST.fullmatch(plain):
+        return Worklist()
+    if _HELP.fullmatch(plain):
+        return Help()
+    if match := _NEW_REQUEST.match(plain):
+        return NewRequest(text[match.end() :].strip())
+    word, _, rest = text.partition(" ")
+    if _fold_in_place(word).rstrip(":") == "annuaire":
+        return _directory(rest.lstrip(": "))
+    return _directory(text) if re.match(r"avis(?!\S)", plain) else None
+
+
+def _fold_in_place(text: str) -> str:
+    """Folded letter by letter, so that positions stay those of ``text``."""
+    return "".join(plain if len(plain := folded(letter)) == 1 else letter for letter in text)
+
+
+def _directory(terms: str) -> Annuaire:
+    page = _PAGE.search(terms)
+    if page is None:
+        return Annuaire(terms.strip())
+    return Annuaire(terms[: page.start()].strip(), max(1, int(page[1])))
+
+
+def _confirming(text: str) -> Command | None:
+    word, _, token = text.partition(" ")
+    if folded(word).rstrip(":") == "confirmer" and _TOKEN.fullmatch(token.strip()):
+        return Confirm(token.strip().lower())
+    return None
+
+
+def _about_conversation(text: str, reference: str) -> Command | None:
+    """Commands on one conversation, its reference in our bracket or anywhere behind the command word."""
+    named = _REFERENCE.search(text)
+    if named is not None:
+        if reference and _reference(named) != reference:
+            return None
+        reference = _reference(named)
+        text = text[: named.start()] + " " + text[named.end() :]
+    text = " ".join(text.split()).strip(" :-")
+    plain = folded(text)
+    for pattern, build in _ON_CONVERSATION.items():
+        if pattern.fullmatch(plain):
+            return build(reference)
+    word, _, address = text.partition(" ")
+    address = address.strip(" <>")
+    if folded(word).rstrip(":") == "retirer" and _ADDRESS.fullmatch(address):
+        return Remove(address.lower(), reference)
+    return None
+
+
+def command_subject(command: Command) -> str:
+    """The subject to type for a command: ``read_command`` of it gives the command back (one-line arguments)."""
+    match command:
+        case Annuaire(terms, page):
+            words = ["Annuaire", terms, f"page {page}" if page > 1 else ""]
+        case NewRequest(expert):
+            words = ["Nouvelle téléexpertise", expert]
+        case Worklist():
+            words = ["Mes téléexpertises"]
+        case Finalise(reference):
+            words = ["Finaliser", reference]
+        case Synthesis(reference):
+            words = ["Synthèse", reference]
+        case Decline(reference):
+            words = ["Décliner", reference]
+        case Cancel(reference):
+            words = ["Annuler", reference]
+        case Ask(reference):
+            words = ["Compléments", reference]
+        case Remove(address, reference):
+            words = ["Retirer", address, reference]
+        case Confirm(token):
+            words = ["Confirmer", token]
+        case Help():
+            words = ["Aide"]
+        case Unknown(text):
+            words = [text]
+    return " ".join(word for word in words if word)
+
+
+class MailtoTooLong(ValueError):
+    """A link would be cut by mail clients: more than ``MAILTO_LIMIT`` characters after encoding."""
+
+
+def mailto(address: str, subject: str, body: str = "") -> str:
+    """A ``mailto:`` link (``RFC 6068``), everything percent-encoded, lines of the body by CRLF.
+
+    Raises :class:`MailtoTooLong`.
+    """
+    link = f"mailto:{quote(address, safe='@')}?subject={quote(subject, safe='')}"
+    if body:
+        lines = body.replace("\r\n", "\n").replace("\n", "\r\n")
+        link += f"&body={quote(lines, safe='')}"
+    if len(link) > MAILTO_LIMIT:
+        raise MailtoTooLong(f"{len(link)} characters of link, more than {MAILTO_LIMIT}")
+    return link
