@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A test states behaviour, not speed; the first text drawn on a fresh machine builds a table for seconds.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
+settings.load_profile("house")
 
 ROOT = Path(__file__).resolve().parent.parent
 
