@@ -1,0 +1,529 @@
+"""What each mail says: one frozen class per template, whose name it carries.
+
+``reference`` is ``TLE-2026-000123``, ``state`` a word of the state table; ages and delays are in days. Empty
+strings
+and tuples mean that there is nothing to say. :class:`Notice`, which phones show on a locked screen, has no
+place for
+patient data, and no subject of ours shows any.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar
+
+from teleexpertise.events import AttachmentNote, Author
+from teleexpertise.patients import Patient
+from teleexpertise.people import Expert, Party, PrerequisiteItem
+from teleexpertise.texts.views import Link
+
+__all__ = [
+    "Absence",
+    "AlreadyClosed",
+    "ChecklistLine",
+    "Closed",
+    "ClosingConfirmation",
+    "CommandConfirmation",
+    "CommandDone",
+    "Confirmation",
+    "ConversationMail",
+    "DirectoryPage",
+    "Doubt",
+    "ExpertCard",
+    "FormMail",
+    "FormProblem",
+    "FormPurpose",
+    "Help",
+    "Invited",
+    "Mail",
+    "MissingItems",
+    "MoreAsked",
+    "NextStep",
+    "NotDelivered",
+    "Notice",
+    "NoticeEvent",
+    "Opening",
+    "OtherTool",
+    "Question",
+    "RateLimited",
+    "Refusal",
+    "RefusalReason",
+    "Relayed",
+    "Removed",
+    "ReportReady",
+    "Role",
+    "Synthesis",
+    "VitalEmergency",
+    "Worklist",
+    "WorklistRow",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """The base of all contexts: ``template`` names the file under ``templates/``."""
+
+    template: ClassVar[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationMail(Mail):
+    """A mail about one conversation; its subject begins with reference and state."""
+
+    reference: str
+    state: str
+
+
+class Role(StrEnum):
+    """On which side of a conversation the reader is."""
+
+    REQUESTER = "requester"
+    EXPERT = "expert"
+
+
+class NextStep(StrEnum):
+    """What the worklist says is to be done next, and by whom."""
+
+    ANSWER = "answer"
+    WAIT_ANSWER = "wait_answer"
+    SEND_ITEMS = "send_items"
+    WAIT_ITEMS = "wait_items"
+    FINALISE = "finalise"
+    WAIT_REPORT = "wait_report"
+    NONE = "none"
+
+
+class NoticeEvent(StrEnum):
+    """What a short notice in INBOX announces."""
+
+    REQUEST = "request"
+    ANSWER = "answer"
+    MISSING = "missing"
+    REPORT = "report"
+    DECLINED = "declined"
+    CANCELLED = "cancelled"
+    INVITATION = "invitation"
+    WITHDRAWAL = "withdrawal"
+    FAILURE = "failure"
+    REMINDER = "reminder"
+
+
+class FormPurpose(StrEnum):
+    """What a form is for; says the introduction above it."""
+
+    REQUEST = "request"
+    FINALISE = "finalise"
+    DECLINE = "decline"
+    CANCEL = "cancel"
+    ASK = "ask"
+    SYNTHESIS = "synthesis"
+
+
+class CommandDone(StrEnum):
+    """What a small command of the reader has caused."""
+
+    REMOVED = "removed"
+    RELEASED = "released"
+    ASKED = "asked"
+
+
+class RefusalReason(StrEnum):
+    """Why a mail was not accepted; each has its sentence in the template."""
+
+    NOT_A_MEMBER = "not_a_member"
+    MAY_NOT_ACT = "may_not_act"
+    TWO_CONVERSATIONS = "two_conversations"
+    OUTSIDE_TRUST = "outside_trust"
+    UNKNOWN_CONVERSATION = "unknown_conversation"
+    CONVERSATION_CLOSED = "conversation_closed"
+    EXPERT_ONLY = "expert_only"
+    REQUESTER_ONLY = "requester_only"
+    UNKNOWN_EXPERT = "unknown_expert"
+    SEVERAL_EXPERTS = "several_experts"
+    FORM_UNKNOWN = "form_unknown"
+    FORM_USED = "form_used"
+    FORM_NOT_YOURS = "form_not_yours"
+    NOT_REMOVABLE = "not_removable"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertCard:
+    """One expert of the directory with the link that asks for the request form."""
+
+    expert: Expert
+    request: Link
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectoryPage(Mail):
+    """``annuaire``: one page of experts; ``query`` as typed ('' for the list of all services), ``page`` from
+    1.
+    """
+
+    template: ClassVar[str] = "annuaire"
+    query: str
+    total: int
+    cards: tuple[ExpertCard, ...]
+    page: int = 1
+    pages: int = 1
+    next_page: Link | None = None
+    services: Link | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Help(Mail):
+    """``aide``: the commands; ``received`` is the subject that was not understood, '' when help was asked
+    for.
+    """
+
+    template: ClassVar[str] = "aide"
+    directory: Link
+    services: Link
+    request: Link
+    worklist: Link
+    received: str = ""
+    others: tuple[Link, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FormProblem:
+    """One line of a form that must be corrected: its label and a sentence."""
+
+    label: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormMail(Mail):
+    """``formulaire``: a form to fill in by Reply. ``form_html`` is trusted HTML made by the forms package.
+
+    ``reference`` and ``state`` are '' for a new request. ``expert`` gives what the expert asks for (request
+    form only).
+    ``kept`` are the names of attachments already received.
+    """
+
+    template: ClassVar[str] = "formulaire"
+    purpose: FormPurpose
+    form_text: str
+    form_html: str
+    reference: str = ""
+    state: str = ""
+    expert: Expert | None = None
+    problems: tuple[FormProblem, ...] = ()
+    kept: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VitalEmergency(Mail):
+    """``urgence-vitale``: nothing was opened or sent; call 15."""
+
+    template: ClassVar[str] = "urgence-vitale"
+    expert_name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherTool(Mail):
+    """``redirection``: the expert takes requests with another tool (``tool``: its https link)."""
+
+    template: ClassVar[str] = "redirection"
+    expert_name: str
+    tool_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation(ConversationMail):
+    """``confirmation``: the request is open; echo of what was understood. ``act`` and ``urgency`` are labels.
+
+    ``missing`` are the names of the mandatory elements that the expert still waits for.
+    """
+
+    template: ClassVar[str] = "confirmation"
+    author: Author
+    requester: Party
+    expert: Party
+    patient: Patient
+    urgency: str
+    delay_days: int
+    act: str = ""
+    missing: tuple[str, ...] = ()
+    links: tuple[Link, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosingConfirmation(ConversationMail):
+    """``confirmation-cloture``: finalised, declined or cancelled (see ``state``); echo of what was
+    understood.
+    """
+
+    template: ClassVar[str] = "confirmation-cloture"
+    author: Author
+    requester: Party
+    expert: Party
+    patient: Patient
+    act: str = ""
+    outcome: str = ""
+    conclusion: str = ""
+    reason: str = ""
+    version: int = 1
+    addressees: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandConfirmation(ConversationMail):
+    """``confirmation-commande``: a small command was carried out; ``person`` is who was removed."""
+
+    template: ClassVar[str] = "confirmation-commande"
+    done: CommandDone
+    person: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorklistRow:
+    """One conversation of the worklist. ``other`` names the other party, ``patient`` a label, '' if
+    anonymous.
+    """
+
+    reference: str
+    state: str
+    role: Role
+    other: str
+    patient: str
+    age_days: int
+    delay_days: int
+    next_step: NextStep
+    overdue: bool = False
+    links: tuple[Link, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worklist(Mail):
+    """``teleexpertises``: where the reader stands; ``owner`` is the account whose list it is."""
+
+    template: ClassVar[str] = "teleexpertises"
+    owner: str
+    rows: tuple[WorklistRow, ...]
+    total: int
+    next_page: Link | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt(ConversationMail):
+    """``doute``: a mail is held until its author confirms the conversation. ``subject_received`` as the
+    author wrote it.
+    """
+
+    template: ClassVar[str] = "doute"
+    other: str
+    subject_received: str
+    received_at: datetime
+    confirm: Link
+    closed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal(Mail):
+    """``refus``: why nothing was done. ``detail`` is the address, name or reference the sentence is about.
+
+    ``names`` lists choices (several experts); ``statement`` is the whole sentence for
+    ``RefusalReason.OTHER``.
+    """
+
+    template: ClassVar[str] = "refus"
+    reason: RefusalReason
+    detail: str = ""
+    names: tuple[str, ...] = ()
+    statement: str = ""
+    subject_received: str = ""
+    links: tuple[Link, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlreadyClosed(ConversationMail):
+    """``conflit``: another closing was there first; ``by`` and ``at`` say whose and when."""
+
+    template: ClassVar[str] = "conflit"
+    by: Author
+    at: datetime
+    links: tuple[Link, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChecklistLine:
+    """One element an expert asks for, and whether it has been received."""
+
+    item: PrerequisiteItem
+    given: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening(ConversationMail):
+    """``ouverture``: what the expert asks for, to both sides. ``documents`` are the file names attached to
+    fill in.
+    """
+
+    template: ClassVar[str] = "ouverture"
+    requester: Party
+    expert: Party
+    delay_days: int
+    prerequisites: str = ""
+    checklist: tuple[ChecklistLine, ...] = ()
+    documents: tuple[str, ...] = ()
+    expert_links: tuple[Link, ...] = ()
+    requester_links: tuple[Link, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question(ConversationMail):
+    """``question``: the request itself, to the expert. ``answers`` are the lines that the expert's form
+    asked for.
+    """
+
+    template: ClassVar[str] = "question"
+    requester: Party
+    author: Author
+    expert: Party
+    patient: Patient
+    consent: bool
+    urgency: str
+    question: str
+    asked_at: datetime
+    phone: str = ""
+    answers: tuple[tuple[str, str], ...] = ()
+    attachments: tuple[AttachmentNote, ...] = ()
+    missing: tuple[str, ...] = ()
+    links: tuple[Link, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingItems(ConversationMail):
+    """``elements-manquants``: what is still asked from the requester: mandatory elements, and the expert's
+    own words.
+    """
+
+    template: ClassVar[str] = "elements-manquants"
+    expert: Party
+    missing: tuple[str, ...] = ()
+    asked: str = ""
+    documents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoreAsked(ConversationMail):
+    """``complement``: the expert asks for more; the conversation waits for the requester."""
+
+    template: ClassVar[str] = "complement"
+    author: Author
+    asked: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invited(ConversationMail):
+    """``invitation``: told to the members and to the person (``to_invited``), who sees nothing written
+    before.
+    """
+
+    template: ClassVar[str] = "invitation"
+    person: Party
+    by: Author
+    requester: str
+    expert: str
+    to_invited: bool = False
+    remove: Link | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed(ConversationMail):
+    """``retrait``: somebody left the conversation or was removed (``to_removed``: told to that person)."""
+
+    template: ClassVar[str] = "retrait"
+    person: Party
+    by: Author
+    to_removed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportReady(ConversationMail):
+    """``rapport``: the report is attached as ``filename``; ``version`` above 1 replaces an earlier one."""
+
+    template: ClassVar[str] = "rapport"
+    requester: Party
+    expert: Party
+    finaliser: Author
+    outcome: str
+    conclusion: str
+    filename: str
+    version: int = 1
+    addressees: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed(ConversationMail):
+    """``cloture``: declined or cancelled (see ``state``), by whom and why."""
+
+    template: ClassVar[str] = "cloture"
+    author: Author
+    reason: str
+    links: tuple[Link, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotDelivered(ConversationMail):
+    """``non-remise``: the author's mail did not reach ``recipient``; ``diagnostic`` is the other server's
+    answer.
+    """
+
+    template: ClassVar[str] = "non-remise"
+    recipient: str
+    sent_at: datetime
+    diagnostic: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absence(ConversationMail):
+    """``absence``: an automatic answer, shown once and never counted as an answer."""
+
+    template: ClassVar[str] = "absence"
+    author: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice(ConversationMail):
+    """``avis``: the short notice in INBOX. No patient data, no word of the conversation."""
+
+    template: ClassVar[str] = "avis"
+    event: NoticeEvent
+    who: str
+    folder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relayed(ConversationMail):
+    """``relais``: the words of a foreign author for a foreign member; the original is attached as
+    message/rfc822.
+    """
+
+    template: ClassVar[str] = "relais"
+    author: Author
+    sent_at: datetime
+    text: str
+    attachments: tuple[AttachmentNote, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Synthesis(ConversationMail):
+    """``synthese``: the provisional PDF is attached as ``filename``; nothing else has changed."""
+
+    template: ClassVar[str] = "synthese"
+    filename: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimited(Mail):
+    """``limite``: too many automatic answers within an hour; nothing more is answered until it is over."""
+
+    template: ClassVar[str] = "limite"
+    answers_per_hour: int

@@ -1,0 +1,109 @@
+"""The renderer of mails: two Jinja2 environments over the same templates, one for text and one for HTML."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import tzinfo
+from functools import partial
+from importlib.resources import files
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from jinja2.runtime import Context
+
+from teleexpertise.texts import typography
+from teleexpertise.texts.contexts import Mail
+from teleexpertise.texts.views import ServiceView
+from teleexpertise.texts.words import Words, load_words
+
+__all__ = ["Body", "Texts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A mail ready for the composer: one-line subject, text and HTML parts with LF line ends."""
+
+    subject: str
+    text: str
+    html: str
+
+
+def _source(name: str) -> str | None:
+    resource = files("teleexpertise.texts").joinpath("templates", f"{name}.j2")
+    return resource.read_text("utf-8") if resource.is_file() else None
+
+
+class Texts:
+    """Renders every mail that the gateway writes. Built once by the composition root and shared: it has no
+    state.
+    """
+
+    def __init__(self, service: ServiceView, zone: tzinfo) -> None:
+        """``service`` signs every mail; dates are shown in ``zone``."""
+        self.words: Words = load_words()
+        self._service = service
+        self._zone = zone
+        self._text = self._environment("txt")
+        self._html = self._environment("html")
+
+    def render(self, mail: Mail) -> Body:
+        """Both parts and the subject of one mail. Raises ``jinja2.UndefinedError`` for a template's own
+        mistake.
+        """
+        values = self._values(mail)
+        return Body(
+            subject=self._line(mail, "subject"),
+            text=typography.tidy(self._text.get_template(mail.template).render(values)),
+            html=self._html.get_template(mail.template).render(values).strip() + "\n",
+        )
+
+    def sentence(self, mail: Mail) -> str:
+        """The one line that says it all, where a template has one (refusals, for the SMTP dialogue), '' if
+        not.
+        """
+        return self._line(mail, "sentence")
+
+    def state_label(self, state: str) -> str:
+        """The French label of a conversation's state. Raises ``KeyError`` for an unknown one."""
+        return self.words.state(state)
+
+    def _line(self, mail: Mail, block: str) -> str:
+        template = self._text.get_template(mail.template)
+        if block not in template.blocks:
+            return ""
+        context: Context = template.new_context(self._values(mail))
+        return typography.one_line("".join(template.blocks[block](context)).replace("\u00a0", " "))
+
+    def _values(self, mail: Mail) -> dict[str, object]:
+        return {field.name: typography.clean(getattr(mail, field.name)) for field in fields(mail)}
+
+    def _environment(self, form: str) -> Environment:
+        environment = Environment(
+            loader=FunctionLoader(_source),
+            undefined=StrictUndefined,
+            autoescape=form == "html",  # noqa: S701 - the other form is plain text, where nothing is markup
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=[typography.FrenchSpaces],
+            auto_reload=False,
+        )
+        environment.globals.update(
+            layout=f"layout.{form}",
+            kit_name=f"kit.{form}",
+            service=self._service,
+            word=self.words.of,
+            bracket=self.words.bracket,
+        )
+        environment.filters.update(
+            day=typography.day,
+            moment=partial(typography.moment, zone=self._zone),
+            size=typography.size,
+            grouped=typography.grouped,
+            one_line=typography.one_line,
+            wrap=typography.wrap,
+            verbatim=typography.verbatim,
+            line_breaks=typography.line_breaks,
+            s=lambda count: "s" if count > 1 else "",
+            item_line=lambda item, kit: kit.item(item),
+            pair=lambda problem: (problem.label, problem.sentence),
+        )
+        return environment

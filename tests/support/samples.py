@@ -1,0 +1,296 @@
+"""Sample contexts: one of every mail, for the tests of the templates and for looking at them. Invented people."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+from teleexpertise.events import AttachmentNote, Author
+from teleexpertise.patients import Patient
+from teleexpertise.people import (
+    Account,
+    AccountKind,
+    Document,
+    Expert,
+    ItemKind,
+    Party,
+    PrerequisiteItem,
+)
+from teleexpertise.texts import Link, ServiceView, contexts
+
+NOW = datetime(2026, 11, 22, 9, 41, tzinfo=UTC)
+REF = "TLE-2026-000123"
+ADDRESS = "teleexpertise@demo.mssante.example"
+SERVICE = ServiceView(name="Groupement de santé du Velay", address=ADDRESS)
+PATIENT = Patient(
+    birth_name="Fauxcompte",
+    first_names="Bertille Anne",
+    birth_date=date(1957, 3, 2),
+    sex="F",
+    ins="257039999900152",
+)
+ANONYMOUS = Patient(anonymous=True)
+REQUESTER = Party(
+    "nadege.arsac@demo.mssante.example",
+    "Dr Nadège ARSAC",
+    rpps="10100000017",
+    billing_number="431000012",
+    profession="Médecin généraliste",
+    organisation="Maison de santé de Blavozy",
+)
+EXPERT = Party(
+    "avis.dermatologie.puy@demo.mssante.example",
+    "Avis Dermatologie CH LE PUY",
+    billing_number="430000018/05",
+    profession="Dermatologie",
+    organisation="CH LE PUY",
+)
+AUTHOR = Author(REQUESTER.address, REQUESTER.name)
+ACTING = Author(
+    "remy.perret@demo.mssante.example", "Dr Rémy PERRET", EXPERT.address, "Avis Dermatologie CH LE PUY"
+)
+ITEMS = (
+    PrerequisiteItem(name="Vue d'ensemble", kind=ItemKind.IMAGE, mandatory=True),
+    PrerequisiteItem(
+        name="Vue rapprochée avec une règle graduée", kind=ItemKind.IMAGE, mandatory=True, count=2
+    ),
+    PrerequisiteItem(name="Fiche dermatologie remplie", kind=ItemKind.DOCUMENT),
+    PrerequisiteItem(name="Ancienneté de la lésion", kind=ItemKind.FIELD, mandatory=True),
+)
+SERVICE_EXPERT = Expert(
+    account=Account(
+        address=EXPERT.address,
+        name=EXPERT.name,
+        kind=AccountKind.SERVICE,
+        specialty="Dermatologie",
+        organisation="CH LE PUY",
+        department="43",
+        postcode="43000",
+        town="Le Puy-en-Velay",
+    ),
+    description="Lésions suspectes, dermatoses inflammatoires et ulcères. Nous répondons aux soignants de la "
+    "Haute-Loire et des départements voisins.",
+    limits="Pas d'avis esthétique. Purpura fébrile ou décollement cutané : appelez-nous.",
+    specialties=("Dermatologie",),
+    departments=("43", "42", "07"),
+    delay_days=2,
+    prerequisites="Merci de joindre des photographies nettes, en lumière naturelle, et d'indiquer un numéro de "
+    "téléphone où vous joindre.\nMerci de retourner la fiche ci-jointe complétée.",
+    items=ITEMS,
+    documents=(Document(filename="fiche-dermatologie.pdf", content_type="application/pdf", content=b"%PDF"),),
+)
+PHOTOS = (
+    AttachmentNote(filename="mollet-ensemble.jpg", content_type="image/jpeg", size=48_312, sha256="0f" * 32),
+    AttachmentNote(filename="mollet-regle.jpg", content_type="image/jpeg", size=1_402_112, sha256="a1" * 32),
+)
+QUESTION = (
+    "Patiente de 69 ans, lésion pigmentée du mollet droit, 9 mm, bords irréguliers, modifiée depuis quatre mois.\n"
+    "Pas d'antécédent de mélanome. Faut-il une exérèse rapide ?"
+)
+CONCLUSION = (
+    "Lésion atypique (asymétrie, trois couleurs) : exérèse complète à visée diagnostique, marge de 2 mm.\n"
+    "Rendez-vous proposé sous dix jours."
+)
+
+
+def link(label: str, subject: str) -> Link:
+    """A command link as the gateway makes them."""
+    return Link(label, f"mailto:{ADDRESS}?subject={subject.replace(' ', '%20')}", ADDRESS, subject)
+
+
+FINALISE = link("Finaliser l'expertise", f"Finaliser {REF}")
+CANCEL = link("Annuler la demande", f"Annuler {REF}")
+SYNTHESIS = link("Synthèse", f"Synthèse {REF}")
+REQUEST = link("Demander une téléexpertise", "Nouvelle téléexpertise Avis Dermatologie CH LE PUY")
+NEXT = link("Page suivante", "Annuaire dermatologie page 2")
+SERVICES = link("Voir tous les services experts", "Avis")
+WORKLIST = link("Mes téléexpertises", "Mes téléexpertises")
+FORM_TEXT = "----- DÉBUT DU FORMULAIRE abc -----\nExpert : Avis Dermatologie CH LE PUY\n\n\nQuestion : \n----- FIN -----"
+FORM_HTML = "<div>----- DÉBUT DU FORMULAIRE abc -----</div><div>Question : </div><div>----- FIN -----</div>"
+
+
+def all_mails() -> dict[str, contexts.Mail]:
+    """One or more contexts of every template, by a name that says which case it is."""
+    about = {"reference": REF, "state": "requested"}
+    c = contexts
+    return {
+        "annuaire": c.DirectoryPage(
+            query="dermatologie 43",
+            total=23,
+            page=1,
+            pages=2,
+            next_page=NEXT,
+            cards=(c.ExpertCard(SERVICE_EXPERT, REQUEST), c.ExpertCard(SERVICE_EXPERT, REQUEST)),
+        ),
+        "annuaire-vide": c.DirectoryPage(query="alchimie 99", total=0, cards=(), services=SERVICES),
+        "aide": c.Help(
+            directory=link("Chercher un expert", "Annuaire dermatologie 43"),
+            services=SERVICES,
+            request=REQUEST,
+            worklist=WORKLIST,
+            received="Bonjour",
+        ),
+        "formulaire": c.FormMail(
+            purpose=c.FormPurpose.REQUEST, form_text=FORM_TEXT, form_html=FORM_HTML, expert=SERVICE_EXPERT
+        ),
+        "formulaire-a-corriger": c.FormMail(
+            purpose=c.FormPurpose.REQUEST,
+            form_text=FORM_TEXT,
+            form_html=FORM_HTML,
+            expert=SERVICE_EXPERT,
+            problems=(
+                c.FormProblem("Date de naissance", "cette date n'existe pas, attendu JJ/MM/AAAA."),
+                c.FormProblem("Consentement du patient", "il est indispensable : répondez « oui »."),
+            ),
+            kept=("mollet-ensemble.jpg", "mollet-regle.jpg"),
+        ),
+        "formulaire-finalisation": c.FormMail(
+            purpose=c.FormPurpose.FINALISE, form_text=FORM_TEXT, form_html=FORM_HTML, **about
+        ),
+        "urgence-vitale": c.VitalEmergency(expert_name=EXPERT.name),
+        "redirection": c.OtherTool(expert_name=EXPERT.name, tool_url="https://avis.example/deposer"),
+        "confirmation": c.Confirmation(
+            author=AUTHOR,
+            requester=REQUESTER,
+            expert=EXPERT,
+            patient=PATIENT,
+            urgency="48-72 heures",
+            delay_days=2,
+            missing=("Fiche dermatologie remplie",),
+            links=(CANCEL,),
+            **about,
+        ),
+        "confirmation-cloture": c.ClosingConfirmation(
+            reference=REF,
+            state="completed",
+            author=ACTING,
+            requester=REQUESTER,
+            expert=EXPERT,
+            patient=PATIENT,
+            act="TE2",
+            outcome="Consultation rapprochée",
+            conclusion=CONCLUSION,
+            addressees=("Dr Nadège ARSAC",),
+        ),
+        "confirmation-commande": c.CommandConfirmation(
+            done=c.CommandDone.REMOVED, person="Mme Ysoline BRAVARD", **about
+        ),
+        "teleexpertises": c.Worklist(
+            owner="Dr Nadège ARSAC",
+            total=2,
+            rows=(
+                c.WorklistRow(
+                    reference=REF,
+                    state="on_hold",
+                    role=c.Role.REQUESTER,
+                    other=EXPERT.name,
+                    patient=PATIENT.label,
+                    age_days=3,
+                    delay_days=2,
+                    overdue=True,
+                    next_step=c.NextStep.SEND_ITEMS,
+                    links=(CANCEL, SYNTHESIS),
+                ),
+                c.WorklistRow(
+                    reference="TLE-2026-000124",
+                    state="requested",
+                    role=c.Role.EXPERT,
+                    other="Mme Ysoline BRAVARD",
+                    patient="",
+                    age_days=0,
+                    delay_days=7,
+                    next_step=c.NextStep.ANSWER,
+                    links=(FINALISE,),
+                ),
+            ),
+        ),
+        "doute": c.Doubt(
+            other=EXPERT.name,
+            subject_received="Ordonnance",
+            received_at=NOW,
+            confirm=link("Oui, remettre ce message", "Confirmer abcdef"),
+            closed=True,
+            **about,
+        ),
+        "refus": c.Refusal(
+            reason=c.RefusalReason.SEVERAL_EXPERTS,
+            detail="Avis Dermatologie",
+            names=("Avis Dermatologie CH LE PUY", "Avis Dermatologie CH SAINT-ÉTIENNE"),
+            subject_received="Nouvelle téléexpertise Avis Dermatologie",
+            links=(SERVICES,),
+        ),
+        "conflit": c.AlreadyClosed(reference=REF, state="cancelled", by=AUTHOR, at=NOW),
+        "ouverture": c.Opening(
+            requester=REQUESTER,
+            expert=EXPERT,
+            delay_days=2,
+            prerequisites=SERVICE_EXPERT.prerequisites,
+            checklist=tuple(
+                c.ChecklistLine(item, given) for item, given in zip(ITEMS, (1, 1, 0, 1), strict=True)
+            ),
+            documents=("fiche-dermatologie.pdf",),
+            expert_links=(FINALISE, link("Demander des compléments", f"Compléments {REF}")),
+            requester_links=(CANCEL, SYNTHESIS),
+            **about,
+        ),
+        "question": c.Question(
+            requester=REQUESTER,
+            author=Author("s@demo.mssante.example", "Mme Ysoline BRAVARD", REQUESTER.address, REQUESTER.name),
+            expert=EXPERT,
+            patient=PATIENT,
+            consent=True,
+            urgency="48-72 heures",
+            question=QUESTION,
+            asked_at=NOW,
+            phone="04 99 99 99 99",
+            answers=(("Ancienneté de la lésion", "quatre mois"),),
+            attachments=PHOTOS,
+            missing=("Fiche dermatologie remplie",),
+            **about,
+        ),
+        "elements-manquants": c.MissingItems(
+            expert=EXPERT,
+            missing=("Vue d'ensemble", "Fiche remplie"),
+            asked="L'IPS, s'il vous plaît.",
+            **about,
+        ),
+        "complement": c.MoreAsked(author=ACTING, asked="Une photographie de l'autre jambe.", **about),
+        "invitation": c.Invited(
+            person=Party("l.chany@autre.mssante.example", "Dr Léopold CHANY", local=False),
+            by=AUTHOR,
+            requester=REQUESTER.name,
+            expert=EXPERT.name,
+            remove=link("Retirer cette personne", f"Retirer l.chany@autre.mssante.example {REF}"),
+            **about,
+        ),
+        "retrait": c.Removed(person=Party("l.chany@autre.mssante.example", ""), by=AUTHOR, **about),
+        "rapport": c.ReportReady(
+            reference=REF,
+            state="completed",
+            requester=REQUESTER,
+            expert=EXPERT,
+            finaliser=ACTING,
+            outcome="Consultation rapprochée",
+            conclusion=CONCLUSION,
+            filename=f"{REF}.pdf",
+            version=2,
+            addressees=("Dr Nadège ARSAC", "Dr Léopold CHANY"),
+        ),
+        "cloture": c.Closed(
+            reference=REF,
+            state="declined",
+            author=ACTING,
+            reason="Cette lésion relève d'un examen direct.",
+            links=(SERVICES,),
+        ),  # fmt: skip
+        "non-remise": c.NotDelivered(
+            recipient="l.chany@autre.mssante.example",
+            sent_at=NOW,
+            diagnostic="550 5.1.1 unknown user",
+            **about,
+        ),
+        "absence": c.Absence(author=EXPERT.name, text="Absente jusqu'au 30 novembre.\nBien à vous", **about),
+        "avis": c.Notice(event=c.NoticeEvent.ANSWER, who=EXPERT.name, folder="Téléexpertises", **about),
+        "relais": c.Relayed(author=AUTHOR, sent_at=NOW, text=QUESTION, attachments=PHOTOS, **about),
+        "synthese": c.Synthesis(filename=f"{REF}-synthese.pdf", **about),
+        "limite": c.RateLimited(answers_per_hour=30),
+    }
