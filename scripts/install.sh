@@ -61,7 +61,7 @@ install_packages() {
     *" postfix "*) echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections ;;
     esac
     apt-get update -qq || say "apt-get update failed; going on with the package lists that are here"
-    apt-get install -y -qq --no-install-recommends "$@" >"$scratch/apt.log" 2>&1 || {
+    apt-get install -y -qq -o DPkg::Lock::Timeout=300 --no-install-recommends "$@" >"$scratch/apt.log" 2>&1 || {
         tail -n 20 "$scratch/apt.log" >&2
         give_up "apt-get could not install: $*"
     }
@@ -167,6 +167,11 @@ trap 'exit 130' INT TERM HUP
 ensure_packages
 if is_current test requirements-dev.lock || is_current "$wanted" "$lock"; then
     exit 0
+fi
+# One at a time: two calls at once would fill the same .venv.
+if command -v flock >/dev/null 2>&1; then
+    exec 9<scripts/install.sh
+    flock 9
 fi
 ensure_virtual_environment
 install_python_packages
