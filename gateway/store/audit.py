@@ -1,0 +1,64 @@
+"""The audit trail: a chain of hashes, in which a line that was changed, removed or slipped in shows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from gateway.store.repository import Repository
+from gateway.store.rows import AuditCheck, AuditRow, Json
+from gateway.store.schema import audit
+
+__all__ = ["Audit", "line_hash"]
+
+_PAGE = 1000
+_COVERED = ("actor", "action", "target", "result", "detail", "previous_hash")
+
+
+def line_hash(at: datetime, covered: Json) -> str:
+    """SHA-256 over one line and the hash before it, in one canonical JSON form."""
+    line = {"at": at.astimezone(UTC).isoformat(timespec="microseconds"), **covered}
+    canonical = json.dumps(line, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+
+
+class Audit(Repository):
+    """The lines of the trail, in order."""
+
+    __slots__ = ()
+
+    async def write(
+        self, at: datetime, actor: str, action: str, target: str, result: str, detail: Json | None = None
+    ) -> None:
+        """Add a line: who did what to what, and how it ended. Identifiers only, never content."""
+        last = await self._first(select(audit.c.hash).order_by(audit.c.id.desc()).limit(1))
+        # Through JSON and back, so that what is hashed is what will be read.
+        row: dict[str, Any] = {
+            "actor": actor,
+            "action": action,
+            "target": target,
+            "result": result,
+            "detail": json.loads(json.dumps(dict(detail or {}), allow_nan=False)),
+            "previous_hash": last["hash"] if last else "",
+        }
+        await self._changed(audit.insert().values(at=at, hash=line_hash(at, row), **row))
+
+    async def list(self, after: int = 0, limit: int = _PAGE) -> tuple[AuditRow, ...]:
+        """The lines with a number above ``after``, in order."""
+        statement = select(audit).where(audit.c.id > after).order_by(audit.c.id).limit(limit)
+        return tuple(AuditRow(**row) for row in await self._all(statement))
+
+    async def verify(self) -> AuditCheck:
+        """Go through the whole chain."""
+        count, head, last = 0, "", 0
+        while lines := await self.list(after=last):
+            for line in lines:
+                covered = {name: getattr(line, name) for name in _COVERED}
+                if line.previous_hash != head or line.hash != line_hash(line.at, covered):
+                    return AuditCheck(count=count, head=head, broken_at=line.id)
+                count, head, last = count + 1, line.hash, line.id
+        return AuditCheck(count=count, head=head)

@@ -1,0 +1,86 @@
+"""Accounts declared as experts, with the documents that they hand out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete, select
+
+from gateway.store.dialect import insert
+from gateway.store.people import ACCOUNT_COLUMNS
+from gateway.store.repository import Repository, column_values
+from gateway.store.schema import account, expert_document
+from gateway.store.schema import expert as experts
+from teleexpertise.people import Account, Document, Expert, ItemKind, PrerequisiteItem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import ColumnElement, RowMapping
+
+__all__ = ["Experts"]
+
+_OWN = tuple(column for column in experts.c if column.name != "address")
+
+
+def _items_of(data: list[Mapping[str, Any]]) -> tuple[PrerequisiteItem, ...]:
+    return tuple(PrerequisiteItem(**{**item, "kind": ItemKind(item["kind"])}) for item in data)
+
+
+def _expert_of(row: RowMapping, documents: tuple[Document, ...]) -> Expert:
+    own = {column.name: row[column] for column in _OWN}
+    own |= {"specialties": tuple(own["specialties"]), "departments": tuple(own["departments"])}
+    own["items"] = _items_of(own["items"])
+    mine = {column.name: row[column] for column in ACCOUNT_COLUMNS}
+    return Expert(account=Account(**mine), documents=documents, **own)
+
+
+class Experts(Repository):
+    """Experts by the address of their account."""
+
+    __slots__ = ()
+
+    async def get(self, address: str) -> Expert | None:
+        """The expert with all documents, or ``None``."""
+        found = await self._matching(experts.c.address == address)
+        return found[0] if found else None
+
+    async def all(self) -> tuple[Expert, ...]:
+        """All experts by address, listed or not, with their documents: one read for a directory that is
+        then kept.
+        """
+        return await self._matching()
+
+    async def _matching(self, *conditions: ColumnElement[bool]) -> tuple[Expert, ...]:
+        statement = select(*ACCOUNT_COLUMNS, *_OWN).join_from(experts, account).where(*conditions)
+        rows = await self._all(statement.order_by(experts.c.address))
+        documents: dict[str, list[Document]] = {}
+        handed_out = select(expert_document).join_from(expert_document, experts).where(*conditions)
+        for row in await self._all(handed_out.order_by(expert_document.c.position)):
+            document = Document(
+                filename=row["filename"], content_type=row["content_type"], content=row["content"]
+            )
+            documents.setdefault(row["address"], []).append(document)
+        return tuple(_expert_of(row, tuple(documents.get(row["address"], ()))) for row in rows)
+
+    async def put(self, expert: Expert) -> None:
+        """Declare an expert, or replace what was declared. The account must be there
+        (:class:`ConstraintBroken`).
+        """
+        address = expert.account.address
+        own = column_values(expert, "account", "documents")
+        own["items"] = [column_values(item) for item in expert.items]
+        row = {"address": address, **own}
+        statement = insert(self._connection, experts).values(row)
+        await self._changed(statement.on_conflict_do_update(index_elements=["address"], set_=own))
+        await self._changed(delete(expert_document).where(expert_document.c.address == address))
+        documents = [
+            {"address": address, "position": position, **column_values(document)}
+            for position, document in enumerate(expert.documents)
+        ]
+        if documents:
+            await self._connection.execute(expert_document.insert(), documents)
+
+    async def remove(self, address: str) -> bool:
+        """End the declaration, the account stays; ``False`` where there was none."""
+        return bool(await self._changed(delete(experts).where(experts.c.address == address)))

@@ -1,0 +1,130 @@
+"""Messages as received or written, byte for byte, and the decisions made on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, select, update
+
+from gateway.store.repository import ID_CHUNK, Repository, column_values
+from gateway.store.rows import DecisionRow, MessageRow
+from gateway.store.schema import decision as decisions
+from gateway.store.schema import message as messages
+
+if TYPE_CHECKING:
+    from sqlalchemy import RowMapping
+
+__all__ = ["Decisions", "Messages"]
+
+_COLUMNS = (*(c for c in messages.c if c.name != "raw"), messages.c.raw.is_(None).label("purged"))
+
+
+def _row_of(row: RowMapping) -> MessageRow:
+    return MessageRow(**row)
+
+
+class Messages(Repository):
+    """Messages by identifier, Message-ID or conversation."""
+
+    __slots__ = ()
+
+    async def add(self, row: MessageRow, raw: bytes) -> None:
+        """Store a message. Raises :class:`ConstraintBroken` for an identifier that is taken."""
+        values = column_values(row, "purged") | {"raw": raw}
+        await self._changed(messages.insert().values(values))
+
+    async def get(self, message_id: UUID) -> MessageRow | None:
+        """What is known of a message without its octets, or ``None``."""
+        row = await self._first(select(*_COLUMNS).where(messages.c.id == message_id))
+        return _row_of(row) if row else None
+
+    async def get_raw(self, message_id: UUID) -> bytes | None:
+        """The octets as received; ``None`` when purged or unknown."""
+        row = await self._first(select(messages.c.raw).where(messages.c.id == message_id))
+        return row["raw"] if row else None
+
+    async def place(self, message_id: UUID, conversation_id: UUID) -> bool:
+        """Say which conversation a message belongs to, once that is known; ``False`` for an unknown
+        message.
+        """
+        statement = (
+            update(messages).where(messages.c.id == message_id).values(conversation_id=conversation_id)
+        )
+        return bool(await self._changed(statement))
+
+    async def find_duplicate(
+        self, conversation_id: UUID | None, sender: str, mail_id: str, body_sha256: str
+    ) -> MessageRow | None:
+        """The first message of the same sender, Message-ID and body in the conversation (or outside any)."""
+        same = (
+            messages.c.conversation_id == conversation_id,
+            messages.c.sender == sender,
+            messages.c.mail_id == mail_id,
+            messages.c.body_sha256 == body_sha256,
+        )
+        rows = await self._matching(*same, limit=1)
+        return rows[0] if rows else None
+
+    async def by_mail_ids(self, mail_ids: Iterable[str]) -> tuple[UUID, ...]:
+        """The conversations that hold a message with one of these Message-IDs, each once."""
+        wanted = list(dict.fromkeys(mail_ids))
+        found: dict[UUID, None] = {}
+        for start in range(0, len(wanted), ID_CHUNK):
+            cited = messages.c.mail_id.in_(wanted[start : start + ID_CHUNK])
+            placed = messages.c.conversation_id.is_not(None)
+            statement = select(messages.c.conversation_id).where(cited, placed).distinct()
+            found |= dict.fromkeys(row["conversation_id"] for row in await self._all(statement))
+        return tuple(sorted(found))
+
+    async def by_mail_id(self, mail_id: str) -> tuple[MessageRow, ...]:
+        """The messages with this Message-ID, oldest first: ours may come back, and it may be repeated."""
+        return await self._matching(messages.c.mail_id == mail_id)
+
+    async def of(self, conversation_id: UUID) -> tuple[MessageRow, ...]:
+        """The messages of a conversation, oldest first."""
+        return await self._matching(messages.c.conversation_id == conversation_id)
+
+    async def received_before(self, moment: datetime, limit: int) -> tuple[MessageRow, ...]:
+        """The oldest messages from before ``moment`` whose octets are still kept."""
+        old = messages.c.received_at < moment
+        return await self._matching(old, messages.c.raw.is_not(None), limit=limit)
+
+    async def purge(self, message_id: UUID) -> bool:
+        """Forget the octets and the envelope; hash and identifiers stay. ``False`` when nothing was left to
+        purge.
+        """
+        kept = (messages.c.id == message_id) & messages.c.raw.is_not(None)
+        return bool(await self._changed(update(messages).where(kept).values(raw=None, envelope={})))
+
+    async def _matching(
+        self, *conditions: ColumnElement[bool], limit: int | None = None
+    ) -> tuple[MessageRow, ...]:
+        statement = select(*_COLUMNS).where(*conditions).limit(limit)
+        rows = await self._all(statement.order_by(messages.c.received_at, messages.c.id))
+        return tuple(map(_row_of, rows))
+
+
+class Decisions(Repository):
+    """Why what was done was done: for ``gateway explain``."""
+
+    __slots__ = ()
+
+    async def add(self, row: DecisionRow) -> int:
+        """Store a decision; its number."""
+        statement = decisions.insert().values(column_values(row, "id")).returning(decisions.c.id)
+        return int((await self._connection.execute(statement)).scalar_one())
+
+    async def of(self, conversation_id: UUID) -> tuple[DecisionRow, ...]:
+        """The decisions on a conversation in order."""
+        return await self._matching(decisions.c.conversation_id == conversation_id)
+
+    async def of_message(self, message_id: UUID) -> tuple[DecisionRow, ...]:
+        """The decisions on a message in order."""
+        return await self._matching(decisions.c.message_id == message_id)
+
+    async def _matching(self, condition: ColumnElement[bool]) -> tuple[DecisionRow, ...]:
+        rows = await self._all(select(decisions).where(condition).order_by(decisions.c.id))
+        return tuple(DecisionRow(**row) for row in rows)

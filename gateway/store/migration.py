@@ -1,0 +1,47 @@
+"""Bringing a database to the schema of this program, by Alembic, without its command line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, inspect, text
+
+from gateway.store.errors import SchemaMismatch
+
+if TYPE_CHECKING:
+    from gateway.store.dialect import Engines
+
+__all__ = ["SCHEMA_REVISION", "bring_up_to_date", "upgrade"]
+
+SCHEMA_REVISION = "0001"
+"""The last revision in ``migrations/versions``; a test holds it to that."""
+
+
+def _revision_of(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+
+
+def upgrade(connection: Connection) -> None:
+    """Run the missing migrations within the connection's transaction. Raises :class:`SchemaMismatch`."""
+    # Loaded only here: every start of a command would pay for it, and hardly any needs it.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", "gateway.store:migrations")
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise SchemaMismatch(str(error)) from error
+
+
+async def bring_up_to_date(pair: Engines) -> None:
+    """Migrate where the revision is not ours; processes that start together wait for each other."""
+    async with pair.readers.connect() as connection:
+        found = await connection.run_sync(_revision_of)
+    if found != SCHEMA_REVISION:
+        async with pair.writers.begin() as connection:
+            await connection.run_sync(upgrade)

@@ -1,0 +1,148 @@
+"""The outbox: what is to be done after a commit, claimed by workers, in order for each recipient of a
+conversation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, FromClause, case, exists, func, or_, select, type_coerce, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.store.columns import UtcDateTime
+from gateway.store.dialect import insert
+from gateway.store.repository import Repository, column_values
+from gateway.store.rows import OutboxRow, OutboxState
+from gateway.store.schema import outbox
+
+if TYPE_CHECKING:
+    from sqlalchemy import RowMapping
+
+__all__ = ["Outbox"]
+
+
+def _row_of(row: RowMapping) -> OutboxRow:
+    return OutboxRow(**{name: value for name, value in row.items() if name != "position"})
+
+
+def _waits(candidate: FromClause) -> ColumnElement[bool]:
+    """True for a row that must wait for an earlier one to the same recipient of the same conversation."""
+    earlier = outbox.alias("earlier")
+    return exists().where(
+        earlier.c.conversation_id == candidate.c.conversation_id,
+        earlier.c.recipient == candidate.c.recipient,
+        earlier.c.state == OutboxState.PENDING,
+        earlier.c.position < candidate.c.position,
+    )
+
+
+class Outbox(Repository):
+    """Actions by identifier. ``touched`` is set when workers should look again after the commit."""
+
+    __slots__ = ("touched",)
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        super().__init__(connection)
+        self.touched = False
+
+    async def put(self, rows: Sequence[OutboxRow]) -> None:
+        """Add actions in order. A row whose key is there already, whatever became of it, is left out."""
+        if rows:
+            statement = insert(self._connection, outbox).on_conflict_do_nothing(index_elements=["key"])
+            await self._connection.execute(statement, [column_values(row) for row in rows])
+            self.touched = True
+
+    async def claim(self, now: datetime, lease_seconds: float, limit: int) -> tuple[OutboxRow, ...]:
+        """Take up to ``limit`` due actions for ``lease_seconds``, the longest due first; each claim is an
+        attempt.
+
+        A lease that ended without an answer (a worker that died) lets the action be claimed again.
+        """
+        candidate = outbox.alias("candidate")
+        due = (
+            select(candidate.c.position)
+            .where(
+                candidate.c.state == OutboxState.PENDING,
+                candidate.c.next_at <= now,
+                or_(candidate.c.claimed_until.is_(None), candidate.c.claimed_until <= now),
+                ~_waits(candidate),
+            )
+            .order_by(candidate.c.next_at, candidate.c.position)
+            .limit(limit)
+            .with_for_update(skip_locked=True)  # renders on PostgreSQL only
+        )
+        until = now + timedelta(seconds=lease_seconds)
+        statement = update(outbox).where(outbox.c.position.in_(due)).returning(outbox)
+        rows = await self._all(statement.values(claimed_until=until, attempts=outbox.c.attempts + 1))
+        return tuple(_row_of(row) for row in sorted(rows, key=lambda row: (row["next_at"], row["position"])))
+
+    async def done(self, row: OutboxRow, now: datetime) -> None:
+        """The action was done; that holds even when the lease had ended."""
+        pending = (outbox.c.id == row.id) & (outbox.c.state != OutboxState.DONE)
+        await self._move(pending, state=OutboxState.DONE, finished_at=now, last_error="")
+
+    async def retry(self, row: OutboxRow, error: str, next_at: datetime) -> bool:
+        """The attempt failed, try again at ``next_at``; ``False`` when the claim was no longer ours."""
+        return await self._answer(row, last_error=error, next_at=next_at)
+
+    async def hold(self, row: OutboxRow, error: str, now: datetime) -> bool:
+        """Leave the action to an operator; ``False`` when the claim was no longer ours."""
+        return await self._answer(row, state=OutboxState.HELD, last_error=error, finished_at=now)
+
+    async def fail(self, row: OutboxRow, error: str, now: datetime) -> bool:
+        """Give the action up; ``False`` when the claim was no longer ours."""
+        return await self._answer(row, state=OutboxState.FAILED, last_error=error, finished_at=now)
+
+    async def release(self, action_id: UUID, next_at: datetime) -> bool:
+        """An operator lets a held or failed action be tried again; ``False`` when it is neither."""
+        stopped = outbox.c.state.in_((OutboxState.HELD, OutboxState.FAILED))
+        chosen = (outbox.c.id == action_id) & stopped
+        return await self._move(chosen, state=OutboxState.PENDING, next_at=next_at, finished_at=None)
+
+    async def _answer(self, row: OutboxRow, **values: object) -> bool:
+        # The count of attempts names the claim: a worker whose lease ended must not undo its successor's.
+        own = (outbox.c.state == OutboxState.PENDING) & (outbox.c.attempts == row.attempts)
+        return await self._move((outbox.c.id == row.id) & own, **values)
+
+    async def _move(self, chosen: ColumnElement[bool], **values: object) -> bool:
+        statement = update(outbox).where(chosen).values(claimed_until=None, **values)
+        moved = bool(await self._changed(statement))
+        self.touched = self.touched or moved
+        return moved
+
+    async def next_due(self) -> datetime | None:
+        """When the next action can be claimed (an instant that may be past), ``None`` when nothing waits."""
+        candidate = outbox.alias("candidate")
+        leased = candidate.c.claimed_until > candidate.c.next_at
+        moment = case((leased, candidate.c.claimed_until), else_=candidate.c.next_at)
+        pending = candidate.c.state == OutboxState.PENDING
+        statement = select(type_coerce(func.min(moment), UtcDateTime).label("moment"))
+        row = await self._first(statement.where(pending, ~_waits(candidate)))
+        return row["moment"] if row else None
+
+    async def get(self, action_id: UUID) -> OutboxRow | None:
+        """The action, or ``None``."""
+        row = await self._first(select(outbox).where(outbox.c.id == action_id))
+        return _row_of(row) if row else None
+
+    async def list(
+        self,
+        states: Collection[OutboxState] = (OutboxState.PENDING, OutboxState.HELD),
+        conversation_id: UUID | None = None,
+        limit: int = 1000,
+    ) -> tuple[OutboxRow, ...]:
+        """Actions in these states, of one conversation or all, in the order they were put."""
+        statement = select(outbox).where(outbox.c.state.in_(states))
+        if conversation_id is not None:
+            statement = statement.where(outbox.c.conversation_id == conversation_id)
+        rows = await self._all(statement.order_by(outbox.c.position).limit(limit))
+        return tuple(map(_row_of, rows))
+
+    async def counts(self) -> dict[OutboxState, int]:
+        """How many actions are in each state."""
+        statement = select(outbox.c.state, func.count().label("rows")).group_by(outbox.c.state)
+        found = {row["state"]: row["rows"] for row in await self._all(statement)}
+        return {state: found.get(state, 0) for state in OutboxState}

@@ -1,0 +1,42 @@
+"""What the repositories share: the connection of the transaction, and the way between rows and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+    from sqlalchemy import Executable, RowMapping
+
+__all__ = ["Repository", "column_values"]
+
+ID_CHUNK = 500
+"""How many values one ``IN`` takes; databases bound the parameters of a statement."""
+
+
+def column_values(row: DataclassInstance, *leave_out: str) -> dict[str, Any]:
+    """The fields of a row dataclass by column name, which is the field's name."""
+    return {field.name: getattr(row, field.name) for field in fields(row) if field.name not in leave_out}
+
+
+class Repository:
+    """The rows of one noun within one transaction. Made by the transaction, of no use after it."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def _first(self, statement: Executable) -> RowMapping | None:
+        return (await self._connection.execute(statement)).mappings().first()
+
+    async def _all(self, statement: Executable) -> Sequence[RowMapping]:
+        return (await self._connection.execute(statement)).mappings().all()
+
+    async def _changed(self, statement: Executable) -> int:
+        """Execute an INSERT, UPDATE or DELETE; the number of rows it touched."""
+        return (await self._connection.execute(statement)).rowcount

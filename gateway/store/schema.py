@@ -1,0 +1,327 @@
+"""The tables. Alembic's revisions in ``migrations`` make the same ones, and a test holds the two together.
+
+``mail_id`` is always an RFC 5322 Message-ID, ``message_id`` the identifier of a stored message. Addresses
+are lower case, times UTC, hashes lower-case hexadecimal SHA-256.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Date,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    UniqueConstraint,
+    Uuid,
+)
+
+from gateway.store.columns import JsonData, PlainText, RowNumber, UtcDateTime, choice
+from gateway.store.rows import Direction, HeldState, OutboxState
+from teleexpertise.people import AccountKind, IdentityPolicy, NirPolicy, NoticeMode
+
+__all__ = [
+    "absence_shown",
+    "account",
+    "answer_count",
+    "audit",
+    "bounce_token",
+    "conversation",
+    "conversation_member",
+    "decision",
+    "delegation",
+    "event",
+    "expert",
+    "expert_document",
+    "form_copy",
+    "held_letter",
+    "message",
+    "metadata",
+    "outbox",
+    "patient",
+    "patient_folder",
+    "reference_counter",
+    "setting",
+]
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+
+def _text(name: str, *, primary_key: bool = False) -> Column[str]:
+    return Column(name, PlainText(), primary_key=primary_key, nullable=False)
+
+
+def _belongs_to(target: str, name: str, *, required: bool = False) -> Column[object]:
+    return Column(name, Uuid(), ForeignKey(f"{target}.id"), nullable=not required)
+
+
+account = Table(
+    "account",
+    metadata,
+    _text("address", primary_key=True),
+    _text("name"),
+    Column("kind", choice(AccountKind), nullable=False),
+    Column("active", Boolean, nullable=False),
+    _text("password_hash"),
+    _text("profession"),
+    _text("specialty"),
+    _text("rpps"),
+    _text("finess"),
+    _text("billing_number"),
+    _text("organisation"),
+    _text("department"),
+    _text("postcode"),
+    _text("town"),
+    Column("notice", choice(NoticeMode), nullable=False),
+    Column("files_reports", Boolean, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+expert = Table(
+    "expert",
+    metadata,
+    Column("address", PlainText, ForeignKey("account.address"), primary_key=True),
+    _text("description"),
+    _text("limits"),
+    Column("specialties", JsonData(), nullable=False),
+    Column("departments", JsonData(), nullable=False),
+    Column("delay_days", Integer, nullable=False),
+    Column("identity", choice(IdentityPolicy), nullable=False),
+    Column("nir", choice(NirPolicy), nullable=False),
+    _text("prerequisites"),
+    Column("items", JsonData(), nullable=False),
+    _text("tool_url"),
+    Column("listed", Boolean, nullable=False),
+)
+
+expert_document = Table(
+    "expert_document",
+    metadata,
+    Column("address", PlainText, ForeignKey("expert.address", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    _text("filename"),
+    _text("content_type"),
+    Column("content", LargeBinary, nullable=False),
+)
+
+delegation = Table(
+    "delegation",
+    metadata,
+    Column("principal", PlainText, ForeignKey("account.address"), primary_key=True),
+    Column("delegate", PlainText, ForeignKey("account.address"), primary_key=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Index(None, "delegate"),
+)
+
+patient = Table(
+    "patient",
+    metadata,
+    Column("id", RowNumber(), primary_key=True),
+    # What makes a patient the same one: the INS where known, else the folded traits (see lookup_key).
+    Column("lookup", PlainText, nullable=False, unique=True),
+    _text("birth_name"),
+    _text("first_names"),
+    Column("birth_date", Date, nullable=True),
+    _text("sex"),
+    _text("ins"),
+    _text("ins_oid"),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+patient_folder = Table(
+    "patient_folder",
+    metadata,
+    Column("account", PlainText, ForeignKey("account.address"), primary_key=True),
+    Column("patient_id", RowNumber(), ForeignKey("patient.id"), primary_key=True, autoincrement=False),
+    _text("name"),
+    UniqueConstraint("account", "name"),
+)
+
+reference_counter = Table(
+    "reference_counter",
+    metadata,
+    Column("year", Integer, primary_key=True, autoincrement=False),
+    Column("last", Integer, nullable=False),
+)
+
+conversation = Table(
+    "conversation",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("ref", PlainText, nullable=False, unique=True),
+    _text("state"),
+    _text("requester_address"),
+    _text("expert_address"),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False, index=True),
+    Column("next_seq", Integer, nullable=False),
+    Column("folded", JsonData(), nullable=False),
+)
+
+conversation_member = Table(
+    "conversation_member",
+    metadata,
+    Column("conversation_id", Uuid, ForeignKey("conversation.id"), primary_key=True),
+    _text("address", primary_key=True),
+    Column("active", Boolean, nullable=False),
+    Index(None, "address", "active"),
+)
+
+message = Table(
+    "message",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    _text("sha256"),
+    Column("mail_id", PlainText, nullable=False, index=True),
+    _text("sender"),
+    _text("body_sha256"),
+    Column("direction", choice(Direction), nullable=False),
+    _belongs_to("conversation", "conversation_id"),
+    Column("received_at", UtcDateTime, nullable=False, index=True),
+    Column("size", Integer, nullable=False),
+    Column("envelope", JsonData(), nullable=False),
+    # Last, so that SQLite need not walk the pages of a large message to read the columns before it.
+    Column("raw", LargeBinary, nullable=True),
+    Index("ix_message_duplicate", "conversation_id", "sender", "mail_id", "body_sha256"),
+)
+
+event = Table(
+    "event",
+    metadata,
+    Column("id", RowNumber(), primary_key=True),
+    _belongs_to("conversation", "conversation_id", required=True),
+    Column("seq", Integer, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    _text("kind"),
+    Column("author", JsonData(), nullable=False),
+    Column("message_id", Uuid, ForeignKey("message.id"), nullable=False, index=True),
+    _text("message_sha256"),
+    Column("payload", JsonData(), nullable=False),
+    UniqueConstraint("conversation_id", "seq"),
+    sqlite_autoincrement=True,
+)
+
+decision = Table(
+    "decision",
+    metadata,
+    Column("id", RowNumber(), primary_key=True),
+    Column("conversation_id", Uuid, ForeignKey("conversation.id"), nullable=True, index=True),
+    Column("message_id", Uuid, ForeignKey("message.id"), nullable=True, index=True),
+    Column("at", UtcDateTime, nullable=False),
+    _text("trigger"),
+    Column("facts", JsonData(), nullable=False),
+    Column("trace", JsonData(), nullable=False),
+    _text("rules_version"),
+    sqlite_autoincrement=True,
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    # The order of insertion, in which the rows of one conversation and recipient are done.
+    Column("position", RowNumber(), primary_key=True),
+    Column("id", Uuid, nullable=False, unique=True),
+    Column("key", PlainText, nullable=False, unique=True),
+    _text("action"),
+    _text("recipient"),
+    _text("mail_from"),
+    _belongs_to("conversation", "conversation_id"),
+    _belongs_to("message", "message_id"),
+    Column("payload", JsonData(), nullable=False),
+    Column("state", choice(OutboxState), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("first_at", UtcDateTime, nullable=False),
+    Column("next_at", UtcDateTime, nullable=False),
+    Column("claimed_until", UtcDateTime, nullable=True),
+    _text("last_error"),
+    Column("finished_at", UtcDateTime, nullable=True),
+    Index(None, "state", "next_at"),
+    Index("ix_outbox_order", "conversation_id", "recipient", "state", "position"),
+    sqlite_autoincrement=True,
+)
+
+form_copy = Table(
+    "form_copy",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    _text("kind"),
+    _text("owner"),
+    _belongs_to("conversation", "conversation_id"),
+    _belongs_to("message", "message_id"),
+    Column("filled", JsonData(), nullable=False),
+    Column("options", JsonData(), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
+    Column("used_at", UtcDateTime, nullable=True),
+)
+
+held_letter = Table(
+    "held_letter",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("conversation_id", Uuid, ForeignKey("conversation.id"), nullable=False, index=True),
+    _text("author"),
+    _belongs_to("message", "message_id", required=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("state", choice(HeldState), nullable=False),
+)
+
+answer_count = Table(
+    "answer_count",
+    metadata,
+    _text("sender", primary_key=True),
+    Column("hour", UtcDateTime, primary_key=True),
+    Column("count", Integer, nullable=False),
+)
+
+absence_shown = Table(
+    "absence_shown",
+    metadata,
+    Column("conversation_id", Uuid, ForeignKey("conversation.id"), primary_key=True),
+    _text("address", primary_key=True),
+    Column("shown_at", UtcDateTime, nullable=False),
+)
+
+bounce_token = Table(
+    "bounce_token",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("outbox_id", Uuid, ForeignKey("outbox.id", ondelete="SET NULL"), nullable=True),
+    _belongs_to("message", "message_id"),
+    _text("recipient"),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", RowNumber(), primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    _text("actor"),
+    _text("action"),
+    _text("target"),
+    _text("result"),
+    Column("detail", JsonData(), nullable=False),
+    # Unique, so that the chain can never fork, whatever the isolation of the database.
+    Column("previous_hash", PlainText, nullable=False, unique=True),
+    _text("hash"),
+    sqlite_autoincrement=True,
+)
+
+setting = Table(
+    "setting",
+    metadata,
+    _text("key", primary_key=True),
+    _text("value"),
+)

@@ -1,0 +1,57 @@
+"""One transaction: the repositories of all nouns on one connection."""
+
+from __future__ import annotations
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.store.audit import Audit
+from gateway.store.conversations import Conversations, Events
+from gateway.store.experts import Experts
+from gateway.store.letters import Absences, Answers, Bounces, Forms, Held, Settings
+from gateway.store.messages import Decisions, Messages
+from gateway.store.outbox import Outbox
+from gateway.store.patients import Patients
+from gateway.store.people import Accounts, Delegations
+
+__all__ = ["Transaction"]
+
+
+class Transaction:
+    """What can be read and written together. A reading one cannot write: the database refuses."""
+
+    __slots__ = (
+        "absences",
+        "accounts",
+        "answers",
+        "audit",
+        "bounces",
+        "conversations",
+        "decisions",
+        "delegations",
+        "events",
+        "experts",
+        "forms",
+        "held",
+        "messages",
+        "outbox",
+        "patients",
+        "settings",
+    )
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.absences = Absences(connection)
+        self.accounts = Accounts(connection)
+        self.answers = Answers(connection)
+        self.audit = Audit(connection)
+        self.bounces = Bounces(connection)
+        self.conversations = Conversations(connection)
+        self.decisions = Decisions(connection)
+        self.delegations = Delegations(connection)
+        self.events = Events(connection)
+        self.experts = Experts(connection)
+        self.forms = Forms(connection)
+        self.held = Held(connection)
+        self.messages = Messages(connection)
+        self.outbox = Outbox(connection)
+        self.patients = Patients(connection)
+        self.settings = Settings(connection)
