@@ -1,8 +1,9 @@
-"""Sample contexts: one of every mail, for the tests of the templates and for looking at them. Invented people."""
+"""One sample context of every mail, for the tests of the templates and to look at. Invented people."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from typing import Any
 
 from teleexpertise.events import AttachmentNote, Author
 from teleexpertise.patients import Patient
@@ -73,8 +74,8 @@ SERVICE_EXPERT = Expert(
     specialties=("Dermatologie",),
     departments=("43", "42", "07"),
     delay_days=2,
-    prerequisites="Merci de joindre des photographies nettes, en lumière naturelle, et d'indiquer un numéro de "
-    "téléphone où vous joindre.\nMerci de retourner la fiche ci-jointe complétée.",
+    prerequisites="Merci de joindre des photographies nettes, en lumière naturelle, et d'indiquer un numéro "
+    "de téléphone où vous joindre.\nMerci de retourner la fiche ci-jointe complétée.",
     items=ITEMS,
     documents=(Document(filename="fiche-dermatologie.pdf", content_type="application/pdf", content=b"%PDF"),),
 )
@@ -83,8 +84,8 @@ PHOTOS = (
     AttachmentNote(filename="mollet-regle.jpg", content_type="image/jpeg", size=1_402_112, sha256="a1" * 32),
 )
 QUESTION = (
-    "Patiente de 69 ans, lésion pigmentée du mollet droit, 9 mm, bords irréguliers, modifiée depuis quatre mois.\n"
-    "Pas d'antécédent de mélanome. Faut-il une exérèse rapide ?"
+    "Patiente de 69 ans, lésion pigmentée du mollet droit, 9 mm, bords irréguliers, modifiée depuis quatre "
+    "mois.\nPas d'antécédent de mélanome. Faut-il une exérèse rapide ?"
 )
 CONCLUSION = (
     "Lésion atypique (asymétrie, trois couleurs) : exérèse complète à visée diagnostique, marge de 2 mm.\n"
@@ -104,13 +105,13 @@ REQUEST = link("Demander une téléexpertise", "Nouvelle téléexpertise Avis De
 NEXT = link("Page suivante", "Annuaire dermatologie page 2")
 SERVICES = link("Voir tous les services experts", "Avis")
 WORKLIST = link("Mes téléexpertises", "Mes téléexpertises")
-FORM_TEXT = "----- DÉBUT DU FORMULAIRE abc -----\nExpert : Avis Dermatologie CH LE PUY\n\n\nQuestion : \n----- FIN -----"
+FORM_TEXT = "----- DÉBUT DU FORMULAIRE abc -----\nExpert : CH LE PUY\n\n\nQuestion : \n----- FIN -----"
 FORM_HTML = "<div>----- DÉBUT DU FORMULAIRE abc -----</div><div>Question : </div><div>----- FIN -----</div>"
 
 
 def all_mails() -> dict[str, contexts.Mail]:
     """One or more contexts of every template, by a name that says which case it is."""
-    about = {"reference": REF, "state": "requested"}
+    about: dict[str, Any] = {"reference": REF, "state": "requested"}
     c = contexts
     return {
         "annuaire": c.DirectoryPage(
@@ -225,7 +226,8 @@ def all_mails() -> dict[str, contexts.Mail]:
             delay_days=2,
             prerequisites=SERVICE_EXPERT.prerequisites,
             checklist=tuple(
-                c.ChecklistLine(item, given) for item, given in zip(ITEMS, (1, 1, 0, 1), strict=True)
+                c.ChecklistLine(item, given)
+                for item, given in zip(ITEMS, (True, True, False, True), strict=True)
             ),
             documents=("fiche-dermatologie.pdf",),
             expert_links=(FINALISE, link("Demander des compléments", f"Compléments {REF}")),
@@ -281,7 +283,7 @@ def all_mails() -> dict[str, contexts.Mail]:
             author=ACTING,
             reason="Cette lésion relève d'un examen direct.",
             links=(SERVICES,),
-        ),  # fmt: skip
+        ),
         "non-remise": c.NotDelivered(
             recipient="l.chany@autre.mssante.example",
             sent_at=NOW,
