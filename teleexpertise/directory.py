@@ -11,6 +11,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from teleexpertise.people import AccountKind, Expert
 from teleexpertise.plaintext import folded
@@ -24,10 +25,9 @@ _SERVICES = "avis"
 
 _WORD = re.compile(r"[^\W_]+")
 # Words that join others in French, and titles: they distinguish no expert.
-_FILLERS = frozenset(
-    ("a", "au", "aux", "d", "de", "des", "du", "en", "et", "l", "la", "le", "les")
-    + ("dr", "docteur", "pr", "professeur", "m", "mme")
-)
+_FILLERS = frozenset({"a", "au", "aux", "d", "de", "des", "du", "en", "et", "l", "la", "le", "les"}) | {
+    *("dr", "docteur", "pr", "professeur", "m", "mme"),
+}
 _SAINTS = {"st": "saint", "ste": "sainte"}
 
 # How much a matching word says, by the field that it was found in; a word cut short says a little less.
@@ -99,9 +99,12 @@ class Directory:
         self._departments = {code.casefold(): name for code, name in (departments or {}).items()}
         self._entries = sorted(entries, key=lambda e: (e.delay_days, folded(e.name), e.address))
         self._postings: dict[str, dict[int, int]] = {}
+        words_of = lru_cache(maxsize=10_000)(
+            _words
+        )  # specialties, towns and departments come again and again
         for position, entry in enumerate(self._entries):
             for weight, text in self._fields(entry):
-                self._add(position, weight, _words(text))
+                self._add(position, weight, words_of(text))
         self._vocabulary = sorted(self._postings)
 
     def __len__(self) -> int:
