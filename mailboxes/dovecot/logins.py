@@ -48,7 +48,7 @@ class MailboxLogin:
 
 
 def write_logins(settings: DovecotSettings, logins: Iterable[MailboxLogin]) -> None:
-    """Make ``logins`` the mailboxes of the instance, atomically, from the next login or delivery on.
+    """Make ``logins`` the mailboxes of the instance, atomically; Dovecot follows within a second.
 
     Also makes the missing home directories: Dovecot keeps the delivery keys there and would lose the key of
     the first delivery otherwise. The home of a mailbox that is no longer named stays. May be called before
@@ -78,18 +78,32 @@ def prepare_home(settings: DovecotSettings, account: ServiceAccount) -> None:
 
 
 def write_private(path: Path, content: bytes, account: ServiceAccount) -> None:
-    """Replace ``path`` atomically by a file of mode 0600 of that account."""
+    """Replace ``path`` atomically by a file of mode 0600 of that account.
+
+    Its time of modification is a second later, at least, than that of the file that it replaces: Dovecot
+    reads a passwd-file again only when size or whole second differ.
+    """
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
             os.fchown(file.fileno(), account.uid, account.gid)
+            modified = max(int(os.fstat(file.fileno()).st_mtime), _second_of(path) + 1)
+            os.utime(file.fileno(), (modified, modified))
             os.fsync(file.fileno())
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _second_of(path: Path) -> int:
+    """Return the time of modification in whole seconds, 0 when there is no such file."""
+    try:
+        return int(path.lstat().st_mtime)
+    except FileNotFoundError:
+        return 0
 
 
 def _line(login: MailboxLogin) -> str:

@@ -29,7 +29,7 @@ def instance_processes(instance: str, uid: int) -> Iterator[int]:
 
 
 async def end_instance(instance: str, uid: int, grace: float) -> bool:
-    """End all processes of the instance, by SIGTERM to its master and after ``grace`` seconds by SIGKILL to all.
+    """End all processes of the instance: SIGTERM to its master, after ``grace`` seconds SIGKILL to all.
 
     Returns False when something is still alive two seconds after SIGKILL, as a process stuck in the kernel
     is.

@@ -62,7 +62,7 @@ class DovecotServer:
     """
 
     def __init__(
-        self, settings: DovecotSettings, report: Callable[[ServerEvent], None] = lambda event: None
+        self, settings: DovecotSettings, report: Callable[[ServerEvent], None] | None = None
     ) -> None:
         self._settings = settings
         self._report: Callable[[ServerEvent], object] = report or (lambda _: None)

@@ -1,20 +1,25 @@
 """A real Dovecot on free ports with throw-away mails and certificates, for integration tests.
 
-Run by root, Dovecot drops to its own account, which must be able to reach the mails: hence directories of our own in
-place of pytest's, which only root may enter. Run by anybody else, it runs as that person; nothing differs otherwise.
+Run by root, Dovecot drops to its own account, which must be able to reach the mails: hence directories of our
+own in place of pytest's, which only root may enter. Run by anybody else, it runs as that person; nothing
+differs otherwise.
 """
 
+import asyncio
 import imaplib
 import shutil
 import socket
 import ssl
 import tempfile
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
@@ -24,9 +29,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from mailboxes.dovecot.installation import find_installation
-from mailboxes.dovecot.logins import MailboxLogin
+from mailboxes.dovecot.logins import MailboxLogin, write_logins
+from mailboxes.dovecot.server import DovecotServer
 from mailboxes.dovecot.settings import DovecotSettings
 from mailboxes.errors import MailboxError
+from mailboxes.filing import Filing
 
 PASSWORD = "mot de passe, avec accents: é"
 """Password of every test account: the quoting of LOGIN is tested by the way."""
@@ -53,12 +60,44 @@ class Deployment:
             self.settings.bind, self.settings.tls_port, ssl_context=self.client_tls, timeout=15
         )
 
+    def admits(self, address: str) -> bool:
+        """Tell whether the account can log in with `PASSWORD`."""
+        try:
+            with self.imap_of(address):
+                return True
+        except imaplib.IMAP4.error:
+            return False
+
     def imap_of(self, address: str) -> imaplib.IMAP4_SSL:
         """Connect and log in with `PASSWORD`."""
         client = self.imap()
         # not login(): imaplib would send the password as ASCII
-        client.authenticate("PLAIN", lambda _: f"\0{address}\0{PASSWORD}".encode())
+        try:
+            client.authenticate("PLAIN", lambda _: f"\0{address}\0{PASSWORD}".encode())
+        except imaplib.IMAP4.error:
+            client.shutdown()
+            raise
         return client
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A deployment that is being served."""
+
+    deployment: Deployment
+    server: DovecotServer
+
+    def filing(self, timeout: float = 20.0) -> Filing:
+        """Return a client of the server with the master user."""
+        settings, server = self.deployment.settings, self.server
+        return Filing(
+            settings.bind,
+            settings.tls_port,
+            self.deployment.client_tls,
+            server.master_user,
+            server.master_password,
+            timeout,
+        )
 
 
 def free_port() -> int:
@@ -97,6 +136,40 @@ def deployment(**changes: object) -> Iterator[Deployment]:
         yield Deployment(replace(settings, **changes), root / "authority.pem")  # type: ignore[arg-type]
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+@contextmanager
+def served(made: Deployment, *logins: MailboxLogin) -> Iterator[Running]:
+    """Serve the mailboxes from a thread, so that blocking clients can be used beside asyncio ones."""
+    write_logins(made.settings, logins)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="dovecot-supervisor")
+    thread.start()
+
+    def run(coroutine: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(coroutine, loop).result(60)
+
+    server = DovecotServer(made.settings)
+    try:
+        run(server.start())
+        watching = asyncio.run_coroutine_threadsafe(server.watch(), loop)
+        try:
+            yield Running(made, server)
+        finally:
+            run(server.stop())
+            watching.result(60)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 15.0) -> None:
+    """Return as soon as the condition holds; AssertionError when it does not in that time."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        time.sleep(0.05)
 
 
 def login(address: str, *, active: bool = True) -> MailboxLogin:

@@ -1,0 +1,135 @@
+"""Folders, filing and keywords in any account's mailbox, as the master user.
+
+Each operation has a connection of its own, so that a restart of the server costs no more than the operations
+under way, and those can be repeated without harm.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Collection
+from typing import Final
+from weakref import WeakValueDictionary
+
+from mailboxes.connection import Connection, ImapAccess, connected, quoted, refused, wire_name
+from mailboxes.folders import Folder
+from mailboxes.vocabulary import CONVERSATION_HEADER, DELIVERY_HEADER, STATES, state_keyword
+
+# a command line stays far below Dovecot's limit of 64 KiB
+_UIDS_PER_COMMAND: Final = 500
+_NO_SUCH_FOLDER: Final = frozenset({"NONEXISTENT", "TRYCREATE"})
+
+
+class Filing:
+    """Puts folders, messages and keywords in order in the mailboxes of a server, at most ``connections`` at
+    once.
+
+    ``ssl_context`` must verify the server's certificate; ``timeout`` in seconds holds for each command. All
+    methods raise FilingFailed.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        ssl_context: ssl.SSLContext,
+        master_user: str,
+        master_password: str,
+        timeout: float = 20.0,
+        connections: int = 8,
+    ) -> None:
+        self._access = ImapAccess(host, port, ssl_context, master_user, master_password, timeout)
+        self._places = asyncio.Semaphore(connections)
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def ensure_folder(self, account: str, folder: Folder) -> None:
+        """Make the folder and those above it where they are missing, and subscribe to all of them.
+
+        Without the subscription Thunderbird does not show a folder (RFC 3501 §6.3.6).
+        """
+        async with self._places, connected(self._access, account) as connection:
+            await _make_folder(connection, folder)
+
+    async def file_once(
+        self, account: str, folder: Folder, message: bytes, key: str, flags: Collection[str] = ()
+    ) -> bool:
+        """Store ``message`` unless the folder has one with that delivery key; return whether it was stored.
+
+        The caller has put the field ``X-TLE-Delivery: <key>`` into the message (ValueError otherwise), with
+        keys of which none contains another: IMAP searches for substrings. The folder is made when missing.
+        ``flags`` are system flags (RFC 3501 §2.3.2) and keywords.
+        """
+        if not _carries(message, key):
+            raise ValueError(f"the message does not carry its delivery key in {DELIVERY_HEADER}")
+        # two filings with one key in this process would both find nothing and both store
+        turn = self._turns.setdefault(key, asyncio.Lock())
+        async with turn, self._places, connected(self._access, account) as connection:
+            if not await _selected(connection, folder):
+                await _make_folder(connection, folder)
+            elif await _search(connection, DELIVERY_HEADER, key):
+                return False
+            append = connection.client.append(message, wire_name(folder), flags=f"({' '.join(flags)})")
+            await connection.tell("APPEND", append)
+            return True
+
+    async def tag(self, account: str, folder: Folder, conversation_id: str, state: str) -> int:
+        """Give all messages of the conversation in the folder the keyword of ``state`` and no other state's.
+
+        Returns how many messages there are, 0 when the folder is missing. ValueError for an unknown state.
+        """
+        keyword = state_keyword(state)
+        others = " ".join(state_keyword(other) for other in STATES if other != state)
+        async with self._places, connected(self._access, account) as connection:
+            if not await _selected(connection, folder):
+                return 0
+            uids = await _search(connection, CONVERSATION_HEADER, conversation_id)
+            # first add, then remove: whatever interrupts this, the messages keep a state
+            for action, keywords in (("+FLAGS.SILENT", keyword), ("-FLAGS.SILENT", others)):
+                for start in range(0, len(uids), _UIDS_PER_COMMAND):
+                    part = ",".join(map(str, uids[start : start + _UIDS_PER_COMMAND]))
+                    store = connection.client.uid("store", part, action, f"({keywords})")
+                    await connection.tell("STORE", store)
+            return len(uids)
+
+    async def find(self, account: str, folder: Folder, header: str, value: str) -> list[int]:
+        """Return the UIDs of the messages whose field ``header`` contains ``value`` without regard to case.
+
+        Empty when the folder is missing (RFC 3501 §6.4.4, ``HEADER``).
+        """
+        async with self._places, connected(self._access, account) as connection:
+            if not await _selected(connection, folder):
+                return []
+            return await _search(connection, header, value)
+
+
+async def _make_folder(connection: Connection, folder: Folder) -> None:
+    """Make and subscribe to each folder on the way to ``folder``."""
+    for depth in range(1, len(folder) + 1):
+        name = wire_name(folder[:depth])
+        created = await connection.ask("CREATE", connection.client.create(name))
+        if created.result != "OK" and created.code != "ALREADYEXISTS":
+            raise refused("CREATE", created)
+        await connection.tell("SUBSCRIBE", connection.client.subscribe(name))
+
+
+async def _selected(connection: Connection, folder: Folder) -> bool:
+    """Select a folder and tell whether it exists."""
+    answer = await connection.ask("SELECT", connection.client.select(wire_name(folder)))
+    if answer.result == "OK":
+        return True
+    if answer.code in _NO_SUCH_FOLDER:
+        return False
+    raise refused("SELECT", answer)
+
+
+async def _search(connection: Connection, header: str, value: str) -> list[int]:
+    """Return the UIDs of messages in the selected folder by a header field."""
+    search = connection.client.uid_search("HEADER", quoted(header), quoted(value), charset=None)
+    lines = await connection.tell("SEARCH", search)
+    return [int(uid) for line in lines for uid in bytes(line).split() if uid.isdigit()]
+
+
+def _carries(message: bytes, key: str) -> bool:
+    """Tell whether the header of the message has the delivery key."""
+    head = message.partition(b"\r\n\r\n")[0].lower()
+    field = f"\r\n{DELIVERY_HEADER}: {key}\r\n".lower().encode()
+    return field in b"\r\n" + head + b"\r\n"
