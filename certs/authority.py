@@ -15,12 +15,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
+from certs.algorithms import PrivateKey
 from certs.profiles import Profile
 
 __all__ = [
     "Authority",
     "IssuedCertificate",
-    "PrivateKey",
     "Revocation",
     "SubjectNames",
     "create_intermediate",
@@ -31,8 +31,6 @@ __all__ = [
     "key_pem",
     "subject",
 ]
-
-PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 # Peers' clocks differ by minutes; a certificate made now must already be valid for them.
 _BACKDATE = timedelta(hours=1)
@@ -115,7 +113,9 @@ def subject(common_name: str, unit: str, organisation: str, department: str) -> 
     )
 
 
-def create_root(now: datetime, common_name: str = "TEST AC RACINE ELEMENTAIRE", key: str = "rsa") -> Authority:
+def create_root(
+    now: datetime, common_name: str = "TEST AC RACINE ELEMENTAIRE", key: str = "rsa"
+) -> Authority:
     """Make a self-signed root (EL-TEST)."""
     private = generate_key(key)
     name = _authority_name(common_name)

@@ -30,7 +30,14 @@ _OIDS = {
     "EMAILADDRESS": "1.2.840.113549.1.9.1",
 }
 _SHORT = {oid: short for short, oid in _OIDS.items()}
-_SPELLINGS = {"S": "ST", "E": "EMAILADDRESS", "EMAIL": "EMAILADDRESS", "TITLE": "T", "GIVENNAME": "GN", "SURNAME": "SN"}
+_SPELLINGS = {
+    "S": "ST",
+    "E": "EMAILADDRESS",
+    "EMAIL": "EMAILADDRESS",
+    "TITLE": "T",
+    "GIVENNAME": "GN",
+    "SURNAME": "SN",
+}
 
 _TYPE = re.compile(r"\s*(?:OID\.)?([A-Za-z][A-Za-z0-9-]*|\d+(?:\.\d+)+)\s*=\s*", re.IGNORECASE)
 _PLAIN = re.compile(r'(?:[^\\,;+"<>\x00]|\\[0-9A-Fa-f]{2}|\\[ "#+,;<=>\\])*')
@@ -38,7 +45,7 @@ _QUOTED = re.compile(r'"((?:[^"\\\x00]|\\[0-9A-Fa-f]{2}|\\[ "#+,;<=>\\])*)"\s*')
 _ESCAPE = re.compile(r'((?:\\[0-9A-Fa-f]{2})+)|\\([ "#+,;<=>\\])')
 
 
-class NameFault(ValueError):
+class NameFault(ValueError):  # noqa: N818 - the house says fault for what the sender got wrong
     """A text or a DER value that is not a distinguished name."""
 
 

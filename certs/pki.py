@@ -30,7 +30,7 @@ from certs.profiles import ORG_SIGN, SERV_SSL
 __all__ = ["DemoPki", "PkiFault", "create_demo_pki", "load_authority", "write_private", "write_public"]
 
 
-class PkiFault(Exception):
+class PkiFault(Exception):  # noqa: N818 - named like the other faults
     """The directory holds a PKI that is incomplete or not readable."""
 
 
@@ -188,7 +188,8 @@ def _load_authorities(pki: DemoPki) -> tuple[Authority, Authority]:
         root = x509.load_pem_x509_certificate(pki.anchors.read_bytes())
         organisations = x509.load_pem_x509_certificate(pki.intermediates.read_bytes())
         keys = [
-            serialization.load_pem_private_key(path.read_bytes(), password=None) for path in pki.authority_keys
+            serialization.load_pem_private_key(path.read_bytes(), password=None)
+            for path in pki.authority_keys
         ]
     except (OSError, ValueError) as error:
         raise PkiFault(f"{pki.directory} is not readable as a PKI") from error

@@ -1,0 +1,318 @@
+"""Certification paths (RFC 5280 §6): chain, usage, validity at signing and now, revocation from CRLs passed in.
+
+pyhanko-certvalidator decides the path; it is never allowed to fetch. Its coroutines then do no input or output, so
+they are run to their end in one step, inside or outside of an event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
+from types import MappingProxyType
+from typing import Any
+
+from asn1crypto import crl, pem, x509
+from pyhanko_certvalidator import CertificateValidator, ValidationContext
+from pyhanko_certvalidator.errors import (
+    CRLValidationError,
+    DisallowedAlgorithmError,
+    ExpiredError,
+    InsufficientRevinfoError,
+    InvalidCertificateError,
+    NotYetValidError,
+    PathBuildingError,
+    RevokedError,
+    ValidationError,
+)
+from pyhanko_certvalidator.policy_decl import (
+    CertRevTrustPolicy,
+    FreshnessReqType,
+    RevocationCheckingPolicy,
+    RevocationCheckingRule,
+)
+
+from certs.cms import DECODING_ERRORS
+from certs.names import DistinguishedName
+from certs.verdicts import Reason, Verdict
+
+__all__ = ["PathResult", "RevocationMode", "TrustAnchors", "TrustFault", "Usage", "load_anchors", "validate"]
+
+CLOCK_TOLERANCE = timedelta(minutes=10)
+"""How far clocks of signers and of certification authorities may be ahead of ours."""
+MAXIMUM_INTERMEDIATES = 4
+"""CA certificates of a message that are considered; path building tries their orders, so the number is a bound."""
+
+
+class TrustFault(ValueError):  # noqa: N818 - named like the other faults
+    """Configured anchors or CRLs cannot be read."""
+
+
+class RevocationMode(Enum):
+    """What it means that no current CRL is known for a certificate."""
+
+    REQUIRE = "require"
+    """Indeterminate: the question is asked again later."""
+    WHEN_KNOWN = "when_known"
+    """Accepted; a CRL that is known still revokes."""
+
+
+class Usage(Enum):
+    """What a certificate is to be used for; the value is the extended key usage that it needs."""
+
+    EMAIL_SIGNATURE = "email_protection"
+    TLS_CLIENT = "client_auth"
+    TLS_SERVER = "server_auth"
+
+
+@dataclass(frozen=True, slots=True)
+class TrustAnchors:
+    """What is believed: roots, helping intermediates (DER), CRLs (asn1crypto objects) and the revocation policy.
+
+    `grace` is how long a CRL is still used after its nextUpdate. `bindings` say for certificates without mail
+    address which domains they may write for: (issuer, part of the subject) -> domains in lower case.
+    """
+
+    roots: tuple[bytes, ...]
+    intermediates: tuple[bytes, ...] = ()
+    crls: tuple[Any, ...] = ()
+    revocation: RevocationMode = RevocationMode.REQUIRE
+    grace: timedelta = timedelta(days=3)
+    bindings: Mapping[tuple[DistinguishedName, DistinguishedName], frozenset[str]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+
+    def domains_bound_to(self, issuer: DistinguishedName, subject: DistinguishedName) -> frozenset[str]:
+        """Return the domains that the bindings allow a certificate of these names to write for."""
+        allowed = [
+            domains
+            for (by, part), domains in self.bindings.items()
+            if by == issuer and subject.includes(part)
+        ]
+        return frozenset().union(*allowed)
+
+
+@dataclass(frozen=True, slots=True)
+class PathResult:
+    """Verdict on a certificate for one usage; `detail` is an English phrase that names nobody."""
+
+    verdict: Verdict
+    reason: Reason
+    detail: str = ""
+
+
+def load_anchors(
+    roots_pem: bytes,
+    intermediates_pem: bytes = b"",
+    crls: Iterable[bytes] = (),
+    revocation: RevocationMode = RevocationMode.REQUIRE,
+    grace: timedelta = timedelta(days=3),
+    bindings: Mapping[tuple[DistinguishedName, DistinguishedName], frozenset[str]] | None = None,
+) -> TrustAnchors:
+    """Read anchors from PEM and CRLs from DER or PEM. Raises TrustFault."""
+    try:
+        roots = read_certificates(roots_pem)
+        intermediates = read_certificates(intermediates_pem) if intermediates_pem else ()
+        lists = tuple(_read_crl(encoded) for encoded in crls)
+    except DECODING_ERRORS as error:
+        raise TrustFault("anchors or CRLs cannot be read") from error
+    if not roots:
+        raise TrustFault("no trust anchor")
+    frozen = MappingProxyType(dict(bindings or {}))
+    return TrustAnchors(roots, intermediates, lists, revocation, grace, frozen)
+
+
+def read_certificates(text: bytes) -> tuple[bytes, ...]:
+    """Read the certificates of a PEM text as DER. Raises ValueError for what is none."""
+    found = tuple(der for kind, _, der in pem.unarmor(text, multiple=True) if kind == "CERTIFICATE")
+    for certificate in _loaded(found):
+        certificate.subject.hashable  # noqa: B018  decoded at loading, where a fault can be told
+    return found
+
+
+def _read_crl(encoded: bytes) -> Any:
+    der = pem.unarmor(encoded)[2] if pem.detect(encoded) else encoded
+    revocations = crl.CertificateList.load(der, strict=True)
+    revocations["tbs_cert_list"]["this_update"].native  # noqa: B018
+    return revocations
+
+
+def validate(
+    certificate: bytes,
+    enclosed: Sequence[bytes],
+    trust: TrustAnchors,
+    usage: Usage,
+    now: datetime,
+    signed_at: datetime | None = None,
+) -> PathResult:
+    """Judge a DER certificate for `usage` at `now` and, where given, at the signing time.
+
+    `enclosed` are certificates that came with it: they help to build a path and are never believed. Total: any
+    bytes give a result.
+    """
+    try:
+        leaf = x509.Certificate.load(certificate, strict=True)
+        refused = _check_usage(leaf, usage)
+        if refused is not None:
+            return refused
+        near = _relevant(leaf, [x509.Certificate.load(other) for other in enclosed])
+        search = _Search(trust, (*near, *_loaded(trust.intermediates)), now, _current_crls(trust, now))
+        path = _checked_path(leaf, search)
+        if not isinstance(path, PathResult) and signed_at is not None:
+            path = _check_signing_time(path, signed_at, now) or path
+    except DECODING_ERRORS:
+        return PathResult(Verdict.FAILED, Reason.MALFORMED, "a certificate cannot be decoded")
+    return path if isinstance(path, PathResult) else PathResult(Verdict.PASSED, Reason.GENUINE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """What every question about one certificate shares."""
+
+    trust: TrustAnchors
+    candidates: tuple[Any, ...]
+    now: datetime
+    crls: tuple[Any, ...]
+
+
+def _loaded(certificates: Iterable[bytes]) -> list[Any]:
+    # Loaded anew for each question: reading asn1crypto objects changes them, and their encoding with them.
+    return [x509.Certificate.load(der) for der in certificates]
+
+
+def _check_usage(certificate: Any, usage: Usage) -> PathResult | None:
+    """Check key usage and extended key usage where they are present (RFC 8550 §4.4.2 and §4.4.4).
+
+    The validator refuses a certificate without key usage extension; for mail such a one may sign.
+    """
+    key_usage = certificate.key_usage_value
+    if key_usage is not None:
+        allowed = key_usage.native
+        wanted = {"digital_signature"}
+        if usage is Usage.EMAIL_SIGNATURE:
+            wanted.add("non_repudiation")
+        if not wanted & allowed:
+            return PathResult(Verdict.FAILED, Reason.USAGE, "key usage does not allow it")
+    extended = certificate.extended_key_usage_value
+    if extended is not None and not {usage.value, "any_extended_key_usage"} & set(extended.native):
+        return PathResult(Verdict.FAILED, Reason.USAGE, "extended key usage does not allow it")
+    return None
+
+
+def _relevant(certificate: Any, enclosed: Sequence[Any]) -> list[Any]:
+    """Choose the enclosed CA certificates that can stand above `certificate`, nearest first, at most four."""
+    chosen: list[Any] = []
+    wanted = {certificate.issuer.hashable}
+    for _ in range(MAXIMUM_INTERMEDIATES):
+        found = [
+            other
+            for other in enclosed
+            if other.subject.hashable in wanted
+            and other.ca
+            and other.self_signed == "no"
+            and other not in chosen
+        ]
+        if not found:
+            break
+        chosen.extend(found)
+        wanted |= {other.issuer.hashable for other in found}
+    return chosen[:MAXIMUM_INTERMEDIATES]
+
+
+def _checked_path(leaf: Any, search: _Search) -> list[Any] | PathResult:
+    """Return the valid path, anchor first, with every certificate below the anchor asked for in the CRLs."""
+    required = RevocationCheckingRule.CRL_REQUIRED
+    path = _path(leaf, search, required, required)
+    if not isinstance(path, PathResult) or path.verdict is not Verdict.INDETERMINATE:
+        return path
+    # Some CRL is missing. Each certificate is asked for by itself: otherwise an intermediate without CRL would hide
+    # that the signer's certificate is revoked.
+    unchecked = RevocationCheckingRule.NO_CHECK
+    unknown = path
+    path = _path(leaf, search, unchecked, unchecked)
+    if isinstance(path, PathResult):
+        return path
+    for certificate in path[1:]:
+        asked = _path(certificate, search, required, unchecked)
+        if isinstance(asked, PathResult) and asked.verdict is Verdict.FAILED:
+            return asked
+    return unknown if search.trust.revocation is RevocationMode.REQUIRE else path
+
+
+def _path(
+    certificate: Any, search: _Search, own_rule: RevocationCheckingRule, ca_rule: RevocationCheckingRule
+) -> list[Any] | PathResult:
+    """Return the certificates of the valid path, anchor first, or why there is none."""
+    policy = CertRevTrustPolicy(
+        RevocationCheckingPolicy(own_rule, ca_rule),
+        # Staleness is judged by `_current_crls`, with our grace; the library must not judge it again.
+        freshness=timedelta(days=36500),
+        freshness_req_type=FreshnessReqType.MAX_DIFF_REVOCATION_VALIDATION,
+    )
+    context = ValidationContext(
+        trust_roots=_loaded(search.trust.roots),
+        other_certs=search.candidates,
+        moment=search.now,
+        allow_fetching=False,
+        crls=search.crls,
+        revinfo_policy=policy,
+    )
+    try:
+        return list(_run(CertificateValidator(certificate, validation_context=context).async_validate_path()))
+    except RevokedError as error:
+        return PathResult(
+            Verdict.FAILED, Reason.REVOKED, f"revoked on {error.revocation_dt:%Y-%m-%d %H:%M:%SZ}"
+        )
+    except ExpiredError as error:
+        return PathResult(Verdict.FAILED, Reason.EXPIRED, f"expired on {error.expired_dt:%Y-%m-%d %H:%M:%SZ}")
+    except NotYetValidError as error:
+        return PathResult(
+            Verdict.FAILED, Reason.NOT_YET_VALID, f"valid from {error.valid_from:%Y-%m-%d %H:%M:%SZ}"
+        )
+    except InsufficientRevinfoError:
+        return PathResult(Verdict.INDETERMINATE, Reason.REVOCATION_UNKNOWN, "no current CRL")
+    except (PathBuildingError, InvalidCertificateError):
+        return PathResult(Verdict.FAILED, Reason.UNTRUSTED, "no path to a trust anchor")
+    except DisallowedAlgorithmError:
+        return PathResult(
+            Verdict.FAILED, Reason.ALGORITHM_WEAK, "an algorithm or key of the path is too weak"
+        )
+    except (ValidationError, CRLValidationError):
+        # The library's sentences name persons and must not reach a log.
+        return PathResult(Verdict.FAILED, Reason.PATH_INVALID, "the path breaks a rule of RFC 5280")
+
+
+def _run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine that never waits to its end and return its result."""
+    try:
+        coroutine.send(None)
+    except StopIteration as finished:
+        return finished.value
+    coroutine.close()
+    raise NotImplementedError("the path validator tried to wait for something")
+
+
+def _current_crls(trust: TrustAnchors, now: datetime) -> tuple[Any, ...]:
+    current = []
+    for revocations in trust.crls:
+        body = revocations["tbs_cert_list"]
+        issued, ends = body["this_update"].native, body["next_update"].native
+        # Without nextUpdate (RFC 5280 §5.1.2.5 demands it) the list is current at its issue only.
+        if issued <= now + CLOCK_TOLERANCE and now <= (ends or issued) + trust.grace:
+            current.append(revocations)
+    return tuple(current)
+
+
+def _check_signing_time(path: Sequence[Any], signed_at: datetime, now: datetime) -> PathResult | None:
+    """Say what speaks against the claimed signing time, None when nothing does."""
+    if signed_at > now + CLOCK_TOLERANCE:
+        return PathResult(
+            Verdict.FAILED, Reason.SIGNED_IN_FUTURE, f"signing time {signed_at:%Y-%m-%d %H:%M:%SZ}"
+        )
+    for certificate in path[1:]:
+        if signed_at < certificate.not_valid_before - CLOCK_TOLERANCE:
+            return PathResult(Verdict.FAILED, Reason.NOT_YET_VALID, "not valid yet at the signing time")
+        if signed_at > certificate.not_valid_after:
+            return PathResult(Verdict.FAILED, Reason.EXPIRED, "expired at the signing time")
+    return None
