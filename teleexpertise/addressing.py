@@ -1,7 +1,8 @@
-"""The addresses of the service: the service address, a conversation's reply address, the address bounces come back to.
+"""The addresses of the service: its own, a conversation's reply address, the address that bounces come back
+to.
 
-Only envelope recipients place a message (design, section 5). Local parts are compared without case and stay within 64
-octets (``RFC 5321 §4.5.3.1.1``).
+Only envelope recipients place a message. Local parts are compared without case and stay within 64 octets
+(``RFC 5321 §4.5.3.1.1``).
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ _BOUNCE_WORD = "retour"
 
 @dataclass(frozen=True, slots=True)
 class Addressed:
-    """Whom an envelope names: the service, conversations, bounce ids, broken addresses of ours, other people."""
+    """Whom an envelope names: the service, conversations, bounce ids, other people.
+
+    ``broken`` are addresses of ours with a token that no key of ours made.
+    """
 
     service: bool
     conversations: frozenset[UUID]
@@ -57,7 +61,7 @@ class AddressBook:
         return f"{_BOUNCE_WORD}+{seal(self.key, _BOUNCE, identifier)}@{self.domain}"
 
     def is_ours(self, address: str) -> bool:
-        """Whether an address belongs to the service itself and never to a mailbox (broken tokens included)."""
+        """Whether an address is the service's own and never a mailbox's (broken tokens included)."""
         local, _, domain = address.lower().rpartition("@")
         return domain == self.domain and local.partition("+")[0] in (self.local_part, _BOUNCE_WORD)
 

@@ -19,6 +19,7 @@ from teleexpertise.events import (
     MemberJoined,
     MemberLeft,
     Opened,
+    Posted,
     Record,
     Redirected,
     ReportMade,
@@ -28,9 +29,9 @@ from teleexpertise.events import (
 from teleexpertise.patients import Patient
 from teleexpertise.people import Party, PrerequisiteItem
 from teleexpertise.prerequisites import Given, missing
-from teleexpertise.states import CLOSED, State, next_state
+from teleexpertise.states import CLOSED, State, Step, next_state
 
-__all__ = ["Conversation", "Exchange", "Member", "NotOpened", "apply", "fold"]
+__all__ = ["Completion", "Conversation", "Exchange", "Member", "NotOpened", "apply", "fold"]
 
 
 class NotOpened(Exception):
@@ -62,11 +63,26 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """The last finalisation and who did it for whom."""
+
+    requester: Party
+    expert: Party
+    conclusion: str
+    outcome: str
+    exchanges: tuple[int, ...]
+    addressees: tuple[str, ...]
+    finaliser: Author
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
     """The state of one tele-expertise after its record so far.
 
-    ``opening`` keeps the request as accepted; ``completion`` the last finalisation, ``closing_reason`` the words of a
-    refusal or cancellation; ``closed_by`` who closed it; ``version`` counts finalisations; ``reports`` the versions made.
+    ``opening`` keeps the request as accepted; ``completion`` the last finalisation, ``closing_reason`` the
+    words of a refusal or cancellation; ``closed_by`` who closed it; ``version`` counts finalisations;
+    ``reports`` the versions made. ``asked`` is what the conversation waits for, empty unless it is on hold.
     """
 
     id: UUID
@@ -89,6 +105,7 @@ class Conversation:
     reports: tuple[int, ...] = ()
     absences: tuple[str, ...] = ()
     redirect_url: str = ""
+    thread: tuple[str, ...] = ()
 
     @property
     def requester(self) -> Party:
@@ -142,20 +159,6 @@ class Conversation:
         return Side.GUEST
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Completion:
-    """The last finalisation and who did it for whom."""
-
-    requester: Party
-    expert: Party
-    conclusion: str
-    outcome: str
-    exchanges: tuple[int, ...]
-    addressees: tuple[str, ...]
-    finaliser: Author
-    at: datetime
-
-
 def _opened(conversation_id: UUID, record: Record, event: Opened) -> Conversation:
     fields = frozenset(name for name, answer in event.answers if answer)
     question = Exchange(
@@ -170,7 +173,7 @@ def _opened(conversation_id: UUID, record: Record, event: Opened) -> Conversatio
     return Conversation(
         id=conversation_id,
         ref=event.ref,
-        state=State.REQUESTED,
+        state=next_state(State.NEW, Step.OPENED),
         opening=event,
         opened_at=record.at,
         updated_at=record.at,
@@ -221,7 +224,7 @@ def _left(conversation: Conversation, event: MemberLeft) -> Conversation:
 def _closed(
     conversation: Conversation, record: Record, event: Completed | Declined | Cancelled
 ) -> Conversation:
-    closed = replace(conversation, closed_by=record.author, closed_at=record.at, asked=())
+    closed = replace(conversation, closed_by=record.author, closed_at=record.at)
     if isinstance(event, Declined | Cancelled):
         return replace(closed, closing_reason=event.reason)
     completion = Completion(
@@ -238,7 +241,7 @@ def _closed(
 
 
 def apply(conversation: Conversation, record: Record) -> Conversation:
-    """The conversation after one more record; raises :class:`IllegalStep` where the state table has no such step."""
+    """The conversation after one more record; raises :class:`IllegalStep` where the table forbids it."""
     event = record.event
     step = step_of(event)
     state = conversation.state if step is None else next_state(conversation.state, step)
@@ -266,13 +269,18 @@ def apply(conversation: Conversation, record: Record) -> Conversation:
             after = replace(conversation, redirect_url=event.url)
         case _:
             after = conversation
-    if step is not None and state not in (State.ON_HOLD, *CLOSED):
+    if state is not State.ON_HOLD:
         after = replace(after, asked=())
+    if isinstance(event, Posted | Exchanged) and record.mail_id:
+        after = replace(after, thread=(*after.thread, record.mail_id))
     return replace(after, state=state, seq=record.seq, updated_at=record.at)
 
 
 def fold(conversation_id: UUID, records: Iterable[Record]) -> Conversation:
-    """Read a record from its start; raises :class:`NotOpened` or :class:`IllegalStep` for one that cannot be ours."""
+    """Read a record from its start.
+
+    Raises :class:`NotOpened` or :class:`IllegalStep` for one that cannot be ours.
+    """
     entries = iter(records)
     first = next(entries, None)
     if first is None or not isinstance(first.event, Opened):

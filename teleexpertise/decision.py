@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from teleexpertise.actions import Action, Answer, Post, Tag
+from teleexpertise.conditions import ConditionError
 from teleexpertise.conversation import Conversation
 from teleexpertise.events import AnyEvent, Held, Redirected, Requeued, Resumed, TakenUp, step_of
 from teleexpertise.facts import Facts, symbols
@@ -29,8 +31,9 @@ class TraceLine:
 class Decision:
     """What follows from one thing that happened.
 
-    ``conflict`` means that the state table forbade what was proposed (a second closing): nothing is recorded and the
-    author is answered. ``symbols`` are the values that the conditions saw first, kept for ``gateway explain``.
+    ``conflict`` means that the state table forbade what was proposed (a second closing): nothing is
+    recorded and the author is answered. ``symbols`` are the values that the conditions saw first, kept for
+    ``gateway explain``.
     """
 
     before: State
@@ -43,89 +46,107 @@ class Decision:
     conflict: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Draft:
-    """The decision while the rules are read; local to :func:`decide`."""
+    """The decision so far, while the rules are read. A rule that fails half way leaves it as it was."""
 
     facts: Facts
     state: State
-    values: dict[str, Any]
-    events: list[AnyEvent] = field(default_factory=list)
-    actions: list[Action] = field(default_factory=list)
+    values: Mapping[str, Any]
+    events: tuple[AnyEvent, ...] = ()
+    actions: tuple[Action, ...] = ()
+    trace: tuple[TraceLine, ...] = ()
+    conflict: bool = False
+    ended: bool = False
 
-    def record(self, event: AnyEvent) -> None:
+    def traced(self, rule: Rule, why: str, *, fired: bool = False) -> _Draft:
+        """With one more line of the trace."""
+        return replace(self, trace=(*self.trace, TraceLine(rule.name, fired, why)))
+
+    def recorded(self, event: AnyEvent) -> _Draft:
+        """With one more event; raises :class:`IllegalStep`."""
         step = step_of(event)
-        if step is not None:
-            self.state = next_state(self.state, step)
-            self.values = {**self.values, "state": str(self.state), "closed": self.state in CLOSED}
-        self.events.append(event)
+        state = self.state if step is None else next_state(self.state, step)
+        values = {**self.values, "state": str(state), "closed": state in CLOSED}
+        return replace(self, state=state, values=values, events=(*self.events, event))
 
-    def move(self, move: Move, rule: Rule) -> None:
-        match move:
-            case Move.TAKEN_UP:
-                self.record(TakenUp())
-            case Move.HELD:
-                self.record(Held(reason=rule.name, asked=tuple(self.values["missing"])))
-            case Move.RESUMED:
-                self.record(Resumed())
-            case Move.REQUEUED:
-                self.record(Requeued())
-            case Move.REDIRECTED:
-                self.record(Redirected(url=self.facts.tool_url))
+    def acted(self, action: Action) -> _Draft:
+        """With one more action; the same action twice is done once."""
+        return self if action in self.actions else replace(self, actions=(*self.actions, action))
 
-    def perform(self, operation: Operation, rule: Rule) -> None:
+    def performed(self, operation: Operation, rule: Rule) -> _Draft:
+        """After one operation of a rule; raises :class:`IllegalStep`."""
         match operation:
             case Accept():
-                self.record(self.facts.proposed)
+                return self if self.facts.proposed in self.events else self.recorded(self.facts.proposed)
             case Move():
-                self.move(operation, rule)
+                return self.recorded(_moved(operation, rule, self))
             case Ask(text):
-                self.actions.append(Post(template="elements-manquants", text=text))
-                self.record(Held(reason=rule.name, asked=(*self.values["missing"], text)))
+                asked = (*self.values["missing"], text)
+                held = self.recorded(Held(reason=rule.name, asked=asked))
+                return held.acted(Post(template="elements-manquants", text=text))
             case _:
-                self.actions.append(operation)
+                return self.acted(operation)
 
 
-def _describe(rule: Rule) -> str:
-    return rule.when or "always"
+def _moved(move: Move, rule: Rule, draft: _Draft) -> AnyEvent:
+    match move:
+        case Move.TAKEN_UP:
+            return TakenUp()
+        case Move.HELD:
+            return Held(reason=rule.name, asked=tuple(draft.values["missing"]))
+        case Move.RESUMED:
+            return Resumed()
+        case Move.REQUEUED:
+            return Requeued()
+        case Move.REDIRECTED:
+            return Redirected(url=draft.facts.tool_url)
+
+
+def _read(rule: Rule, draft: _Draft) -> _Draft:
+    """The draft after one rule, with the line that says why."""
+    why = rule.when or "always"
+    try:
+        if not rule.matches(draft.values):
+            return draft.traced(rule, why)
+    except ConditionError as error:
+        return draft.traced(rule, f"{why}: {error}")
+    after = draft
+    try:
+        for operation in rule.do:
+            after = after.performed(operation, rule)
+    except IllegalStep as error:
+        conflict = error.step is step_of(draft.facts.proposed)
+        return replace(draft.traced(rule, f"refused: {error}"), conflict=conflict, ended=conflict)
+    return replace(after.traced(rule, why, fired=True), ended=rule.stop)
 
 
 def decide(conversation: Conversation | None, facts: Facts, policy: RuleBook, now: datetime) -> Decision:
     """Read the rules of this trigger in order and say what is recorded and done. Pure and total.
 
-    Rules see the state as the rules before them have left it. A step that the table forbids ends the reading: the first
-    committed closing holds, the author of the second is answered.
+    Rules see the state as the rules before them have left it. Where the table forbids what was proposed, the
+    reading ends: the first committed closing holds, the author of the second is answered. A rule whose own
+    move is forbidden, or whose condition has no answer, is passed over with a line in the trace: a rule
+    loses no mail.
     """
     values = symbols(conversation, facts, now)
     before = conversation.state if conversation else State.NEW
     draft = _Draft(facts=facts, state=before, values=values)
-    trace: list[TraceLine] = []
-    conflict = False
     for rule in policy.on(facts.trigger):
-        if not rule.matches(draft.values):
-            trace.append(TraceLine(rule.name, False, _describe(rule)))
-            continue
-        try:
-            for operation in rule.do:
-                draft.perform(operation, rule)
-        except IllegalStep as error:
-            trace.append(TraceLine(rule.name, True, f"refused: {error}"))
-            conflict = True
+        draft = _read(rule, draft)
+        if draft.ended:
             break
-        trace.append(TraceLine(rule.name, True, _describe(rule)))
-        if rule.stop:
-            break
-    if conflict:
-        draft.state, draft.events, draft.actions = before, [], [Answer(template="conflit")]
+    if draft.conflict:
+        draft = replace(draft, state=before, events=(), actions=(Answer(template="conflit"),))
     if draft.state is not before and before is not State.NEW:
-        draft.actions.append(Tag())
+        draft = draft.acted(Tag())
     return Decision(
         before=before,
         after=draft.state,
-        events=tuple(draft.events),
-        actions=tuple(draft.actions),
-        trace=tuple(trace),
+        events=draft.events,
+        actions=draft.actions,
+        trace=draft.trace,
         symbols=values,
         rules_version=policy.version,
-        conflict=conflict,
+        conflict=draft.conflict,
     )

@@ -59,7 +59,7 @@ class Side(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who wrote, and for whom: ``acting_for`` is '' or the address of the member in whose name it was done."""
+    """Who wrote, and for whom: ``acting_for`` is '' or the address of the member for whom it was done."""
 
     address: str
     name: str
@@ -120,7 +120,7 @@ class Redirected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchanged:
-    """A member's mail. ``late`` when the conversation was closed already; ``encrypted`` when we cannot read it."""
+    """A mail: ``late`` when the conversation was closed already, ``encrypted`` when we cannot read."""
 
     side: Side
     attachments: tuple[AttachmentNote, ...] = ()
@@ -141,7 +141,7 @@ class TakenUp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """The conversation waits for the requester: ``reason`` names the rule, ``asked`` the elements asked for."""
+    """The conversation waits for the requester: ``reason`` names the rule, ``asked`` what is waited for."""
 
     reason: str
     asked: tuple[str, ...] = ()
@@ -227,7 +227,7 @@ class ReportMade:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryFailed:
-    """A mail of the thread did not reach ``recipient``; ``status`` is the enhanced status code (``RFC 3463``)."""
+    """A mail of the thread did not reach ``recipient``; ``status`` is the enhanced code of ``RFC 3463``."""
 
     recipient: str
     status: str
@@ -267,8 +267,8 @@ Event = Annotated[AnyEvent, Field(discriminator="kind")]
 class Record:
     """One entry of a conversation's record: an event, who caused it, when, and the message that holds it.
 
-    ``seq`` counts from 1 within the conversation. ``message`` is the stored message's id, ``message_sha256`` the hash of
-    its raw bytes, ``mail_id`` its RFC 5322 Message-ID.
+    ``seq`` counts from 1 within the conversation. ``message`` is the stored message's id,
+    ``message_sha256`` the hash of its raw bytes, ``mail_id`` its RFC 5322 Message-ID.
     """
 
     seq: int

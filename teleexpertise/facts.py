@@ -1,4 +1,4 @@
-"""What a rule may ask about: one flat, typed vocabulary of symbols, filled from the conversation and what came in."""
+"""What a rule may ask about: one flat vocabulary of symbols, filled from the conversation and what came."""
 
 from __future__ import annotations
 
@@ -10,17 +10,11 @@ from types import MappingProxyType
 from typing import Any
 
 from teleexpertise.conversation import Conversation
-from teleexpertise.events import (
-    AnyEvent,
-    Author,
-    Exchanged,
-    Opened,
-    Side,
-)
+from teleexpertise.events import AnyEvent, Author, Exchanged, Opened, Side
 from teleexpertise.prerequisites import Given, missing
 from teleexpertise.states import CLOSED, State
 
-__all__ = ["SYMBOLS", "Facts", "SymbolKind", "Trigger", "symbols"]
+__all__ = ["SYMBOLS", "VALUES", "Facts", "SymbolKind", "Trigger", "symbols"]
 
 
 class Trigger(StrEnum):
@@ -87,12 +81,23 @@ SYMBOLS: Mapping[str, tuple[SymbolKind, str]] = MappingProxyType(
     }
 )
 
+#: The words that some symbols are limited to, so that a misspelt one is found when the rules are loaded.
+VALUES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "state": tuple(str(state) for state in State),
+        "side": tuple(str(side) for side in Side),
+        "urgency": ("vitale", "24h", "72h", "7j", "aucune"),
+        "signature": ("passed", "failed", "indeterminate", "none"),
+    }
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """One thing that happened, with all that the rules may know of it.
 
-    ``proposed`` is the event that ``accept`` records (the opened request, the exchanged mail, the finalisation ...).
+    ``proposed`` is the event that ``accept`` records (the opened request, the exchanged mail, the
+    finalisation ...).
     """
 
     trigger: Trigger

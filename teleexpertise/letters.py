@@ -1,6 +1,7 @@
 """A received mail as the domain reads it: headers, readable views and attachments, nothing of transport.
 
-The gateway's intake makes a :class:`Letter` from raw bytes; the raw bytes themselves stay what is stored and relayed.
+The gateway's intake makes a :class:`Letter` from raw bytes; the raw bytes themselves stay what is stored
+and relayed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ __all__ = ["Attachment", "Letter", "Mailbox", "PartKind"]
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """One address with its display name (``RFC 5322 §3.4``); ``address`` is lower-cased, ``name`` decoded, maybe ''."""
+    """One address with its display name (``RFC 5322 §3.4``); ``address`` is lower-cased, ``name`` decoded,
+    maybe ''.
+    """
 
     address: str
     name: str = ""
@@ -36,7 +39,7 @@ class PartKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """One leaf part that is not the body text: decoded bytes, a safe file name, its MIME type in lower case."""
+    """One leaf part that is not the body text: decoded bytes, a safe file name, MIME type in lower case."""
 
     filename: str
     content_type: str
@@ -58,9 +61,10 @@ class Attachment:
 class Letter:
     """A parsed mail. Every string is decoded Unicode without CR, LF or NUL in header values.
 
-    ``senders`` holds every address of every From field (exactly one is the rule, more is a fault for the trust doors).
-    ``headers`` are (name as written, unfolded decoded value) in order. ``text`` is the first text/plain view, '' when
-    there is none; ``html`` the first text/html view. ``body_sha256`` is over the raw bytes after the header section.
+    ``senders`` holds every address of every From field (exactly one is the rule, more is a fault for the
+    trust doors). ``headers`` are (name as written, unfolded decoded value) in order. ``text`` is the first
+    text/plain view, '' when there is none; ``html`` the first text/html view. ``body_sha256`` is over the
+    raw bytes after the header section.
     """
 
     message_id: str

@@ -12,8 +12,8 @@ __all__ = ["Patient", "age"]
 class Patient:
     """Identity traits (``referentiel INS``): birth name, birth first names, birth date, sex ``F`` or ``M``.
 
-    ``ins`` is the patient's own matricule or NIR, 15 characters without spaces, '' when unknown. An anonymous patient
-    has no trait at all.
+    ``ins`` is the patient's own matricule or NIR, 15 characters without spaces, '' when unknown. An
+    anonymous patient has no trait at all.
     """
 
     birth_name: str = ""
@@ -25,7 +25,9 @@ class Patient:
 
     @property
     def label(self) -> str:
-        """What a list shows: ``DUPONT Jean``, or '' for an anonymous patient (the caller's template says so)."""
+        """What a list shows: ``DUPONT Jean``, or '' for an anonymous patient (the caller's template says
+        so).
+        """
         return "" if self.anonymous else f"{self.birth_name.upper()} {self.first_names}".strip()
 
 

@@ -1,4 +1,4 @@
-"""People and services: accounts of our domains, experts, members of a conversation, and who may act for whom."""
+"""People and services: accounts of our domains, experts, members of a conversation, who may act for whom."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class AccountKind(StrEnum):
 
 
 class NoticeMode(StrEnum):
-    """How an account wants to be told: a short notice, a daily digest, or the conversation itself in INBOX."""
+    """How an account wants to be told: a short notice, a digest, or the conversation itself in INBOX."""
 
     NOTICE = "notice"
     DIGEST = "digest"
@@ -62,9 +62,11 @@ class ItemKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """An account of one of our domains. ``address`` is lower case and unique; identifiers are digits, '' if unknown.
+    """An account of one of our domains. ``address`` is lower case and unique; identifiers are digits, '' if
+    unknown.
 
-    ``billing_number`` is the AM number of a private practitioner, or FINESS/specialty code of a hospital service.
+    ``billing_number`` is the AM number of a private practitioner, or FINESS/specialty code of a hospital
+    service.
     """
 
     address: str
@@ -86,7 +88,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrerequisiteItem:
-    """One element an expert wants: ``name`` as shown (French), how it can be satisfied, and how many of it."""
+    """One element an expert wants: ``name`` as shown (French), how it can be satisfied, how many."""
 
     name: str
     kind: ItemKind
@@ -107,8 +109,8 @@ class Document:
 class Expert:
     """The declaration of an account as an expert, as the directory shows it.
 
-    ``description`` includes what is answered; ``limits`` what is not; ``delay_days`` is the usual delay announced.
-    ``tool_url`` not '' means requests are taken by another tool and the requester is redirected.
+    ``description`` includes what is answered; ``limits`` what is not; ``delay_days`` is the usual delay
+    announced. ``tool_url`` not '' means requests are taken by another tool and the requester is redirected.
     """
 
     account: Account
@@ -128,7 +130,7 @@ class Expert:
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """Someone in a conversation, as recorded: an account of ours (``local``) or a person of another operator."""
+    """Someone in a conversation, as recorded: an account of ours (``local``) or of another operator."""
 
     address: str
     name: str
@@ -153,12 +155,12 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """Who may act for whom: ``delegates[principal]`` are the addresses that may write in the principal's name."""
+    """Who may act for whom: ``delegates[principal]`` are the addresses that may write in its name."""
 
     delegates: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def may_act(self, actor: str, principal: str) -> bool:
-        """True for oneself and for a principal who named ``actor`` a delegate (or whose service it belongs to)."""
+        """True for oneself and for a principal that named ``actor`` a delegate (or a service of its own)."""
         return actor == principal or actor in self.delegates.get(principal, frozenset())
 
     def principals(self, actor: str) -> tuple[str, ...]:

@@ -26,8 +26,8 @@ def doubt(
 ) -> Doubt | None:
     """Whether the reply address may be a slip of autocompletion.
 
-    ``known_ids`` are the Message-IDs of this conversation's mails, ``subject_ref`` the reference that the subject shows.
-    Either must agree with the reply address; for a closed conversation the References must.
+    ``known_ids`` are the Message-IDs of this conversation's mails, ``subject_ref`` the reference that the
+    subject shows. Either must agree with the reply address; for a closed conversation the References must.
     """
     cited = any(name in known_ids for name in (*letter.references, *letter.in_reply_to))
     if conversation.closed and not cited:
@@ -45,13 +45,17 @@ class Authorship:
     side: Side
 
 
+_RANKS = (Side.EXPERT, Side.REQUESTER, Side.GUEST)
+
+
 def authorship(
     conversation: Conversation, login: Mailbox, written_as: str, rights: Rights
 ) -> Authorship | None:
     """Who speaks for whom, or ``None`` for somebody who is neither a member nor may act for one.
 
-    ``login`` is the authenticated person (at the MX: the From that the operator answers for); ``written_as`` the From
-    address, which differs from the login where a delegate writes with the delegator's From.
+    ``login`` is the authenticated person (at the MX: the From that the operator answers for);
+    ``written_as`` the From address, which differs from the login where a delegate writes with the
+    delegator's From.
     """
     own = conversation.member(written_as)
     if own is not None and written_as == login.address:
@@ -59,8 +63,8 @@ def authorship(
     wanted = [own] if own is not None else []
     if written_as == login.address:
         wanted = [party for party in conversation.active() if rights.may_act(login.address, party.address)]
-    # The party whose turn it is cannot be guessed: expert and requester come before guests, in this order.
-    ranked = sorted(wanted, key=lambda party: list(Side).index(conversation.side(party.address)))
+    # A delegate of several members does not say for whom: the expert comes first, as in Conversation.side.
+    ranked = sorted(wanted, key=lambda party: _RANKS.index(conversation.side(party.address)))
     for party in ranked:
         if rights.may_act(login.address, party.address):
             author = Author(login.address, login.name or login.address, party.address, party.name)

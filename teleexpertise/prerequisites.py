@@ -1,7 +1,7 @@
-"""Which of an expert's elements a request still lacks: counted over the whole conversation, never guessed from names.
+"""Which of an expert's elements a request still lacks, counted over the whole conversation.
 
-A photo cannot be matched to "vue d'ensemble" or "dermoscopie" without guessing, so images and documents fill the
-items of their kind in the order in which the expert listed them.
+A photo cannot be matched to "vue d'ensemble" or "dermoscopie" without guessing, so images and documents
+fill the items of their kind in the order in which the expert listed them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from teleexpertise.people import ItemKind, PrerequisiteItem
 
 __all__ = ["Given", "count_given", "missing"]
 
-#: Logos and icons of mail signatures come as small inline images; a photo that shows a lesion is never that small.
+#: Logos and icons of mail signatures come as small inline images; a photo that shows a lesion is never that
+#: small.
 _SMALLEST_PHOTO_OCTETS = 8 * 1024
 
 
@@ -35,7 +36,7 @@ class Given:
 
 
 def count_given(attachments: Iterable[Attachment], fields: Iterable[str] = ()) -> Given:
-    """Count photos and documents among ``attachments``; ``fields`` are the names of answered prerequisite lines."""
+    """Count photos and documents among ``attachments``; ``fields`` names the answered prerequisite lines."""
     images = documents = 0
     for attachment in attachments:
         if attachment.kind is PartKind.IMAGE:
@@ -48,7 +49,8 @@ def count_given(attachments: Iterable[Attachment], fields: Iterable[str] = ()) -
 def missing(items: Sequence[PrerequisiteItem], given: Given) -> tuple[str, ...]:
     """Names of the mandatory items not yet satisfied, in the expert's order.
 
-    Mandatory items are served before optional ones, whatever their order: a single photo counts for what is required.
+    Mandatory items are served before optional ones, whatever their order: a single photo counts for what is
+    required.
     """
     left = {ItemKind.IMAGE: given.images, ItemKind.DOCUMENT: given.documents}
     names = []

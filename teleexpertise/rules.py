@@ -7,35 +7,25 @@ A rule is::
     when = "'dermatologie' in expert_specialties and images == 0"
     do = [{ ask = "Merci de joindre au moins une photographie nette." }]
 
-``on`` names a :class:`~teleexpertise.facts.Trigger` (or a list of them), ``when`` is a condition of the library
-``rule-engine`` over the vocabulary of ``facts.SYMBOLS`` (absent: always), ``do`` lists what happens, ``stop = true``
-ends the reading. ``rules`` of an operator's file come after the default ones unless ``before`` names one of those; a
-table with the name of a default rule replaces it, ``enabled = false`` switches it off.
+``on`` names a :class:`~teleexpertise.facts.Trigger` (or a list of them), ``when`` is a condition of the
+library ``rule-engine`` over the vocabulary of ``facts.SYMBOLS`` (absent: always), ``do`` lists what
+happens, ``stop = true`` ends the reading. ``rules`` of an operator's file come after the default ones
+unless ``before`` names one of those; a table with the name of a default rule replaces it, and
+``enabled = false`` switches it off.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any, TypeVar
 
-import rule_engine
-
-from teleexpertise.actions import (
-    Action,
-    Answer,
-    DeliverLetter,
-    FileReport,
-    MakeReport,
-    Notify,
-    Post,
-    Voice,
-)
-from teleexpertise.facts import SYMBOLS, SymbolKind, Trigger
+from teleexpertise.actions import Action, Answer, DeliverLetter, FileReport, MakeReport, Notify, Post, Voice
+from teleexpertise.conditions import Condition, ConditionError, compile_condition, nearest
+from teleexpertise.facts import Trigger
 
 __all__ = ["Accept", "Ask", "Move", "Operation", "Rule", "RuleBook", "RuleError", "load_rules"]
 
@@ -81,13 +71,13 @@ class Rule:
     name: str
     on: frozenset[Trigger]
     when: str
-    condition: rule_engine.Rule | None
+    condition: Condition | None
     do: tuple[Operation, ...]
     stop: bool
 
     def matches(self, values: Mapping[str, Any]) -> bool:
-        """Whether the condition holds for these symbol values."""
-        return self.condition is None or bool(self.condition.matches(values))
+        """Whether the condition holds for these values; raises :class:`ConditionError` without an answer."""
+        return self.condition is None or self.condition.holds(values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +92,6 @@ class RuleBook:
         return tuple(rule for rule in self.rules if trigger in rule.on)
 
 
-_KINDS = {
-    SymbolKind.TEXT: rule_engine.DataType.STRING,
-    SymbolKind.NUMBER: rule_engine.DataType.FLOAT,
-    SymbolKind.TRUTH: rule_engine.DataType.BOOLEAN,
-    SymbolKind.TEXTS: rule_engine.DataType.ARRAY(rule_engine.DataType.STRING),
-}
 _KEYS = ("on", "when", "do", "stop", "enabled", "before", "why")
 _FLAGS: Mapping[str, Operation] = {
     "accept": Accept(),
@@ -118,27 +102,13 @@ _FLAGS: Mapping[str, Operation] = {
 _WORDS = (*_FLAGS, "move", "ask", "answer", "post", "notify")
 
 
-def _nearest(word: str, known: Iterable[str]) -> str:
-    words = list(known)
-    close = get_close_matches(word, words, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(words)}"
-
-
-def _context() -> rule_engine.Context:
-    types = {name: _KINDS[kind] for name, (kind, _) in SYMBOLS.items()}
-    return rule_engine.Context(type_resolver=rule_engine.type_resolver_from_dict(types))
-
-
-def _condition(name: str, text: str, context: rule_engine.Context) -> rule_engine.Rule | None:
-    if not text:
-        return None
+def _condition(name: str, text: Any) -> Condition | None:
+    if not isinstance(text, str):
+        raise RuleError(f"rule {name}: when wants a text, not {text!r}")
     try:
-        return rule_engine.Rule(text, context=context)
-    except rule_engine.errors.SymbolResolutionError as error:
-        hint = _nearest(error.symbol_name, SYMBOLS)
-        raise RuleError(f"rule {name}: unknown symbol {error.symbol_name!r} in when; {hint}") from error
-    except rule_engine.errors.EngineError as error:
-        raise RuleError(f"rule {name}: condition {text!r}: {error.message}") from error
+        return compile_condition(text) if text else None
+    except ConditionError as error:
+        raise RuleError(f"rule {name}: {error}") from error
 
 
 def _text(name: str, word: str, value: Any) -> str:
@@ -151,7 +121,7 @@ def _choice(name: str, word: str, value: Any, kind: type[_Choice]) -> _Choice:
     try:
         return kind(value)
     except ValueError:
-        hint = _nearest(str(value), [str(member) for member in kind])
+        hint = nearest(str(value), [str(member) for member in kind])
         raise RuleError(f"rule {name}: {word} = {value!r} is not known; {hint}") from None
 
 
@@ -163,7 +133,7 @@ def _operation(name: str, table: Any) -> Operation:
     options = [word for word in table if word not in _WORDS]
     if len(verbs) != 1:
         unknown = options[0] if options else ""
-        hint = _nearest(unknown, _WORDS)
+        hint = nearest(unknown, _WORDS)
         raise RuleError(f"rule {name}: do has no single verb in {sorted(table)}; {hint}")
     verb, value = verbs[0], table[verbs[0]]
     if verb != "post" and options:
@@ -188,7 +158,7 @@ def _operation(name: str, table: Any) -> Operation:
 def _post(name: str, table: Mapping[str, Any]) -> Post:
     for option in table:
         if option not in ("post", "voice", "attach"):
-            hint = _nearest(option, ("voice", "attach"))
+            hint = nearest(option, ("voice", "attach"))
             raise RuleError(f"rule {name}: post has no option {option!r}; {hint}")
     attach = table.get("attach", [])
     attach = [attach] if isinstance(attach, str) else attach
@@ -202,12 +172,12 @@ def _post(name: str, table: Mapping[str, Any]) -> Post:
     )
 
 
-def _rule(name: str, table: Any, context: rule_engine.Context) -> Rule:
+def _rule(name: str, table: Any) -> Rule:
     if not isinstance(table, dict):
         raise RuleError(f"rule {name}: is no table")
     for key in table:
         if key not in _KEYS:
-            raise RuleError(f"rule {name}: unknown key {key!r}; {_nearest(key, _KEYS)}")
+            raise RuleError(f"rule {name}: unknown key {key!r}; {nearest(key, _KEYS)}")
     triggers = table.get("on", [])
     triggers = [triggers] if isinstance(triggers, str) else triggers
     if not isinstance(triggers, list) or not triggers:
@@ -216,8 +186,6 @@ def _rule(name: str, table: Any, context: rule_engine.Context) -> Rule:
     if not isinstance(stop, bool):
         raise RuleError(f"rule {name}: stop wants true or false")
     when = table.get("when", "")
-    if not isinstance(when, str):
-        raise RuleError(f"rule {name}: when wants a text, not {when!r}")
     operations = table.get("do", [])
     if not isinstance(operations, list):
         raise RuleError(f"rule {name}: do wants a list of tables")
@@ -225,7 +193,7 @@ def _rule(name: str, table: Any, context: rule_engine.Context) -> Rule:
         name=name,
         on=frozenset(_choice(name, "on", trigger, Trigger) for trigger in triggers),
         when=when,
-        condition=_condition(name, when, context),
+        condition=_condition(name, when),
         do=tuple(_operation(name, entry) for entry in operations),
         stop=stop,
     )
@@ -250,18 +218,17 @@ def _insert(order: list[str], name: str, before: Any) -> None:
         order.append(name)
         return
     if before not in order:
-        raise RuleError(f"rule {name}: before = {before!r} names no rule; {_nearest(str(before), order)}")
+        raise RuleError(f"rule {name}: before = {before!r} names no rule; {nearest(str(before), order)}")
     order.insert(order.index(before), name)
 
 
 def load_rules(sources: Sequence[str]) -> RuleBook:
-    """Read rule files (TOML texts; the default rules first, then the operator's). Raises :class:`RuleError`."""
-    context = _context()
+    """Read rule files (TOML texts, the default rules first); raises :class:`RuleError`."""
     compiled: dict[str, Rule] = {}
     order: list[str] = []
     for source in sources:
         for name, table in _tables(source).items():
-            rule = _rule(name, table, context)
+            rule = _rule(name, table)
             enabled = table.get("enabled", True)
             if not isinstance(enabled, bool):
                 raise RuleError(f"rule {name}: enabled wants true or false")

@@ -1,7 +1,7 @@
-"""Everything about the state of a conversation lives in this file: states, steps, the table, its national meaning.
+"""The states of a conversation, all in this file: states, steps, the table, its national meaning.
 
-The diagram in ``docs/states.md`` is generated from :data:`TABLE` (``scripts/state_diagram.py``); a (state, step) pair
-that is not listed is not allowed.
+The diagram in ``docs/states.md`` is generated from :data:`TABLE` (``scripts/domain_docs.py``); a pair of
+state and step that is not listed is not allowed.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def _table() -> Mapping[tuple[State, Step], State]:
 
 TABLE: Mapping[tuple[State, Step], State] = _table()
 
-#: The national status beside ours: FHIR ``ServiceRequest.status`` and the extension SplitActiveStatus of the draft
-#: guide "Confluences Téléexpertise" 0.1.0 ('' where it does not apply).
+#: The national status beside ours: FHIR ``ServiceRequest.status`` and the extension SplitActiveStatus of
+#: the draft guide "Confluences Téléexpertise" 0.1.0 ('' where it does not apply).
 FHIR: Mapping[State, tuple[str, str]] = MappingProxyType(
     {
         State.REQUESTED: ("active", "ready"),
@@ -84,7 +84,7 @@ FHIR: Mapping[State, tuple[str, str]] = MappingProxyType(
 
 
 class IllegalStep(Exception):
-    """The table has no such step from this state (of two conflicting closings the second one, for instance)."""
+    """The table has no such step from this state (of two conflicting closings, say, the second)."""
 
     def __init__(self, state: State, step: Step) -> None:
         super().__init__(f"no step {step} from state {state}")

@@ -1,8 +1,8 @@
 """Sealed identifiers that travel through other people's mail: reply addresses, form ids, bounce addresses.
 
 A token is lower-case base32 (no padding, 42 characters) of a 16-octet UUID and the first 10 octets of an
-HMAC-SHA-256 over purpose and UUID. It survives case folding, and 42 characters leave room in a local part of 64 octets
-(``RFC 5321 §4.5.3.1.1``). A forged or foreign token reads as ``None``, never as an error.
+HMAC-SHA-256 over purpose and UUID. It survives case folding, and 42 characters leave room in a local part
+of 64 octets (``RFC 5321 §4.5.3.1.1``). A forged or foreign token reads as ``None``, never as an error.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def seal(key: bytes, purpose: str, identifier: UUID) -> str:
 
 
 def unseal(key: bytes, purpose: str, token: str) -> UUID | None:
-    """The identifier in a token of ours for this purpose, whatever its letter case; ``None`` for anything else."""
+    """The identifier in a token of ours for this purpose, in any letter case; ``None`` for anything else."""
     if len(token) != TOKEN_LENGTH or not token.isascii():
         return None
     try:
