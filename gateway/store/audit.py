@@ -45,7 +45,7 @@ class Audit(Repository):
             "detail": json.loads(json.dumps(dict(detail or {}), allow_nan=False)),
             "previous_hash": last["hash"] if last else "",
         }
-        await self._changed(audit.insert().values(at=at, hash=line_hash(at, row), **row))
+        await self._add(audit, {"at": at, "hash": line_hash(at, row), **row})
 
     async def list(self, after: int = 0, limit: int = _PAGE) -> tuple[AuditRow, ...]:
         """The lines with a number above ``after``, in order."""

@@ -47,9 +47,7 @@ class Conversations(Repository):
         """Add a conversation without events yet. Raises :class:`AlreadyExists`."""
         row = {"id": conversation_id, "ref": ref, "opened_at": opened_at, "next_seq": 1}
         row |= column_values(projection, "members")
-        if not await self._changed(
-            insert(self._connection, conversations).values(row).on_conflict_do_nothing()
-        ):
+        if not await self._add_new(conversations, row):
             raise AlreadyExists(f"{conversation_id} or {ref}")
         await self._write_members(conversation_id, projection)
         return ConversationRow(
@@ -74,8 +72,7 @@ class Conversations(Repository):
             {"conversation_id": conversation_id, "address": address, "active": active}
             for address, active in projection.members.items()
         ]
-        if rows:
-            await self._connection.execute(members.insert(), rows)
+        await self._add_all(members, rows)
 
     async def get(self, conversation_id: UUID) -> ConversationRow | None:
         """The conversation, or ``None``."""
@@ -155,7 +152,7 @@ class Events(Repository):
             found = await self._first(select(conversations.c.next_seq).where(mine))
             raise SequenceConflict(conversation_id, first, found["next_seq"] if found else 0)
         rows = [_columns_of(conversation_id, record) for record in records]
-        await self._connection.execute(events.insert(), rows)
+        await self._add_all(events, rows)
 
     async def of(self, conversation_id: UUID) -> tuple[Record, ...]:
         """The whole record in commit order."""

@@ -24,6 +24,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from gateway.store.driver import read_connection, write_connection
 from gateway.store.errors import ConstraintBroken, StoreError, StoreUnavailable
 
 __all__ = ["Engines", "engines", "insert", "prepare", "translated"]
@@ -76,17 +77,19 @@ def engines(url: str) -> Engines:
         raise StoreUnavailable(f"no support for this database: {address.render_as_string()}")
     address = address.set(drivername="sqlite+aiosqlite")
     return Engines(
-        writers=_sqlite_engine(address, "BEGIN IMMEDIATE", 1, 0),
-        readers=_sqlite_engine(address, "BEGIN", _READERS, _READERS, "PRAGMA query_only=ON"),
+        writers=_sqlite_engine(address, write_connection, "BEGIN IMMEDIATE", 1),
+        readers=_sqlite_engine(address, read_connection, "BEGIN", _READERS, "PRAGMA query_only=ON"),
     )
 
 
-def _sqlite_engine(address: URL, begin: str, size: int, overflow: int, *more_pragmas: str) -> AsyncEngine:
+def _sqlite_engine(
+    address: URL, connect: Callable[..., object], begin: str, size: int, *more_pragmas: str
+) -> AsyncEngine:
     engine = create_async_engine(
         address,
         pool_size=size,
-        max_overflow=overflow,
-        connect_args={"isolation_level": None, "timeout": _BUSY_SECONDS},
+        max_overflow=0,
+        connect_args={"async_creator_fn": connect, "isolation_level": None, "timeout": _BUSY_SECONDS},
     )
     pragmas = (
         "PRAGMA foreign_keys=ON",

@@ -78,8 +78,7 @@ class Experts(Repository):
             {"address": address, "position": position, **column_values(document)}
             for position, document in enumerate(expert.documents)
         ]
-        if documents:
-            await self._connection.execute(expert_document.insert(), documents)
+        await self._add_all(expert_document, documents)
 
     async def remove(self, address: str) -> bool:
         """End the declaration, the account stays; ``False`` where there was none."""

@@ -24,7 +24,7 @@ class Forms(Repository):
 
     async def add(self, row: FormRow) -> None:
         """Remember a form that goes out. Raises :class:`ConstraintBroken` for an identifier that is taken."""
-        await self._changed(form_copy.insert().values(column_values(row)))
+        await self._add(form_copy, column_values(row))
 
     async def get(self, form_id: UUID) -> FormRow | None:
         """The form, used and expired ones too, or ``None``."""
@@ -48,7 +48,7 @@ class Held(Repository):
 
     async def add(self, row: HeldRow) -> None:
         """Hold a letter. Raises :class:`ConstraintBroken` for an identifier that is taken."""
-        await self._changed(held_letter.insert().values(column_values(row)))
+        await self._add(held_letter, column_values(row))
 
     async def get(self, held_id: UUID) -> HeldRow | None:
         """The held letter, or ``None``."""
@@ -94,9 +94,7 @@ class Absences(Repository):
     async def first(self, conversation_id: UUID, address: str, now: datetime) -> bool:
         """``True`` the first time for this person and conversation, which is remembered."""
         row = {"conversation_id": conversation_id, "address": address, "shown_at": now}
-        return bool(
-            await self._changed(insert(self._connection, absence_shown).values(row).on_conflict_do_nothing())
-        )
+        return await self._add_new(absence_shown, row)
 
 
 class Bounces(Repository):
@@ -106,9 +104,7 @@ class Bounces(Repository):
 
     async def add(self, row: BounceRow) -> None:
         """Remember a bounce address; nothing changes where it is known, since a retry uses the same one."""
-        await self._changed(
-            insert(self._connection, bounce_token).values(column_values(row)).on_conflict_do_nothing()
-        )
+        await self._add_new(bounce_token, column_values(row))
 
     async def get(self, token_id: UUID) -> BounceRow | None:
         """What the address stands for, or ``None``."""

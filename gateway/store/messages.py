@@ -34,7 +34,7 @@ class Messages(Repository):
     async def add(self, row: MessageRow, raw: bytes) -> None:
         """Store a message. Raises :class:`ConstraintBroken` for an identifier that is taken."""
         values = column_values(row, "purged") | {"raw": raw}
-        await self._changed(messages.insert().values(values))
+        await self._add(messages, values)
 
     async def get(self, message_id: UUID) -> MessageRow | None:
         """What is known of a message without its octets, or ``None``."""
@@ -114,8 +114,8 @@ class Decisions(Repository):
 
     async def add(self, row: DecisionRow) -> int:
         """Store a decision; its number."""
-        statement = decisions.insert().values(column_values(row, "id")).returning(decisions.c.id)
-        return int((await self._connection.execute(statement)).scalar_one())
+        statement = decisions.insert().returning(decisions.c.id)
+        return int((await self._connection.execute(statement, column_values(row, "id"))).scalar_one())
 
     async def of(self, conversation_id: UUID) -> tuple[DecisionRow, ...]:
         """The decisions on a conversation in order."""

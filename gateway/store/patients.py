@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from gateway.store.dialect import insert
 from gateway.store.repository import Repository
 from gateway.store.rows import PatientRow
 from gateway.store.schema import patient as patients
@@ -59,7 +58,7 @@ class Patients(Repository):
         key = lookup_key(patient)
         traits = {name: getattr(patient, name) for name in _TRAITS}
         row = {**traits, "lookup": key, "ins_oid": ins_oid, "created_at": now}
-        await self._changed(insert(self._connection, patients).values(row).on_conflict_do_nothing())
+        await self._add_new(patients, row)
         found = await self._first(select(patients).where(patients.c.lookup == key))
         assert found is not None
         return _row_of(found)
@@ -82,7 +81,7 @@ class Patients(Repository):
             number += 1
             name = f"{wanted} ({number})"
         row = {"account": account, "patient_id": patient_id, "name": name}
-        await self._changed(patient_folder.insert().values(row))
+        await self._add(patient_folder, row)
         return name
 
 

@@ -6,7 +6,6 @@ from datetime import datetime
 
 from sqlalchemy import delete, select, update
 
-from gateway.store.dialect import insert
 from gateway.store.errors import AlreadyExists, NotFound
 from gateway.store.repository import Repository, column_values
 from gateway.store.schema import account as accounts
@@ -40,8 +39,7 @@ class Accounts(Repository):
         if account.address != account.address.lower():
             raise ValueError("an account's address is lower case")
         row = column_values(account) | {"password_hash": password_hash, "created_at": now}
-        statement = insert(self._connection, accounts).values(row).on_conflict_do_nothing()
-        if not await self._changed(statement):
+        if not await self._add_new(accounts, row):
             raise AlreadyExists(account.address)
 
     async def save(self, account: Account) -> None:
@@ -89,7 +87,7 @@ class Delegations(Repository):
     async def grant(self, principal: str, delegate: str, now: datetime) -> None:
         """Let ``delegate`` act for ``principal``; nothing changes where it may already."""
         row = {"principal": principal, "delegate": delegate, "created_at": now}
-        await self._changed(insert(self._connection, delegations).values(row).on_conflict_do_nothing())
+        await self._add_new(delegations, row)
 
     async def revoke(self, principal: str, delegate: str) -> bool:
         """End it; ``False`` where there was none."""

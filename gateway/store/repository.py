@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.store.dialect import insert
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
-    from sqlalchemy import Executable, RowMapping
+    from sqlalchemy import Executable, RowMapping, Table
 
-__all__ = ["Repository", "column_values"]
+__all__ = ["ID_CHUNK", "Repository", "Row", "column_values"]
+
+Row = dict[str, Any]
+"""A row to be written: values by column name."""
 
 ID_CHUNK = 500
 """How many values one ``IN`` takes; databases bound the parameters of a statement."""
@@ -40,3 +45,15 @@ class Repository:
     async def _changed(self, statement: Executable) -> int:
         """Execute an INSERT, UPDATE or DELETE; the number of rows it touched."""
         return (await self._connection.execute(statement)).rowcount
+
+    async def _add(self, table: Table, row: Row) -> None:
+        await self._connection.execute(table.insert(), row)
+
+    async def _add_all(self, table: Table, rows: Sequence[Row]) -> None:
+        if rows:
+            await self._connection.execute(table.insert(), rows)
+
+    async def _add_new(self, table: Table, row: Row) -> bool:
+        """Add a row where none has its key; ``False`` where one has."""
+        statement = insert(self._connection, table).on_conflict_do_nothing()
+        return bool((await self._connection.execute(statement, row)).rowcount)
