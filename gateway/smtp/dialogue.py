@@ -1,0 +1,252 @@
+"""The commands of the doors: their meaning, order and honest answers (RFC 5321 §4.1, RFC 4954, RFC 3461)."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from gateway.intake.rawmail import wire_fault
+from gateway.smtp.commands import MailCommand, decode_sasl, read_hello, read_mail, read_plain, read_rcpt
+from gateway.smtp.connection import Connection, Farewell
+from gateway.smtp.envelope import Envelope, Peer, PeerKind, RecipientOptions
+from gateway.smtp.lobby import Lobby
+from gateway.smtp.payload import read_payload
+from gateway.smtp.refusals import (
+    AuthenticationFailed,
+    BadSequence,
+    BadSyntax,
+    ContentRefused,
+    DialogueEnded,
+    NotImplementedHere,
+    SecurityRequired,
+    TooManyRecipients,
+)
+
+__all__ = ["Dialogue", "ListenerKind"]
+
+_COMMAND_LIMITS = {"MAIL": 2048, "RCPT": 2048, "AUTH": 12288}
+"""512 octets (RFC 5321 §4.5.3.1.4) and room for what the extensions add (RFC 3461 §4, RFC 4954 §4)."""
+_COMMAND_LIMIT = 512
+_BEFORE_TLS = frozenset({"EHLO", "HELO", "NOOP", "QUIT", "RSET", "STARTTLS"})
+
+
+class ListenerKind(StrEnum):
+    """The three ways in: other operators; users by STARTTLS; users by implicit TLS (RFC 8314 §3.3)."""
+
+    MX = "mx"
+    SUBMISSION = "submission"
+    SUBMISSIONS = "submissions"
+
+
+@dataclass(slots=True)
+class _Transaction:
+    """What MAIL and RCPT have said since the last reset."""
+
+    mail: MailCommand | None = None
+    recipients: dict[str, RecipientOptions] = field(default_factory=dict)
+
+
+class Dialogue(Connection):
+    """The dialogue of one client on one listener; made by the server for each connection."""
+
+    def __init__(self, lobby: Lobby, kind: ListenerKind, tls: ssl.SSLContext) -> None:
+        self._kind = kind
+        self._transaction = _Transaction()
+        self._hello = self._login = ""
+        super().__init__(lobby, None if kind is ListenerKind.SUBMISSIONS else tls)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A connection begins, or begins again under TLS: then nobody has greeted or logged in."""
+        self._hello = self._login = ""
+        super().connection_made(transport)
+
+    def _set_rset_state(self) -> None:
+        super()._set_rset_state()  # type: ignore[no-untyped-call]
+        self._transaction = _Transaction()
+
+    def _peer(self) -> Peer:
+        """The other end as it is known now."""
+        ssl_object = self.transport.get_extra_info("ssl_object") if self.transport is not None else None
+        cipher = ssl_object.cipher() if ssl_object else None
+        return Peer(
+            kind=PeerKind.OPERATOR if self._kind is ListenerKind.MX else PeerKind.USER,
+            ip=self.ip,
+            helo=self._hello,
+            tls_version=(ssl_object.version() or "") if ssl_object else "",
+            tls_cipher=cipher[0] if cipher else "",
+            login=self._login,
+            certificate=ssl_object.getpeercert(binary_form=True) if ssl_object else None,
+        )
+
+    async def obey(self, line: bytes) -> None:
+        """Carry out one command line (RFC 5321 §4.1.1)."""
+        word, _, rest = line.partition(b" ")
+        command = word.decode("ascii", "replace").upper()
+        if len(line) + 2 > _COMMAND_LIMITS.get(command, _COMMAND_LIMIT):
+            raise BadSyntax("Line too long", code=500, enhanced="5.5.2")
+        if not self.secured and command not in _BEFORE_TLS:
+            raise SecurityRequired
+        method = self._smtp_methods.get(command)
+        if method is None:
+            raise BadSyntax("Command not recognized", code=500, enhanced="5.5.2")
+        try:
+            argument = rest.strip(b" ").decode("ascii")
+        except UnicodeDecodeError:
+            raise BadSyntax("Only ASCII is accepted", enhanced="5.5.2") from None
+        await method(argument)
+
+    async def smtp_HELO(self, argument: str) -> None:  # noqa: N802
+        """HELO: no extensions (RFC 5321 §4.1.1.1)."""
+        await self._greet(argument, self.hostname)
+
+    async def smtp_EHLO(self, argument: str) -> None:  # noqa: N802
+        """EHLO: the extensions that hold at this moment."""
+        offers = [self.hostname, "PIPELINING", f"SIZE {self.lobby.limits.max_message_bytes}"]
+        if self.tls_context is not None and not self.secured:
+            offers.append("STARTTLS")
+        if self._kind is not ListenerKind.MX and self.secured:
+            offers.append("AUTH PLAIN LOGIN")
+        await self._greet(argument, "\n".join([*offers, "ENHANCEDSTATUSCODES", "8BITMIME", "DSN"]))
+
+    async def _greet(self, name: str, answer: str) -> None:
+        if not name:
+            raise BadSyntax
+        self._set_rset_state()
+        self._hello = read_hello(name)
+        await self.say(250, "", answer)
+
+    async def smtp_STARTTLS(self, argument: str) -> None:  # noqa: N802
+        """STARTTLS once (RFC 3207 §4.2); aiosmtpd throws away what came behind it in clear text."""
+        if argument:
+            raise BadSyntax
+        if self.secured:
+            raise BadSequence("Already under TLS")
+        await super().smtp_STARTTLS(argument)
+
+    async def smtp_AUTH(self, argument: str) -> None:  # noqa: N802
+        """AUTH PLAIN or LOGIN, for users under TLS (RFC 4954, RFC 4616)."""
+        if self._kind is ListenerKind.MX:
+            raise NotImplementedHere
+        if self._login or self._transaction.mail is not None or not self._hello:
+            raise BadSequence
+        mechanism, _, initial = argument.partition(" ")
+        if mechanism.upper() == "PLAIN":
+            login, password = read_plain(await self._sasl(initial, ""))
+        elif mechanism.upper() == "LOGIN":
+            login = await self._sasl(initial, "VXNlcm5hbWU6")
+            password = await self._sasl("", "UGFzc3dvcmQ6")
+        else:
+            raise BadSyntax("Unrecognized authentication type", code=504)
+        account = await self.lobby.ask(self.lobby.doors.authenticate(login, password, self._peer()))
+        if account is None:
+            self.auth_failures += 1
+            raise AuthenticationFailed
+        self._login = account
+        await self.say(235, "2.7.0", "Authentication successful")
+
+    async def _sasl(self, initial: str, challenge: str) -> str:
+        """The text in the initial response, or in the answer to a challenge given in base64."""
+        if initial:
+            return "" if initial == "=" else decode_sasl(initial.encode("ascii"))
+        await self.say(334, "", challenge)
+        line = await self.line()
+        if line == b"*":
+            raise BadSyntax("Authentication cancelled", enhanced="5.7.0")
+        return decode_sasl(line)
+
+    async def smtp_MAIL(self, argument: str) -> None:  # noqa: N802
+        """MAIL FROM with SIZE, BODY, RET and ENVID."""
+        if self._kind is not ListenerKind.MX and not self._login:
+            raise SecurityRequired("Authentication required")
+        if not self._hello:
+            raise BadSequence("Send EHLO first")
+        if self._transaction.mail is not None:
+            raise BadSequence("Nested MAIL command")
+        mail = read_mail(argument, self.lobby.limits.max_message_bytes)
+        await self.lobby.ask(self.lobby.doors.check_sender(self._peer(), mail.address, mail.size))
+        self._transaction.mail = mail
+        await self.say(250, "2.1.0", "Sender OK")
+
+    async def smtp_RCPT(self, argument: str) -> None:  # noqa: N802
+        """RCPT TO with NOTIFY and ORCPT; an address given twice counts once."""
+        transaction = self._transaction
+        if transaction.mail is None:
+            raise BadSequence("Send MAIL first")
+        recipient = read_rcpt(argument)
+        if recipient.address not in transaction.recipients:
+            if len(transaction.recipients) >= self.lobby.limits.max_recipients:
+                raise TooManyRecipients
+            await self.lobby.ask(
+                self.lobby.doors.check_recipient(self._peer(), transaction.mail.address, recipient.address)
+            )
+            transaction.recipients[recipient.address] = recipient.options
+        await self.say(250, "2.1.5", "Recipient OK")
+
+    async def smtp_DATA(self, argument: str) -> None:  # noqa: N802
+        """DATA: read to CRLF.CRLF, refuse what is unsafe on any wire, commit, and only then 250."""
+        transaction = self._transaction
+        if argument:
+            raise BadSyntax
+        if transaction.mail is None or not transaction.recipients:
+            raise BadSequence("Send MAIL and RCPT first")
+        raw = await self._receive()
+        fault = wire_fault(raw)
+        if fault is not None:
+            raise ContentRefused(fault)
+        envelope = Envelope(
+            queue_id=self.lobby.new_queue_id(),
+            peer=self._peer(),
+            mail_from=transaction.mail.address,
+            recipients=tuple(transaction.recipients),
+            received_at=self.lobby.now(),
+            body=transaction.mail.body,
+            dsn=transaction.mail.dsn,
+            options=tuple(transaction.recipients.values()),
+        )
+        self.hold_timer()
+        text = await self.lobby.commit(envelope, raw)
+        self.errors = 0
+        await self.say(250, "2.0.0", text)
+
+    async def _receive(self) -> bytes:
+        limits = self.lobby.limits
+        self.receiving = True
+        try:
+            async with asyncio.timeout(limits.data_seconds):
+                return await read_payload(self._reader, self._begin_data, limits.max_message_bytes)
+        except TimeoutError:
+            raise DialogueEnded("DATA took too long", enhanced="4.4.2") from None
+        finally:
+            self.receiving = False
+            self._transaction = _Transaction()
+
+    async def _begin_data(self) -> None:
+        await self.say(354, "", "End data with <CR><LF>.<CR><LF>")
+
+    async def smtp_RSET(self, argument: str) -> None:  # noqa: N802
+        """RSET: forget the transaction."""
+        self._set_rset_state()
+        await self.say(250, "2.0.0", "OK")
+
+    async def smtp_NOOP(self, argument: str) -> None:  # noqa: N802
+        """NOOP."""
+        await self.say(250, "2.0.0", "OK")
+
+    async def smtp_QUIT(self, argument: str) -> None:  # noqa: N802
+        """QUIT: nothing pipelined behind it runs."""
+        await self.say(221, "2.0.0", "Bye")
+        raise Farewell
+
+    async def smtp_VRFY(self, argument: str) -> None:  # noqa: N802
+        """VRFY tells nothing (RFC 5321 §7.3)."""
+        await self.say(252, "2.5.0", "Cannot verify, but will attempt delivery")
+
+    async def smtp_HELP(self, argument: str) -> None:  # noqa: N802
+        """HELP."""
+        await self.say(214, "2.0.0", "See RFC 5321")
+
+    async def smtp_EXPN(self, argument: str) -> None:  # noqa: N802
+        """EXPN is not offered."""
+        raise NotImplementedHere

@@ -1,0 +1,122 @@
+"""What all dialogues of one process share: the doors, the limits, who is inside, and commits under way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+import structlog
+
+from gateway.smtp.envelope import Doors, Envelope
+from gateway.smtp.limits import SmtpLimits
+from gateway.smtp.refusals import Refusal, TemporaryFailure
+
+__all__ = ["Guest", "Lobby", "failure_place"]
+
+T = TypeVar("T")
+_log = structlog.get_logger(__name__)
+
+
+class Guest(Protocol):
+    """A dialogue as the lobby sees it."""
+
+    def retire(self) -> None:
+        """End at the next moment when no message is under way."""
+
+
+class Lobby:
+    """Shared state of the listeners of one process. ``now`` gives aware datetimes, ``new_queue_id`` unique
+    names.
+    """
+
+    def __init__(
+        self,
+        doors: Doors,
+        limits: SmtpLimits,
+        hostname: str,
+        now: Callable[[], datetime],
+        new_queue_id: Callable[[], str],
+    ) -> None:
+        self.doors = doors
+        self.limits = limits
+        self.hostname = hostname
+        self.now = now
+        self.new_queue_id = new_queue_id
+        self.closing = False
+        self._guests: dict[Guest, asyncio.Task[None] | None] = {}
+        self._per_ip: Counter[str] = Counter()
+        self._commits: set[asyncio.Task[str]] = set()
+
+    @contextmanager
+    def visit(self, guest: Guest, ip: str) -> Iterator[bool]:
+        """Count one connection while it lasts; yields whether there is room for it."""
+        limits = self.limits
+        room = len(self._guests) < limits.max_connections and self._per_ip[ip] < limits.max_connections_per_ip
+        self._guests[guest] = asyncio.current_task()
+        self._per_ip[ip] += 1
+        try:
+            yield room and not self.closing
+        finally:
+            del self._guests[guest]
+            self._per_ip[ip] -= 1
+            if not self._per_ip[ip]:
+                del self._per_ip[ip]
+
+    async def ask(self, answer: Awaitable[T]) -> T:
+        """Wait for what the doors answer before a message. Raises ``Refusal`` only."""
+        try:
+            return await answer
+        except Refusal:
+            raise
+        except Exception as error:
+            _log.error("smtp.doors_failed", **failure_place(error))
+            raise TemporaryFailure from error
+
+    async def commit(self, envelope: Envelope, raw: bytes) -> str:
+        """Hand a message to the doors, whatever becomes of the client. Raises ``Refusal`` only."""
+        task = asyncio.create_task(self._accept(envelope, raw))
+        self._commits.add(task)
+        task.add_done_callback(self._commit_done)
+        return await asyncio.shield(task)
+
+    def _commit_done(self, task: asyncio.Task[str]) -> None:
+        self._commits.discard(task)
+        if not task.cancelled():
+            task.exception()  # a refusal that no client waits for any more is no news
+
+    async def _accept(self, envelope: Envelope, raw: bytes) -> str:
+        try:
+            return await self.doors.accept(envelope, raw)
+        except Refusal:
+            raise
+        except Exception as error:
+            _log.error("smtp.commit_failed", queue_id=envelope.queue_id, **failure_place(error))
+            raise TemporaryFailure from error
+
+    async def empty(self, grace: float) -> None:
+        """Let every dialogue and commit end, for at most ``grace`` seconds; end what is left then."""
+        self.closing = True
+        for guest in list(self._guests):
+            guest.retire()
+        tasks = {task for task in self._guests.values() if task is not None} | self._commits
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace)
+        left = {task for task in tasks | self._commits if not task.done()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+
+def failure_place(error: BaseException) -> dict[str, str]:
+    """What may be logged of an unexpected error: its type and where it rose, never its words (they hold
+    content).
+    """
+    place, trace = "", error.__traceback__
+    while trace is not None:
+        place = f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return {"error": type(error).__name__, "place": place}
