@@ -1,4 +1,6 @@
-"""Which algorithms a signature may use, and the primitive that checks it (RFC 8551 §2.1-2.2, RFC 5754, RFC 8419)."""
+"""Which algorithms a signature may use, and the primitive that checks it (RFC 8551 §2.1-2.2, RFC 5754, RFC
+8419).
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,7 @@ _RSA_BITS = range(2048, 8193)
 """RSA below 2048 bits is weak; above 8192 a single verification costs a denial of service its price."""
 
 
-class AlgorithmRefused(Exception):  # noqa: N818 - it names what happened
+class AlgorithmRefused(Exception):
     """An algorithm or key that policy does not accept; `reason` says which rule."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
@@ -50,7 +52,9 @@ class AlgorithmRefused(Exception):  # noqa: N818 - it names what happened
 
 @dataclass(frozen=True, slots=True)
 class SignatureAlgorithm:
-    """A signature algorithm bound to one digest; `kind` is `rsa`, `pss`, `ecdsa` or `ed25519`, salt in octets."""
+    """A signature algorithm bound to one digest; `kind` is `rsa`, `pss`, `ecdsa` or `ed25519`, salt in
+    octets.
+    """
 
     kind: str
     digest: str
@@ -78,7 +82,7 @@ def read_algorithm(signature: Any, digest: str) -> SignatureAlgorithm:
         bound, kind = "sha512", "ed25519"  # RFC 8419 §2.3
     elif name == "rsassa_pkcs1v15":
         bound, kind = digest, "rsa"
-    elif name.endswith("_rsa") or name.endswith("_ecdsa"):
+    elif name.endswith(("_rsa", "_ecdsa")):
         bound, _, kind = name.rpartition("_")
         check_digest(bound)
     else:

@@ -1,4 +1,5 @@
-"""A certification authority for tests and demonstrations: root, intermediate, certificates and CRLs in memory.
+"""A certification authority for tests and demonstrations: root, intermediate, certificates and CRLs in
+memory.
 
 Nothing here decides about trust; keys and serial numbers are random, times are passed in.
 """
@@ -65,7 +66,9 @@ class Authority:
 
 @dataclass(frozen=True, slots=True)
 class IssuedCertificate:
-    """An end-entity certificate with its key (PKCS#8, unencrypted) and the intermediates above it, root left out."""
+    """An end-entity certificate with its key (PKCS#8, unencrypted) and the intermediates above it, root left
+    out.
+    """
 
     certificate_pem: bytes
     key_pem: bytes
@@ -89,7 +92,9 @@ class Revocation:
 
 
 def generate_key(kind: str = "rsa") -> PrivateKey:
-    """Make a key: `rsa` (2048 bits), `rsa-N`, `p256`, `p384` or `ed25519`. Raises ValueError for another kind."""
+    """Make a key: `rsa` (2048 bits), `rsa-N`, `p256`, `p384` or `ed25519`. Raises ValueError for another
+    kind.
+    """
     if kind == "rsa" or kind.startswith("rsa-"):
         return rsa.generate_private_key(65537, int(kind.partition("-")[2] or 2048))
     if kind == "ed25519":
@@ -101,7 +106,9 @@ def generate_key(kind: str = "rsa") -> PrivateKey:
 
 
 def subject(common_name: str, unit: str, organisation: str, department: str) -> x509.Name:
-    """Build a subject in the order of IGC-Santé: C, ST (`Haute-Loire (43)`), O, OU (structure identifier), CN."""
+    """Build a subject in the order of IGC-Santé: C, ST (`Haute-Loire (43)`), O, OU (structure identifier),
+    CN.
+    """
     return x509.Name(
         [
             x509.NameAttribute(NameOID.COUNTRY_NAME, "FR"),
@@ -277,7 +284,7 @@ def _general_names(names: SubjectNames) -> list[x509.GeneralName]:
     return general
 
 
-def _signature_hash(key: PrivateKey) -> hashes.HashAlgorithm | None:
+def _signature_hash(key: PrivateKey) -> hashes.SHA256 | None:
     # Ed25519 hashes by itself (RFC 8410 §3).
     return None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
 

@@ -1,7 +1,8 @@
-"""A guard in front of the ASN.1 library: refuses encodings whose decoding would cost more than it can be worth.
+"""A guard in front of the ASN.1 library: refuses encodings whose decoding would cost more than it can be
+worth.
 
-`asn1crypto` decodes object identifiers and long tags in quadratic time (256 kB in one identifier: 22 s) and recurses
-by structure. This walk reads headers only, in one pass, and never looks into a primitive value.
+`asn1crypto` decodes object identifiers and long tags in quadratic time (256 kB in one identifier: 22 s) and
+recurses by structure. This walk reads headers only, in one pass, and never looks into a primitive value.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ _OCTET_STRING = 0x04
 _IDENTIFIER = 0x06
 
 
-class EncodingFault(ValueError):  # noqa: N818 - the house says fault for what the sender got wrong
+class EncodingFault(ValueError):
     """The octets are not one BER value within the bounds above."""
 
 
 def check_encoding(encoded: bytes) -> None:
-    """Walk one BER value (X.690 §8.1) that must fill `encoded` exactly. Raises EncodingFault, nothing else."""
+    """Walk one BER value (X.690 §8.1) that must fill `encoded` exactly. Raises EncodingFault only."""
     ends: list[int | None] = []  # where each open constructed value ends; None for indefinite length
     position = 0
     for _ in range(MAXIMUM_ELEMENTS):

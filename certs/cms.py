@@ -1,7 +1,8 @@
-"""CMS signed-data (RFC 5652 §5): read from any bytes and checked signer by signer; paths are judged elsewhere.
+"""CMS signed-data (RFC 5652 §5): read from any bytes and checked signer by signer; paths are judged
+elsewhere.
 
-Every member of the structure is decoded here, inside `_decoding`, so that hostile octets give `CmsFault` and nothing
-else. Signatures are computed over the signed attributes exactly as they were transmitted.
+Every member of the structure is decoded here, inside `_decoding`, so that hostile octets give `CmsFault` and
+nothing else. Signatures are computed over the signed attributes exactly as they were transmitted.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ _ATTRIBUTE_TYPES = {
 }
 
 
-class CmsFault(Exception):  # noqa: N818 - the house says fault for what the sender got wrong
+class CmsFault(Exception):
     """The octets are not an acceptable signed-data; `reason` names the rule, the text says where."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
@@ -61,8 +62,8 @@ class CmsFault(Exception):  # noqa: N818 - the house says fault for what the sen
 class SignedData:
     """A decoded signed-data: encapsulated content (None when detached), certificates as DER, signers.
 
-    Each signer is an asn1crypto SignerInfo with its signed attributes as transmitted (None when it has none): taken
-    before anything was read, since asn1crypto encodes anew what was read and fills in defaults.
+    Each signer is an asn1crypto SignerInfo with its signed attributes as transmitted (None when it has none):
+    taken before anything was read, since asn1crypto encodes anew what was read and fills in defaults.
     """
 
     content: bytes | None
@@ -156,7 +157,8 @@ def _certificates(choices: Any) -> tuple[bytes, ...]:
 def check_signers(
     signed: SignedData, content: bytes, known: Sequence[bytes] = ()
 ) -> tuple[CheckedSigner, ...]:
-    """Check every signer over `content`; `known` certificates (DER) help where the message does not hold the signer's.
+    """Check every signer over `content`; `known` certificates (DER) help where the message does not hold the
+    signer's.
 
     Total: each signer gets a reason, GENUINE only if every rule of RFC 5652 §5.4-5.6 and of the policy holds.
     """
@@ -199,7 +201,7 @@ def _check_signer(
 
 
 def _find_certificate(identifier: Any, candidates: Sequence[bytes]) -> bytes | None:
-    """Find the signer's certificate by issuer and serial number or by subject key identifier (RFC 5652 §5.3)."""
+    """Find the signer's certificate by issuer and serial or by key identifier (RFC 5652 §5.3)."""
     by_serial = identifier.name == "issuer_and_serial_number"
     for der in candidates:
         candidate = x509.Certificate.load(der)

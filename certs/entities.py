@@ -1,4 +1,5 @@
-"""Find the signed part of a message in its original octets (RFC 8551 §3.5): multipart/signed and application/pkcs7-mime.
+"""Find the signed part of a message in its original octets (RFC 8551 §3.5): multipart/signed and
+application/pkcs7-mime.
 
 Nothing is parsed and written again: a signature never survives that.
 """
@@ -53,8 +54,8 @@ class Unsigned:
 def find_signature(raw: bytes, fields: Sequence[Field], body: int) -> Detached | Opaque | Unsigned:
     """Find what is signed in a message of which the header `fields` and the start of the `body` were read.
 
-    Raises FieldFault where the message says that it is signed and cannot be split accordingly. Other messages are
-    not held to the grammar of Content-Type: they are only not signed.
+    Raises FieldFault where the message says that it is signed and cannot be split accordingly. Other messages
+    are not held to the grammar of Content-Type: they are only not signed.
     """
     claimed = [field.value for field in fields if field.key == "content-type"]
     if not claims_signature(b"\n".join(claimed)):
@@ -121,7 +122,7 @@ def _delimiters(raw: bytes, body: int, delimiter: bytes) -> list[tuple[int, int,
 
 
 def _decode(fields: Sequence[Field], body: bytes) -> bytes:
-    """Undo the transfer encoding; base64 strictly, since decoders disagree on what is outside its alphabet."""
+    """Undo the transfer encoding; base64 strictly, since decoders disagree outside its alphabet."""
     field = only(fields, "content-transfer-encoding")
     encoding = field.text.lower() if field is not None else "7bit"
     if encoding == "binary":

@@ -1,7 +1,7 @@
 """Header fields as raw bytes: a bounded reader, the parameters of Content-Type, and the one address of From.
 
-Works on the original octets. Python's email package decodes, repairs and reorders; for a verdict on who wrote, what
-is ambiguous must be refused instead.
+Works on the original octets. Python's email package decodes, repairs and reorders; for a verdict on who
+wrote, what is ambiguous must be refused instead.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PHRASE_WORD = re.compile(r'\s*("(?:[^"\\\x00]|\\[^\x00])*"|[^\s"(),:;<>@\[\]\\]
 _SPACE_OR_COMMENT = re.compile(r"\s*(?:\((?:[^()\\]|\\.)*\)\s*)*")
 
 
-class FieldFault(ValueError):  # noqa: N818 - the house says fault for what the sender got wrong
+class FieldFault(ValueError):
     """A header block or a field value that is not well formed or means two things."""
 
 
@@ -64,7 +64,9 @@ class ContentType:
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """One address of a From field: display name still encoded, address as written with its domain in lower case."""
+    """One address of a From field: display name still encoded, address as written with its domain in lower
+    case.
+    """
 
     name: str
     address: str
@@ -80,7 +82,7 @@ def split_message(raw: bytes) -> tuple[tuple[Field, ...], int]:
 
     A message that ends with its header has its body at its end. Raises FieldFault.
     """
-    fields = []
+    fields: list[Field] = []
     position = 0
     while True:
         if raw.startswith(b"\r\n", position):
@@ -98,7 +100,7 @@ def split_message(raw: bytes) -> tuple[tuple[Field, ...], int]:
 
 
 def only(fields: Sequence[Field], name: str) -> Field | None:
-    """Return the field of this name (lower case), None when absent. Raises FieldFault when it occurs twice."""
+    """Return the field of this name (lower case), None when absent. Raises FieldFault for two."""
     found = [field for field in fields if field.key == name]
     if len(found) > 1:
         raise FieldFault(f"{name} occurs twice")
@@ -136,7 +138,8 @@ def _parameters(value: bytes, position: int) -> Iterator[tuple[str, str]]:
 def parse_mailbox(value: bytes) -> Mailbox:
     """Read a From value that holds exactly one address (RFC 5322 §3.4, no group, no list, no route).
 
-    Raises FieldFault for anything else, such as `a@x.example)b@y.example`, where parsers disagree (CVE-2023-27043).
+    Raises FieldFault for anything else, such as `a@x.example)b@y.example`, where parsers disagree
+    (CVE-2023-27043).
     """
     try:
         text = value.decode("utf-8")

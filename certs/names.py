@@ -1,4 +1,6 @@
-"""Distinguished names: read from text (RFC 4514) and from DER, compared without regard to order, case or spacing."""
+"""Distinguished names: read from text (RFC 4514) and from DER, compared without regard to order, case or
+spacing.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,7 @@ _QUOTED = re.compile(r'"((?:[^"\\\x00]|\\[0-9A-Fa-f]{2}|\\[ "#+,;<=>\\])*)"\s*')
 _ESCAPE = re.compile(r'((?:\\[0-9A-Fa-f]{2})+)|\\([ "#+,;<=>\\])')
 
 
-class NameFault(ValueError):  # noqa: N818 - the house says fault for what the sender got wrong
+class NameFault(ValueError):
     """A text or a DER value that is not a distinguished name."""
 
 
@@ -54,8 +56,8 @@ class DistinguishedName:
     """A subject or issuer name.
 
     `attributes` are (dotted OID, value) in the order of RFC 4514 (most specific first), as they were read.
-    Two names are equal when they hold the same attributes, each as often, whatever their order, case, Unicode form
-    and spacing (RFC 4518 §2 in essence): the national list writes CN first, certificates end with it.
+    Two names are equal when they hold the same attributes, each as often, whatever their order, case, Unicode
+    form and spacing (RFC 4518 §2 in essence): the national list writes CN first, certificates end with it.
     """
 
     attributes: tuple[tuple[str, str], ...] = field(compare=False)

@@ -1,7 +1,7 @@
 """The trust space of operators: the national list (domain -> certificate names) and what it allows.
 
-The list is the public format of `listeblanchemssante.xml`; a copy of it is not always well formed, so reading is
-strict and the caller keeps the last good list on any fault.
+The list is the public format of `listeblanchemssante.xml`; a copy of it is not always well formed, so reading
+is strict and the caller keeps the last good list on any fault.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Any
 
 from lxml import etree
 
@@ -40,7 +41,7 @@ MAXIMUM_ENTRIES = 100_000
 _LABELS = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?)*")
 
 
-class TrustListFault(ValueError):  # noqa: N818 - the house says fault for what the sender got wrong
+class TrustListFault(ValueError):
     """A list that cannot be read as a whole."""
 
 
@@ -80,10 +81,11 @@ class TrustEntry:
 
 @dataclass(frozen=True, slots=True)
 class TrustList:
-    """Domains (A-labels, lower case) with the names of certificates that serve them, and when the list was made.
+    """Domains (A-labels, lower case) with the names of certificates that serve them, and when the list was
+    made.
 
-    `faults` tells of entries that were left out because their domain or name cannot be read: such a domain is not
-    listed, the others are not punished for it.
+    `faults` tells of entries that were left out because their domain or name cannot be read: such a domain is
+    not listed, the others are not punished for it.
     """
 
     domains: Mapping[str, frozenset[DistinguishedName]]
@@ -171,7 +173,8 @@ def _moment(text: str | None) -> datetime:
 def render_trust_list(entries: Sequence[TrustEntry], now: datetime) -> bytes:
     """Write a list in the national format, for demonstrations and tests."""
     stamp = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    root = etree.Element(_tag("ListeBlancheMSSante"), nsmap={None: NAMESPACE})
+    namespaces: Any = {None: NAMESPACE}  # the stubs do not know the default namespace
+    root = etree.Element(_tag("ListeBlancheMSSante"), nsmap=namespaces)
     etree.SubElement(root, _tag("DateDeGeneration")).text = stamp
     container = etree.SubElement(root, _tag("ListeDomaines"))
     for entry in entries:
@@ -193,8 +196,8 @@ def sender_allowed(
 ) -> OperatorDecision:
     """Decide whether the peer of this certificate name may send for MAIL FROM and From.
 
-    Both domains must be listed with the name; a null MAIL FROM (`""`, a report) leaves the From domain alone to
-    decide. Before DATA the From is not known yet: pass `mail_from` twice.
+    Both domains must be listed with the name; a null MAIL FROM (`""`, a report) leaves the From domain alone
+    to decide. Before DATA the From is not known yet: pass `mail_from` twice.
     """
     addresses = (mail_from, from_address) if mail_from else (from_address,)
     for address in addresses:
@@ -205,7 +208,7 @@ def sender_allowed(
 
 
 def server_allowed(trusted: TrustList, name: DistinguishedName, domain: str) -> OperatorDecision:
-    """Decide whether the server of this certificate name serves `domain`: asked before mail is handed to it."""
+    """Decide whether the server of this certificate name serves `domain`: asked before it gets mail."""
     listed = recipient_listed(trusted, domain)
     if not listed.allowed or name in trusted.domains[listed.subject]:
         return listed

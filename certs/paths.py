@@ -1,7 +1,8 @@
-"""Certification paths (RFC 5280 §6): chain, usage, validity at signing and now, revocation from CRLs passed in.
+"""Certification paths (RFC 5280 §6): chain, usage, validity at signing and now, revocation from CRLs passed
+in.
 
-pyhanko-certvalidator decides the path; it is never allowed to fetch. Its coroutines then do no input or output, so
-they are run to their end in one step, inside or outside of an event loop.
+pyhanko-certvalidator decides the path; it is never allowed to fetch. Its coroutines then do no input or
+output, so they are run to their end in one step, inside or outside of an event loop.
 """
 
 from __future__ import annotations
@@ -42,10 +43,12 @@ __all__ = ["PathResult", "RevocationMode", "TrustAnchors", "TrustFault", "Usage"
 CLOCK_TOLERANCE = timedelta(minutes=10)
 """How far clocks of signers and of certification authorities may be ahead of ours."""
 MAXIMUM_INTERMEDIATES = 4
-"""CA certificates of a message that are considered; path building tries their orders, so the number is a bound."""
+"""CA certificates of a message that are considered; path building tries their orders, so the number is a
+bound.
+"""
 
 
-class TrustFault(ValueError):  # noqa: N818 - named like the other faults
+class TrustFault(ValueError):
     """Configured anchors or CRLs cannot be read."""
 
 
@@ -68,7 +71,8 @@ class Usage(Enum):
 
 @dataclass(frozen=True, slots=True)
 class TrustAnchors:
-    """What is believed: roots, helping intermediates (DER), CRLs (asn1crypto objects) and the revocation policy.
+    """What is believed: roots, helping intermediates (DER), CRLs (asn1crypto objects) and the revocation
+    policy.
 
     `grace` is how long a CRL is still used after its nextUpdate. `bindings` say for certificates without mail
     address which domains they may write for: (issuer, part of the subject) -> domains in lower case.
@@ -148,8 +152,8 @@ def validate(
 ) -> PathResult:
     """Judge a DER certificate for `usage` at `now` and, where given, at the signing time.
 
-    `enclosed` are certificates that came with it: they help to build a path and are never believed. Total: any
-    bytes give a result.
+    `enclosed` are certificates that came with it: they help to build a path and are never believed. Total:
+    any bytes give a result.
     """
     try:
         leaf = x509.Certificate.load(certificate, strict=True)
@@ -226,8 +230,8 @@ def _checked_path(leaf: Any, search: _Search) -> list[Any] | PathResult:
     path = _path(leaf, search, required, required)
     if not isinstance(path, PathResult) or path.verdict is not Verdict.INDETERMINATE:
         return path
-    # Some CRL is missing. Each certificate is asked for by itself: otherwise an intermediate without CRL would hide
-    # that the signer's certificate is revoked.
+    # Some CRL is missing. Each certificate is asked for by itself: otherwise an intermediate without CRL
+    # would hide that the signer's certificate is revoked.
     unchecked = RevocationCheckingRule.NO_CHECK
     unknown = path
     path = _path(leaf, search, unchecked, unchecked)

@@ -30,7 +30,7 @@ from certs.profiles import ORG_SIGN, SERV_SSL
 __all__ = ["DemoPki", "PkiFault", "create_demo_pki", "load_authority", "write_private", "write_public"]
 
 
-class PkiFault(Exception):  # noqa: N818 - named like the other faults
+class PkiFault(Exception):
     """The directory holds a PKI that is incomplete or not readable."""
 
 
@@ -100,8 +100,8 @@ def create_demo_pki(
 ) -> DemoPki:
     """Make the PKI of an operator of `domain` in `directory`, or load the one that is there.
 
-    `hostnames` are the DNS names and IP addresses of the listeners. CRLs that are near their end are signed anew
-    on loading with the same entries. Raises PkiFault where the directory holds part of a PKI only.
+    `hostnames` are the DNS names and IP addresses of the listeners. CRLs that are near their end are signed
+    anew on loading with the same entries. Raises PkiFault where the directory holds part of a PKI only.
     """
     pki = DemoPki(directory)
     parts = [pki.anchors, pki.intermediates, pki.tls_certificate, pki.tls_key, pki.smime_certificate]
@@ -145,7 +145,8 @@ def _write(path: Path, content: bytes, mode: int) -> None:
 def _create(pki: DemoPki, domain: str, service_address: str, hostnames: Sequence[str], now: datetime) -> None:
     root = create_root(now)
     organisations = create_intermediate(root, now)
-    # An invented structure identifier: `3` + 14 digits like a SIRET, distinct per domain, stable between runs.
+    # An invented structure identifier: `3` + 14 digits like a SIRET, distinct per domain, stable between
+    # runs.
     digits = int.from_bytes(hashlib.sha256(domain.encode()).digest()[:8]) % 10**6
     unit = f"300000000{digits:06d}"
     department = "Haute-Loire (43)"
@@ -204,7 +205,9 @@ def _load_authorities(pki: DemoPki) -> tuple[Authority, Authority]:
 
 
 def _refresh_crls(pki: DemoPki, now: datetime) -> None:
-    """Sign CRLs anew that end within a month: a demonstration started after a pause still knows its own state."""
+    """Sign CRLs anew that end within a month: a demonstration started after a pause still knows its own
+    state.
+    """
     for path, position in zip(pki.crls, (0, 1), strict=True):
         try:
             crl = x509.load_der_x509_crl(path.read_bytes())

@@ -15,7 +15,8 @@ __all__ = ["ORG_AUTH_CLI", "ORG_SIGN", "PERSON", "SERV_SSL", "Profile"]
 class Profile:
     """What a kind of certificate may do.
 
-    `key_usage` holds the field names of `cryptography.x509.KeyUsage`; the extension is critical, as IGC-Santé's is.
+    `key_usage` holds the field names of `cryptography.x509.KeyUsage`; the extension is critical, as
+    IGC-Santé's is.
     """
 
     name: str

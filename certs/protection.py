@@ -15,7 +15,8 @@ MAXIMUM_LINE = 998
 """Octets of a line without its CRLF (RFC 5322 §2.1.1)."""
 FOLD_AT = 78
 
-# Not copied: what describes the outer structure, what transport adds, what differs per copy, what must stay hidden.
+# Not copied: what describes the outer structure, what transport adds, what differs per copy, what must stay
+# hidden.
 _NOT_PROTECTED = frozenset(
     {
         "mime-version",
@@ -60,8 +61,8 @@ class ProtectedHeaders:
 def render_field(name: str, value: str) -> bytes:
     """Write one header field in ASCII with its CRLF, folded at white space (RFC 5322 §2.2.3).
 
-    `value` may hold folding of its own, which is undone first. Raises SigningFault for line breaks, octets outside
-    of ASCII (encode them by RFC 2047 before) and words that fit no line.
+    `value` may hold folding of its own, which is undone first. Raises SigningFault for line breaks, octets
+    outside of ASCII (encode them by RFC 2047 before) and words that fit no line.
     """
     unfolded = _FOLDING.sub("", value).strip()
     if _NAME.fullmatch(name) is None or not unfolded.isascii() or re.search(r"[\x00\r\n]", unfolded):
@@ -79,7 +80,8 @@ def render_field(name: str, value: str) -> bytes:
 
 
 def protect(headers: Sequence[tuple[str, str]], entity: bytes) -> bytes:
-    """Put copies of `headers` into the header of a MIME entity and mark its Content-Type `hp="clear"` (RFC 9788 §5.2).
+    """Put copies of `headers` into the header of a MIME entity and mark its Content-Type `hp="clear"` (RFC
+    9788 §5.2).
 
     Raises SigningFault where the entity already holds one of them, and FieldFault where it cannot be read.
     """
@@ -101,7 +103,9 @@ def protect(headers: Sequence[tuple[str, str]], entity: bytes) -> bytes:
 
 
 def read_protected(entity: bytes) -> ProtectedHeaders | None:
-    """Read the protected fields of a signed entity, None when it declares none (RFC 9788 §4.1). Raises FieldFault."""
+    """Read the protected fields of a signed entity, None when it declares none (RFC 9788 §4.1). Raises
+    FieldFault.
+    """
     fields, _ = split_message(entity)
     if (content_type(fields).parameter("hp") or "").lower() not in ("clear", "cipher"):
         return None
@@ -119,7 +123,8 @@ def read_protected(entity: bytes) -> ProtectedHeaders | None:
 
 
 def differing(outer: Sequence[Field], protected: ProtectedHeaders) -> tuple[str, ...]:
-    """Name the fields (lower case, sorted) of which the outer header says something else than the protected one.
+    """Name the fields (lower case, sorted) of which the outer header says something else than the protected
+    one.
 
     A difference that the sender announced by HP-Outer is none (RFC 9788 §4.3).
     """

@@ -1,4 +1,6 @@
-"""Authentication-Results (RFC 8601) with the result of S/MIME (RFC 7281): written, and removed where it is forged."""
+"""Authentication-Results (RFC 8601) with the result of S/MIME (RFC 7281): written, and removed where it is
+forged.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ _PERMANENT = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class MethodResult:
-    """One method's result: for example `smime`, `pass`, a reason and properties (`body.smime-identifier`, value)."""
+    """One method's result: for example `smime`, `pass`, a reason and properties (`body.smime-identifier`,
+    value).
+    """
 
     method: str
     result: str
@@ -48,7 +52,7 @@ class MethodResult:
 
 
 def smime_result(report: SignatureReport) -> MethodResult:
-    """Express a signature report in the terms of RFC 7281 §3; identities are named only when they are proven."""
+    """Express a signature report in the terms of RFC 7281 §3; identities are named only when proven."""
     reason = "" if report.reason in (Reason.GENUINE, Reason.UNSIGNED) else report.reason.value
     properties: list[tuple[str, str]] = []
     if report.verdict is Verdict.PASSED:
@@ -99,8 +103,8 @@ def _value(text: str) -> str:
 def remove_forged(header: bytes, authserv_id: str) -> bytes:
     """Remove from a raw header block every Authentication-Results that bears our id (RFC 8601 §5).
 
-    Fields of other servers stay byte for byte. A field whose id cannot be read is removed too: another reader might
-    find ours in it. `header` may end with the empty line or without it.
+    Fields of other servers stay byte for byte. A field whose id cannot be read is removed too: another reader
+    might find ours in it. `header` may end with the empty line or without it.
     """
     starts = [matched.start() for matched in _FIELD_START.finditer(header)]
     ends = [*starts[1:], len(header)]

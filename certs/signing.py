@@ -1,7 +1,8 @@
-"""Make a detached CMS signature (RFC 5652 §5, RFC 8551 §2): DER, deterministic except for the signature itself.
+"""Make a detached CMS signature (RFC 5652 §5, RFC 8551 §2): DER, deterministic except for the signature
+itself.
 
-The structure is emitted octet by octet because building it through the ASN.1 library takes 6 ms, five times the
-cost of the RSA operation.
+The structure is emitted octet by octet because building it through the ASN.1 library takes 6 ms, five times
+the cost of the RSA operation.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from certs.cms import DECODING_ERRORS
 __all__ = ["Signer", "SigningFault", "load_signer", "sign_detached"]
 
 
-class SigningFault(ValueError):  # noqa: N818 - named like the other faults
+class SigningFault(ValueError):
     """What was given cannot be signed, or not signed with."""
 
 
@@ -31,8 +32,9 @@ class SigningFault(ValueError):  # noqa: N818 - named like the other faults
 class Signer:
     """A key with its certificate and the chain above it (DER, root left out).
 
-    `scheme` is `rsa` (PKCS#1 v1.5), `pss` (salt as long as the digest), `ecdsa` or `ed25519`; `digest` is `sha256`,
-    `sha384` or `sha512` and belongs to the key. `micalg` is the name of the digest in multipart/signed.
+    `scheme` is `rsa` (PKCS#1 v1.5), `pss` (salt as long as the digest), `ecdsa` or `ed25519`; `digest` is
+    `sha256`, `sha384` or `sha512` and belongs to the key. `micalg` is the name of the digest in
+    multipart/signed.
     """
 
     certificate: bytes
@@ -90,7 +92,9 @@ def _scheme(key: PrivateKey, pss: bool) -> tuple[str, str]:
 
 
 def sign_detached(content: bytes, signers: Sequence[Signer], now: datetime) -> bytes:
-    """Return the DER ContentInfo with one SignerInfo per signer over `content`. Raises SigningFault for no signer."""
+    """Return the DER ContentInfo with one SignerInfo per signer over `content`. Raises SigningFault for no
+    signer.
+    """
     if not signers:
         raise SigningFault("no signer")
     certificates = {der for signer in signers for der in (signer.certificate, *signer.chain)}
@@ -170,8 +174,8 @@ def _time(now: datetime) -> bytes:
     """Encode the signing time: UTCTime until 2049, GeneralizedTime afterwards (RFC 5652 §11.3)."""
     moment = now.astimezone(UTC)
     if moment.year < 2050:
-        return emit(0, 0, 23, moment.strftime("%y%m%d%H%M%SZ").encode())
-    return emit(0, 0, 24, moment.strftime("%Y%m%d%H%M%SZ").encode())
+        return _value(23, moment.strftime("%y%m%d%H%M%SZ").encode())
+    return _value(24, moment.strftime("%Y%m%d%H%M%SZ").encode())
 
 
 def _attribute(oid: str, value: bytes) -> bytes:
@@ -190,7 +194,12 @@ def _set(*parts: bytes) -> bytes:
 
 
 def _octets(value: bytes) -> bytes:
-    encoded: bytes = emit(0, 0, 4, value)
+    return _value(4, value)
+
+
+def _value(tag: int, contents: bytes) -> bytes:
+    """Encode a primitive value of the universal class."""
+    encoded: bytes = emit(0, 0, tag, contents)
     return encoded
 
 

@@ -40,12 +40,13 @@ _ADDRESS_IN_NAME = re.compile(r"[^\s<>\"'(),;]+@[^\s<>\"'(),;]+")
 
 
 def sign_message(headers: Sequence[tuple[str, str]], entity: bytes, signer: Signer, now: datetime) -> bytes:
-    """Return the full message in CRLF form: multipart/signed with protected headers (RFC 8551 §3.5.3, RFC 9788).
+    """Return the full message in CRLF form: multipart/signed with protected headers (RFC 8551 §3.5.3, RFC
+    9788).
 
     `headers` are the message's own fields without Content-* and MIME-Version, values in ASCII (RFC 2047 where
-    needed). `entity` is the finished MIME entity: Content-* fields, empty line, body, 7-bit, CRLF, no line over 998.
-    Its boundary follows from the content, so that the same input gives the same octets up to the signature.
-    Raises SigningFault, or FieldFault where the entity's header cannot be read.
+    needed). `entity` is the finished MIME entity: Content-* fields, empty line, body, 7-bit, CRLF, no line
+    over 998. Its boundary follows from the content, so that the same input gives the same octets up to the
+    signature. Raises SigningFault, or FieldFault where the entity's header cannot be read.
     """
     outer = b"".join(render_field(name, value) for name, value in headers)
     if any(name.lower() == "mime-version" or name.lower().startswith("content-") for name, _ in headers):
@@ -74,7 +75,8 @@ def sign_message(headers: Sequence[tuple[str, str]], entity: bytes, signer: Sign
 def sign_complete(message: bytes, signer: Signer, now: datetime) -> bytes:
     """Sign a complete message (CRLF, such as `EmailMessage.as_bytes(policy=SMTP)` gives): see `sign_message`.
 
-    Its Content-* fields become the signed entity's, all others stay the message's. Raises SigningFault, FieldFault.
+    Its Content-* fields become the signed entity's, all others stay the message's. Raises SigningFault,
+    FieldFault.
     """
     fields, body = split_message(message)
     inner = [field for field in fields if field.key.startswith("content-")]
@@ -97,10 +99,11 @@ def _check_lines(entity: bytes) -> None:
 
 
 def verify_message(raw: bytes, trust: TrustAnchors, now: datetime) -> SignatureReport:
-    """Judge the S/MIME signature over the whole body of a message as it was received. Total: any octets give a report.
+    """Judge the S/MIME signature over the whole body of a message as it was received. Total: any octets give
+    a report.
 
-    Passed means: every signature and certificate path holds, and the one From address is the signer's. A message
-    that is not signed as a whole has verdict none. Octets must be in CRLF form.
+    Passed means: every signature and certificate path holds, and the one From address is the signer's. A
+    message that is not signed as a whole has verdict none. Octets must be in CRLF form.
     """
     try:
         fields, body = split_message(raw)
@@ -125,14 +128,16 @@ def verify_message(raw: bytes, trust: TrustAnchors, now: datetime) -> SignatureR
     decisive = worst(signers)
     if decisive.verdict is not Verdict.PASSED:
         return SignatureReport(decisive.verdict, decisive.reason, decisive.detail, signers, entity=entity)
-    return _judge_author(fields, entity, signers, signed, trust)
+    return _judge_author(fields, entity, signers, trust)
 
 
 _ENCRYPTED = frozenset({"enveloped_data", "authenticated_enveloped_data", "encrypted_data"})
 
 
 def _signed_entity(found: Detached | Opaque, signed: SignedData) -> bytes:
-    """Return what was signed: exactly one of detached and encapsulated content (CVE-2018-18509). Raises CmsFault."""
+    """Return what was signed: exactly one of detached and encapsulated content (CVE-2018-18509). Raises
+    CmsFault.
+    """
     if isinstance(found, Detached):
         if signed.content is not None:
             raise CmsFault(Reason.CONTENT_TWICE, "detached signature with content of its own")
@@ -179,7 +184,9 @@ def _judge_signer(
 
 
 def _addresses(certificate: Any) -> tuple[str, ...]:
-    """Return the mail addresses of a certificate in lower case: alternative names and emailAddress (RFC 8550 §3)."""
+    """Return the mail addresses of a certificate in lower case: alternative names and emailAddress (RFC 8550
+    §3).
+    """
     alternative = certificate.subject_alt_name_value
     found = [name.native for name in alternative or () if name.name == "rfc822_name"]
     for relative in certificate.subject.chosen:
@@ -191,7 +198,6 @@ def _judge_author(
     fields: Sequence[Field],
     entity: bytes,
     signers: tuple[SignerReport, ...],
-    signed: SignedData,
     trust: TrustAnchors,
 ) -> SignatureReport:
     """Hold the author who is shown against the signers, and the outer header against the protected one."""
@@ -225,7 +231,9 @@ def _judge_author(
 
 
 def _protected(entity: bytes) -> ProtectedHeaders | None:
-    """Read protected headers; content that is no readable MIME entity has none, the signature over it still holds."""
+    """Read protected headers; content that is no readable MIME entity has none, the signature over it still
+    holds.
+    """
     try:
         return read_protected(entity)
     except FieldFault:
@@ -235,7 +243,9 @@ def _protected(entity: bytes) -> ProtectedHeaders | None:
 
 
 def _author(fields: Sequence[Field]) -> Mailbox:
-    """Return the one address of the one From field (RFC 5322 §3.6.2, without its list form). Raises FieldFault."""
+    """Return the one address of the one From field (RFC 5322 §3.6.2, without its list form). Raises
+    FieldFault.
+    """
     values = [field.value for field in fields if field.key == "from"]
     if len(values) != 1:
         raise FieldFault(f"{len(values)} From fields")

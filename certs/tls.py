@@ -1,4 +1,6 @@
-"""TLS contexts of the listeners and of outbound mail. The only module of this room that knows about TLS itself."""
+"""TLS contexts of the listeners and of outbound mail. The only module of this room that knows about TLS
+itself.
+"""
 
 from __future__ import annotations
 
@@ -19,18 +21,14 @@ __all__ = [
 ]
 
 # The four suites that clients and operators of MSSanté must offer under TLS 1.2 (C030, C02F, C028, C027).
-_SUITES = ":".join(
-    (
-        "ECDHE-RSA-AES256-GCM-SHA384",
-        "ECDHE-RSA-AES128-GCM-SHA256",
-        "ECDHE-RSA-AES256-SHA384",
-        "ECDHE-RSA-AES128-SHA256",
-    )
+_SUITES = (
+    "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-SHA384:ECDHE-RSA-AES128-SHA256"
 )
 
 
 def submission_server_context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """Make the context of the listeners for users: our certificate (PEM with its chain), no client certificate.
+    """Make the context of the listeners for users: our certificate (PEM with its chain), no client
+    certificate.
 
     Raises OSError or ssl.SSLError where the files cannot be loaded.
     """
@@ -51,23 +49,25 @@ def submission_client_context(anchors: Path) -> ssl.SSLContext:
 def mx_server_context(certificate: Path, key: Path, anchors: Path) -> ssl.SSLContext:
     """Make the context of the listener for operators: the peer must present a certificate under `anchors`.
 
-    A certificate that does not chain breaks the handshake, so this listener is for operators only. Revocation and
-    the trust list are judged afterwards, where they have an SMTP answer.
+    A certificate that does not chain breaks the handshake, so this listener is for operators only. Revocation
+    and the trust list are judged afterwards, where they have an SMTP answer.
     """
     context = submission_server_context(certificate, key)
     context.load_verify_locations(anchors)
     context.verify_mode = ssl.CERT_REQUIRED
-    # Without tickets every connection proves its certificate anew: a resumed one would keep a withdrawn trust.
+    # Without tickets every connection proves its certificate anew: a resumed one would keep a withdrawn
+    # trust.
     context.options |= ssl.OP_NO_TICKET
     context.num_tickets = 0
     return context
 
 
 def mx_client_context(certificate: Path, key: Path, anchors: Path) -> ssl.SSLContext:
-    """Make the context for sending to other operators: our certificate is shown, theirs must chain to `anchors`.
+    """Make the context for sending to other operators: our certificate is shown, theirs must chain to
+    `anchors`.
 
-    The host name is not checked: the trust list binds a domain to the name in the certificate, not to a host, and
-    the caller compares `peer_name` with it (`operators.server_allowed`). DNS decides nothing here.
+    The host name is not checked: the trust list binds a domain to the name in the certificate, not to a host,
+    and the caller compares `peer_name` with it (`operators.server_allowed`). DNS decides nothing here.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     _harden(context)
@@ -79,7 +79,9 @@ def mx_client_context(certificate: Path, key: Path, anchors: Path) -> ssl.SSLCon
 
 
 def peer_name(certificate: bytes | None) -> DistinguishedName | None:
-    """Return the subject of a peer certificate (`getpeercert(binary_form=True)`), None where it has no usable one."""
+    """Return the subject of a peer certificate (`getpeercert(binary_form=True)`), None where it has no usable
+    one.
+    """
     if not certificate:
         return None
     try:

@@ -86,8 +86,9 @@ class Note(StrEnum):
 class SignerReport:
     """One signer: who the certificate names and whether this signature and its path hold.
 
-    `subject` and `issuer` are RFC 4514 texts, `fingerprint` is the SHA-256 of the certificate in lower-case hex,
-    `addresses` are the mail addresses of the certificate in lower case. They are empty where no certificate was found.
+    `subject` and `issuer` are RFC 4514 texts, `fingerprint` is the SHA-256 of the certificate in lower-case
+    hex, `addresses` are the mail addresses of the certificate in lower case. They are empty where no
+    certificate was found.
     """
 
     verdict: Verdict
@@ -105,9 +106,10 @@ class SignerReport:
 class SignatureReport:
     """The verdict on a whole message.
 
-    `protected_headers` are the fields of the signed part under RFC 9788 (name, unfolded value), in order; they are
-    given only when the verdict is passed. `differing_headers` names those that the outer header contradicts.
-    `entity` is the signed MIME entity, byte for byte, whatever the verdict, None when nothing was signed.
+    `protected_headers` are the fields of the signed part under RFC 9788 (name, unfolded value), in order;
+    they are given only when the verdict is passed. `differing_headers` names those that the outer header
+    contradicts. `entity` is the signed MIME entity, byte for byte, whatever the verdict, None when nothing
+    was signed.
     """
 
     verdict: Verdict
