@@ -1,9 +1,9 @@
 """Commands in the subject of a mail to the service, the links that carry them, and references in any subject.
 
-The command words are French and are the grammar of the service (design, section 6). A command is read tolerantly
-(reply prefixes, accents, case, no-break spaces, brackets that we put into subjects) but only when the whole subject is
-one: a subject that merely contains a command word is :class:`Unknown`. Every builder is the inverse of
-:func:`read_command`.
+The command words are French and are the grammar of the service (design, section 6). A command is read
+tolerantly (reply prefixes, accents, case, no-break spaces, brackets that we put into subjects) but only when
+the whole subject is one: a subject that merely contains a command word is :class:`Unknown`. Every builder is
+the inverse of :func:`read_command`.
 """
 
 from __future__ import annotations
@@ -128,11 +128,23 @@ class Unknown:
 
 
 Command = (
-    Annuaire | NewRequest | Worklist | Finalise | Synthesis | Decline | Cancel | Ask | Remove | Confirm | Help | Unknown
+    Annuaire
+    | NewRequest
+    | Worklist
+    | Finalise
+    | Synthesis
+    | Decline
+    | Cancel
+    | Ask
+    | Remove
+    | Confirm
+    | Help
+    | Unknown
 )
 
 _PREFIX = re.compile(
-    r"\s*(?:(?:re|ré|rép|tr|fw|fwd|aw|wg|rv|i|antw|sv|vs)\s?(?:\[\d{1,3}\])?\s?[:：]|\[(?:externe?|external)\])\s*",
+    r"\s*(?:(?:re|ré|rép|tr|fw|fwd|aw|wg|rv|i|antw|sv|vs)\s?(?:\[\d{1,3}\])?\s?[:：]"
+    r"|\[(?:externe?|external)\])\s*",
     re.IGNORECASE,
 )
 _REFERENCE = re.compile(r"(?<![A-Z0-9])TLE[\s_‐-―-]{0,3}(\d{4})[\s_‐-―-]{0,3}(\d{6})(?!\d)", re.IGNORECASE)
@@ -245,7 +257,7 @@ def _about_conversation(text: str, reference: str) -> Command | None:
 
 
 def command_subject(command: Command) -> str:
-    """The subject to type for a command: ``read_command`` of it gives the command back (one-line arguments)."""
+    """The subject to type for a command: ``read_command`` of it gives it back."""
     match command:
         case Annuaire(terms, page):
             words = ["Annuaire", terms, f"page {page}" if page > 1 else ""]

@@ -1,9 +1,9 @@
 """French health identifiers as people type them: NIR and INS, RPPS, FINESS, AM and billing numbers.
 
 Each reader takes any text, drops the spaces, hyphens and dots that people put between groups, and returns an
-:class:`Identifier`: the normalised value with warnings, or a problem that says which part is wrong. Problems and
-warnings are codes; their French sentences are in ``forms/forms.toml``. What the reference leaves doubtful (the Luhn key
-of RPPS and FINESS numbers, provisional NIR) warns and does not block.
+:class:`Identifier`: the normalised value with warnings, or a problem that says which part is wrong. Problems
+and warnings are codes; their French sentences are in ``forms/forms.toml``. What the reference leaves doubtful
+(the Luhn key of RPPS and FINESS numbers, provisional NIR) warns and does not block.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _LONGEST = 60
 
 @dataclass(frozen=True, slots=True)
 class Identifier:
-    """What was read: ``value`` normalised ('' with a ``problem``), a problem code or '', and warning codes."""
+    """What was read: ``value`` ('' with a ``problem``), a problem code or '', and warning codes."""
 
     value: str = ""
     problem: str = ""
@@ -63,7 +63,7 @@ def _all_digits(text: str) -> bool:
 
 
 def nir_key(body: str) -> str:
-    """The two-digit key of 13 characters: ``97 - (N mod 97)`` with 2A as 19 and 2B as 18. Raises ``ValueError``."""
+    """The key of 13 characters: ``97 - (N mod 97)`` with 2A as 19 and 2B as 18. Raises ``ValueError``."""
     try:
         return str(stdnum_nir.calc_check_digits(body))
     except ValidationError as error:
@@ -111,7 +111,7 @@ def read_ins(text: str) -> Identifier:
 
 
 def nir_disagreements(value: str, sex: str, born: date | None) -> tuple[str, ...]:
-    """Warning codes where a read NIR says another sex (``F``/``M``), year or month of birth than the traits do.
+    """Warning codes where a NIR says another sex (``F``/``M``), year or month of birth than the traits do.
 
     It may be right all the same: a newborn child is often declared on a parent's number.
     """
@@ -138,7 +138,7 @@ def _numbered(text: str, length: int, name: str, *, keyed: bool) -> Identifier:
 
 
 def read_rpps(text: str) -> Identifier:
-    """An RPPS number: 11 digits, also given as IDNPS (``8`` and the 11 digits); a wrong Luhn key only warns."""
+    """An RPPS number: 11 digits, also as IDNPS (``8`` and the 11); a wrong Luhn key only warns."""
     value = _compact(text)
     if len(value) == 12 and value.startswith("8"):
         value = value[1:]
@@ -146,7 +146,7 @@ def read_rpps(text: str) -> Identifier:
 
 
 def read_finess(text: str) -> Identifier:
-    """A FINESS number: 9 digits, Corsica with a letter in position 2 (``2A``/``2B``); a wrong Luhn key only warns."""
+    """A FINESS number: 9 digits, in Corsica ``2A`` or ``2B`` and 7; a wrong Luhn key only warns."""
     value = _compact(text)
     if re.fullmatch(r"2[AB]\d{7}", value, re.ASCII):
         return Identifier(value)
@@ -154,7 +154,7 @@ def read_finess(text: str) -> Identifier:
 
 
 def read_am(text: str) -> Identifier:
-    """An Assurance Maladie number of a private practitioner: 9 digits. Its key is not documented: not checked."""
+    """An Assurance Maladie number of a private practitioner: 9 digits, no documented key."""
     return _numbered(text, 9, "am", keyed=False)
 
 

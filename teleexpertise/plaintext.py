@@ -1,7 +1,8 @@
-"""The readable text of a mail, whatever its client sent: plain text, format=flowed, or HTML turned into lines.
+"""The readable text of a mail, whatever its client sent: plain text, format=flowed, or HTML as lines.
 
-Quotations are marked by ``> `` in both, so that readers further on (forms, reports) know one convention. The walk over
-HTML is our own tokenizer and not the standard library's parser: it never raises, and hostile markup costs linear time.
+Quotations are marked by ``> `` in both, so that readers further on (forms, reports) know one convention. The
+walk over HTML is our own tokenizer and not the standard library's parser: it never raises, and hostile markup
+costs linear time.
 """
 
 from __future__ import annotations
@@ -15,26 +16,28 @@ from teleexpertise.letters import Letter
 
 __all__ = ["folded", "html_lines", "one_space", "readable_text", "squashed"]
 
-#: No reader needs more of one mail; the rest is left out (the worst markup of this length takes about two seconds).
+#: No reader needs more of one mail; the rest is left out (the worst markup of this length takes about two
+#: seconds).
 MAX_CHARACTERS = 1024 * 1024
 MAX_QUOTE_DEPTH = 20
 
 _LINE_END = re.compile("\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _SPACE_KINDS = re.compile("[\t\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
-#: Marks without width that clients and word processors scatter: soft hyphen, zero-width space, direction marks.
+#: Marks without width that clients and word processors scatter: soft hyphen, zero-width space, direction
+#: marks.
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 
 
 def one_space(text: str) -> str:
-    """Line ends as LF, every kind of space as a plain space, no invisible or control characters, composed (NFC)."""
+    """Line ends as LF, every kind of space as a plain space, no invisible or control characters, NFC."""
     text = _LINE_END.sub("\n", text)
     text = _INVISIBLE.sub("", _SPACE_KINDS.sub(" ", text))
     return unicodedata.normalize("NFC", _CONTROLS.sub("", text))
 
 
 def folded(text: str) -> str:
-    """Text for comparing: lower case, without accents, ligatures opened, typographic quotes and dashes made plain."""
+    """Text for comparing: lower case, without accents, ligatures opened, quotes and dashes made plain."""
     text = text.replace("œ", "oe").replace("Œ", "OE").replace("æ", "ae").replace("Æ", "AE")
     plain = unicodedata.normalize("NFKD", one_space(text))
     plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
@@ -42,15 +45,15 @@ def folded(text: str) -> str:
 
 
 def squashed(text: str) -> str:
-    """The letters and digits of :func:`folded` text alone: what is left of a label that a client wrapped or adorned."""
+    """The letters and digits of :func:`folded` text alone: a label however a client wrapped it."""
     return "".join(letter for letter in folded(text) if letter.isalnum())
 
 
 def readable_text(letter: Letter) -> str:
     """The words of a letter as lines with ``> `` quotation; no-break spaces stay as they came.
 
-    HTML is preferred when the text part is empty or plainly shorter than it: clients that write HTML only put a stub
-    or nothing there.
+    HTML is preferred when the text part is empty or plainly shorter than it: clients that write HTML only put
+    a stub or nothing there.
     """
     text = _LINE_END.sub("\n", letter.text[:MAX_CHARACTERS])
     parameters = {name.lower(): value.lower() for name, value in letter.content_parameters}
@@ -89,12 +92,13 @@ def _unflowed(text: str, *, delete_space: bool) -> str:
     return "\n".join("> " * depth + content for depth, content in lines)
 
 
+# One string, so that the formatter leaves it in five lines instead of fifty.
 _BREAKS = frozenset(
-    "address article aside br caption center dd div dl dt fieldset figure footer form h1 h2 h3 h4 h5 h6 header hr li "
-    "main nav ol p pre section table tbody tfoot thead tr ul".split()
+    "address article aside caption center dd div dl dt fieldset figure footer form h1 h2 h3 h4 h5 h6 "  # noqa: SIM905
+    "header hr li main nav ol p pre section table tbody tfoot thead tr ul".split()
 )
-_APART = frozenset("p h1 h2 h3 h4 h5 h6 blockquote".split())
-_UNSEEN = frozenset("head noscript script style template title".split())
+_APART = frozenset({"p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote"})
+_UNSEEN = frozenset({"head", "noscript", "script", "style", "template", "title"})
 _TAG_NAME = re.compile(r"/?([A-Za-z][A-Za-z0-9:_-]{0,40})")
 _HTML_SPACES = re.compile("[ \t\n\r\f]+")
 _LONGEST_ATTRIBUTES = 4096
@@ -102,7 +106,7 @@ _LONGEST_ATTRIBUTES = 4096
 
 @dataclass(slots=True)
 class _Page:
-    """Lines being written: quote depth, whether inside ``pre``, whether a blank line is due before the next words."""
+    """Lines being written: quote depth, whether inside ``pre``, whether a blank line is due."""
 
     lines: list[str] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
@@ -167,7 +171,8 @@ def _turn(page: _Page, tag: str, attributes: str, *, closing: bool) -> None:
             page.words.append("- ")
     elif tag in ("td", "th"):
         page.words.append(" ")
-    # Word makes every line a paragraph without space around it: a blank line after each would tear values apart.
+    # Word makes every line a paragraph without space around it: a blank line after each would tear values
+    # apart.
     if tag in _APART and (not closing or tag == "blockquote") and "mso" not in attributes.lower():
         page.apart = True
 
@@ -179,7 +184,7 @@ def _skip(html: str, start: int, ending: str) -> int:
 
 
 def html_lines(html: str) -> str:
-    """HTML as lines: blocks and ``br`` break, ``blockquote`` quotes, styles and comments vanish. Total and bounded."""
+    """HTML as lines: blocks and ``br`` break, ``blockquote`` quotes, styles and comments vanish."""
     html = _LINE_END.sub("\n", html[:MAX_CHARACTERS])
     lower = html.lower() if html.isascii() else re.sub("[A-Z]+", lambda match: match[0].lower(), html)
     page = _Page()

@@ -1,0 +1,124 @@
+"""The forms of one case: declarations with the options and lines that this expert or thread calls for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from teleexpertise.forms.declarations import Catalogue, Field, FieldKind, Form, FormKind, Option, Value
+from teleexpertise.forms.marks import exchange_line
+from teleexpertise.people import Account, Expert, IdentityPolicy, ItemKind, NirPolicy, Party, PrerequisiteItem
+from teleexpertise.plaintext import one_space, squashed
+
+__all__ = ["ask_form", "cancel_form", "decline_form", "element_answers", "finalise_form", "request_form"]
+
+_LONGEST_LABEL = 60
+#: The colon ends a label, parentheses enclose its hint, the others begin quotations, ticks and escaped lines.
+_NOT_IN_LABELS = re.compile(r"[:：()\[\]<>|\\]")
+
+
+def _people(people: Sequence[Account | Party]) -> tuple[Option, ...]:
+    """People as options: stored by address, shown by name, the name alone told apart by the address."""
+    return tuple(
+        Option(
+            person.address,
+            f"{person.name} ({person.address})" if person.name else person.address,
+            (person.name,),
+        )
+        for person in {person.address: person for person in people}.values()
+    )
+
+
+def request_form(catalogue: Catalogue, expert: Expert, acting: Sequence[Account]) -> Form:
+    """The request form for one expert; ``acting`` are the accounts the person may act for, her own first."""
+    form = catalogue.form(FormKind.REQUEST)
+    changes: dict[str, Field | None] = {
+        "acting": replace(form.field("acting"), options=_people(acting)),
+        "expert": replace(form.field("expert"), options=_people([expert.account])),
+    }
+    if expert.identity is not IdentityPolicy.ANONYMOUS_ALLOWED:
+        changes["anonymous"] = None
+    if expert.nir is NirPolicy.NOT_ASKED:
+        changes["ins"] = None
+    else:
+        changes["ins"] = replace(form.field("ins"), required=expert.nir is NirPolicy.MANDATORY)
+    form = form.changed(**changes)
+    return replace(form, fields=(*form.fields, *_elements(form, expert.items)))
+
+
+def _elements(form: Form, items: Sequence[PrerequisiteItem]) -> tuple[Field, ...]:
+    """One line per prerequisite that is answered in writing, its label made safe and unlike all others."""
+    taken = set(form.labels())
+    fields: list[Field] = []
+    for number, item in enumerate((item for item in items if item.kind is ItemKind.FIELD), start=1):
+        name = " ".join(_NOT_IN_LABELS.sub(" ", one_space(item.name)).split())[:_LONGEST_LABEL].strip()
+        label, suffix = name, number
+        while squashed(label) in taken or not squashed(label):
+            label = form.notes["element"].format(name=name, number=suffix).strip(" ,")
+            suffix += 1
+        taken.add(squashed(label))
+        fields.append(
+            Field(
+                name=f"element_{number}", label=label, kind=FieldKind.TEXT, required=item.mandatory,
+                longest=1000, element=item.name,
+            )
+        )  # fmt: skip
+    return tuple(fields)
+
+
+def element_answers(form: Form, values: Mapping[str, Value]) -> tuple[tuple[str, str], ...]:
+    """(name of the prerequisite item, answer) for every such line that was answered."""
+    found = []
+    for candidate in form.fields:
+        answer = values.get(candidate.name)
+        if candidate.element and isinstance(answer, str) and answer:
+            found.append((candidate.element, answer))
+    return tuple(found)
+
+
+def finalise_form(
+    catalogue: Catalogue,
+    *,
+    requesters: Sequence[Account | Party],
+    experts: Sequence[Account | Party],
+    exchanges: Sequence[str],
+    addressees: Sequence[str],
+    billing: Sequence[tuple[str, str]] = (),
+) -> Form:
+    """The finalisation form; ``exchanges`` and ``addressees``: one text per line, numbered from 1.
+
+    ``billing`` are (number, whose) pairs offered for the expert's line: a service's and the delegate's.
+    """
+    form = catalogue.form(FormKind.FINALISE)
+    numbers = tuple(Option(number, f"{number} ({whose})") for number, whose in billing)
+    return form.changed(
+        requester=replace(form.field("requester"), options=_people(requesters)),
+        expert=replace(form.field("expert"), options=_people(experts)),
+        expert_billing=replace(form.field("expert_billing"), options=numbers),
+        exchanges=_checklist(form.field("exchanges"), exchanges),
+        addressees=_checklist(form.field("addressees"), addressees),
+    )
+
+
+def _checklist(declared: Field, lines: Sequence[str]) -> Field | None:
+    """The checklist with its lines; none at all where there is nothing to tick."""
+    if not lines:
+        return None
+    options = (Option(str(number), exchange_line(number, text)) for number, text in enumerate(lines, start=1))
+    return replace(declared, options=tuple(options))
+
+
+def decline_form(catalogue: Catalogue) -> Form:
+    """The form by which the expert's side declines."""
+    return catalogue.form(FormKind.DECLINE)
+
+
+def cancel_form(catalogue: Catalogue) -> Form:
+    """The form by which the requester's side cancels."""
+    return catalogue.form(FormKind.CANCEL)
+
+
+def ask_form(catalogue: Catalogue) -> Form:
+    """The form by which the expert's side asks for elements."""
+    return catalogue.form(FormKind.ASK)
