@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import tzinfo
-from functools import partial
-from importlib.resources import files
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
+from jinja2 import Environment
 from jinja2.runtime import Context
 
 from teleexpertise.texts import typography
 from teleexpertise.texts.contexts import Mail
+from teleexpertise.texts.environment import french_environment
 from teleexpertise.texts.views import ServiceView
 from teleexpertise.texts.words import Words, load_words
 
@@ -27,11 +26,6 @@ class Body:
     html: str
 
 
-def _source(name: str) -> str | None:
-    resource = files("teleexpertise.texts").joinpath("templates", f"{name}.j2")
-    return resource.read_text("utf-8") if resource.is_file() else None
-
-
 class Texts:
     """Renders every mail that the gateway writes. Built once by the composition root and shared: it has no
     state.
@@ -41,9 +35,8 @@ class Texts:
         """``service`` signs every mail; dates are shown in ``zone``."""
         self.words: Words = load_words()
         self._service = service
-        self._zone = zone
-        self._text = self._environment("txt")
-        self._html = self._environment("html")
+        self._text = self._environment("txt", zone)
+        self._html = self._environment("html", zone)
 
     def render(self, mail: Mail) -> Body:
         """Both parts and the subject of one mail. Raises ``jinja2.UndefinedError`` for a template's own
@@ -76,34 +69,7 @@ class Texts:
     def _values(self, mail: Mail) -> dict[str, object]:
         return {field.name: typography.clean(getattr(mail, field.name)) for field in fields(mail)}
 
-    def _environment(self, form: str) -> Environment:
-        environment = Environment(
-            loader=FunctionLoader(_source),
-            undefined=StrictUndefined,
-            autoescape=form == "html",  # noqa: S701 - the other form is plain text, where nothing is markup
-            trim_blocks=True,
-            lstrip_blocks=True,
-            extensions=[typography.FrenchSpaces],
-            auto_reload=False,
-        )
-        environment.globals.update(
-            layout=f"layout.{form}",
-            kit_name=f"kit.{form}",
-            service=self._service,
-            word=self.words.of,
-            bracket=self.words.bracket,
-        )
-        environment.filters.update(
-            day=typography.day,
-            moment=partial(typography.moment, zone=self._zone),
-            size=typography.size,
-            grouped=typography.grouped,
-            one_line=typography.one_line,
-            wrap=typography.wrap,
-            verbatim=typography.verbatim,
-            line_breaks=typography.line_breaks,
-            s=lambda count: "s" if count > 1 else "",
-            item_line=lambda item, kit: kit.item(item),
-            pair=lambda problem: (problem.label, problem.sentence),
-        )
+    def _environment(self, form: str, zone: tzinfo) -> Environment:
+        environment = french_environment("teleexpertise.texts", self.words, zone, html=form == "html")
+        environment.globals.update(layout=f"layout.{form}", kit_name=f"kit.{form}", service=self._service)
         return environment

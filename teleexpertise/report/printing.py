@@ -1,0 +1,82 @@
+"""The printer of reports: HTML by Jinja2, PDF/A-1b by WeasyPrint, nothing fetched from anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping
+from datetime import tzinfo
+from importlib.resources import files
+
+from weasyprint import CSS, HTML
+from weasyprint.urls import URLFetcher, URLFetcherResponse
+
+from teleexpertise.report.images import printable
+from teleexpertise.report.model import Report, ReportAttachment
+from teleexpertise.texts import load_words
+from teleexpertise.texts.environment import french_environment
+from teleexpertise.texts.typography import clean
+
+__all__ = ["ImagesOnly", "ReportPrinter"]
+
+_SCHEME = "image:"
+#: Shown pictures of one report; more of them are listed only.
+MAX_PICTURES = 60
+
+
+class ImagesOnly(URLFetcher):  # type: ignore[misc]
+    """Answers for the pictures of one report, from memory, and refuses every other address."""
+
+    def __init__(self, pictures: Mapping[str, bytes]) -> None:
+        super().__init__(allowed_protocols=())
+        self._pictures = pictures
+
+    def fetch(self, url: str, headers: object = None) -> URLFetcherResponse:
+        """The picture; raises ``ValueError`` for any other address, which WeasyPrint then leaves out."""
+        try:
+            picture = self._pictures[url]
+        except KeyError:
+            raise ValueError("a report fetches nothing") from None
+        return URLFetcherResponse(url, io.BytesIO(picture), {"Content-Type": "image/jpeg"})
+
+
+class ReportPrinter:
+    """Renders reports. Built once; the same report gives the same octets on the same machine."""
+
+    def __init__(self, zone: tzinfo) -> None:
+        """Dates are shown in ``zone``."""
+        self._template = french_environment(
+            "teleexpertise.report", load_words(), zone, html=True
+        ).get_template("report")
+        self._style = files("teleexpertise.report").joinpath("templates", "report.css").read_text("utf-8")
+
+    def pdf(self, report: Report) -> bytes:
+        """The report as PDF/A-1b (``ISO 19005-1``, what ``IHE XDS-SD`` wants), A4."""
+        report = clean(report)
+        pictures = _pictures(report)
+        page = self._template.render(report=report, pictures=pictures, key=_key)
+        identifier = hashlib.sha256(f"{report.reference} {report.version}".encode()).digest()[:16]
+        sources = {source: content for source, content in pictures.values() if content is not None}
+        document = HTML(string=page, base_url=None, url_fetcher=ImagesOnly(sources))
+        octets: bytes = document.write_pdf(
+            stylesheets=[CSS(string=self._style)],
+            pdf_variant="pdf/a-1b",
+            pdf_identifier=identifier,
+        )
+        return octets
+
+
+def _key(attachment: ReportAttachment) -> str:
+    return attachment.sha256
+
+
+def _pictures(report: Report) -> dict[str, tuple[str, bytes | None]]:
+    """For each image with content its address within the report and its printable octets (``None``:
+    unreadable).
+    """
+    pictures: dict[str, tuple[str, bytes | None]] = {}
+    for attachment in report.all_attachments:
+        known = _key(attachment) in pictures or len(pictures) == MAX_PICTURES
+        if attachment.is_image and attachment.content is not None and not known:
+            pictures[_key(attachment)] = (f"{_SCHEME}{len(pictures)}", printable(attachment.content))
+    return pictures

@@ -1,0 +1,57 @@
+"""The Jinja2 environment that mails and reports share: French filters, strict names, packaged templates
+only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import tzinfo
+from functools import partial
+from importlib.resources import files
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+from teleexpertise.texts import typography
+from teleexpertise.texts.words import Words
+
+__all__ = ["french_environment", "packaged"]
+
+
+def packaged(package: str) -> Callable[[str], str | None]:
+    """A loader of the templates ``templates/<name>.j2`` of a package."""
+
+    def source(name: str) -> str | None:
+        resource = files(package).joinpath("templates", f"{name}.j2")
+        return resource.read_text("utf-8") if resource.is_file() else None
+
+    return source
+
+
+def french_environment(package: str, words: Words, zone: tzinfo, *, html: bool) -> Environment:
+    """An environment over the templates of ``package``; dates are shown in ``zone``, values escaped if
+    ``html``.
+    """
+    environment = Environment(
+        loader=FunctionLoader(packaged(package)),
+        undefined=StrictUndefined,
+        autoescape=html,  # noqa: S701 - the other form is plain text, where nothing is markup
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=[typography.FrenchSpaces],
+        auto_reload=False,
+    )
+    environment.globals.update(word=words.of, bracket=words.bracket)
+    environment.filters.update(
+        day=typography.day,
+        moment=partial(typography.moment, zone=zone),
+        size=typography.size,
+        grouped=typography.grouped,
+        one_line=typography.one_line,
+        wrap=typography.wrap,
+        verbatim=typography.verbatim,
+        line_breaks=typography.line_breaks,
+        s=lambda count: "s" if count > 1 else "",
+        item_line=lambda item, kit: kit.item(item),
+        pair=lambda problem: (problem.label, problem.sentence),
+    )
+    return environment
