@@ -5,7 +5,7 @@ class MailboxError(Exception):
     """Base of all errors of this package."""
 
 
-class DovecotMissing(MailboxError):  # noqa: N818 - it names what happened
+class DovecotMissing(MailboxError):
     """Dovecot, or a part of it that is needed, is not installed.
 
     ``packages`` are the names of the Debian packages to install, sorted.
@@ -16,11 +16,11 @@ class DovecotMissing(MailboxError):  # noqa: N818 - it names what happened
         super().__init__(f"Dovecot is not complete on this machine: apt-get install {' '.join(packages)}")
 
 
-class DovecotFailed(MailboxError):  # noqa: N818 - it names what happened
+class DovecotFailed(MailboxError):
     """The private Dovecot cannot be started or kept; the text holds its own last words."""
 
 
-class DeliveryFailed(MailboxError):  # noqa: N818 - it names what happened
+class DeliveryFailed(MailboxError):
     """A message was not taken by the mailbox server (RFC 2033).
 
     ``permanent`` is true for a 5yz answer; ``code`` is the three-digit answer (451 when there was none, as
@@ -34,7 +34,7 @@ class DeliveryFailed(MailboxError):  # noqa: N818 - it names what happened
         super().__init__(f"{code} {text}")
 
 
-class FilingFailed(MailboxError):  # noqa: N818 - it names what happened
+class FilingFailed(MailboxError):
     """A folder or a message could not be put in order over IMAP.
 
     ``permanent`` is true when the server refused the command (RFC 3501 §7.1.2, ``NO`` or ``BAD``) and false

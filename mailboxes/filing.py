@@ -16,7 +16,6 @@ from mailboxes.vocabulary import CONVERSATION_HEADER, DELIVERY_HEADER, STATES, s
 
 # a command line stays far below Dovecot's limit of 64 KiB
 _UIDS_PER_COMMAND: Final = 500
-_NO_SUCH_FOLDER: Final = frozenset({"NONEXISTENT", "TRYCREATE"})
 
 
 class Filing:
@@ -103,6 +102,7 @@ class Filing:
 
 async def _make_folder(connection: Connection, folder: Folder) -> None:
     """Make and subscribe to each folder on the way to ``folder``."""
+    wire_name(folder)  # nothing is made when the last component is not a name
     for depth in range(1, len(folder) + 1):
         name = wire_name(folder[:depth])
         created = await connection.ask("CREATE", connection.client.create(name))
@@ -113,12 +113,15 @@ async def _make_folder(connection: Connection, folder: Folder) -> None:
 
 async def _selected(connection: Connection, folder: Folder) -> bool:
     """Select a folder and tell whether it exists."""
-    answer = await connection.ask("SELECT", connection.client.select(wire_name(folder)))
+    name = wire_name(folder)
+    answer = await connection.ask("SELECT", connection.client.select(name))
     if answer.result == "OK":
         return True
-    if answer.code in _NO_SUCH_FOLDER:
-        return False
-    raise refused("SELECT", answer)
+    # Dovecot gives no response code here, so that only LIST tells a missing folder from a broken one
+    listed = await connection.tell("LIST", connection.client.list('""', name))
+    if any(b"\\NonExistent" not in line and b"\\Noselect" not in line for line in listed):
+        raise refused("SELECT", answer)
+    return False
 
 
 async def _search(connection: Connection, header: str, value: str) -> list[int]:

@@ -4,7 +4,7 @@ Dovecot puts exactly these fields in front of the message and alters nothing beh
 
     Return-Path: <sender>
     Delivered-To: recipient
-    Received: from <our name> ([local])
+    Received: from <our name>
     \tby <hostname> with LMTP
     \tid <id>
     \t(envelope-from <sender>)

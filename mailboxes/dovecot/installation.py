@@ -1,6 +1,5 @@
 """Finding the installed Dovecot and what is missing of it."""
 
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +7,11 @@ from typing import Final
 
 from mailboxes.errors import DovecotFailed, DovecotMissing
 
-_SEARCH: Final = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
+_SEARCH: Final = ("usr/sbin", "usr/bin", "sbin", "bin", "usr/local/sbin", "usr/local/bin")
 
 # Debian compiles these directories in; other systems have theirs beside
-_PROGRAMS: Final = (Path("/usr/lib/dovecot"), Path("/usr/libexec/dovecot"))
-_PLUGINS: Final = (Path("/usr/lib/dovecot/modules"), Path("/usr/lib64/dovecot"), Path("/usr/lib/dovecot"))
+_PROGRAMS: Final = ("usr/lib/dovecot", "usr/libexec/dovecot")
+_PLUGINS: Final = ("usr/lib/dovecot/modules", "usr/lib64/dovecot", "usr/lib/dovecot")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,29 +22,32 @@ class Installation:
     sievec: Path
 
 
-def find_installation(managesieve: bool) -> Installation:
-    """Return the installed Dovecot 2.3.
+def find_installation(managesieve: bool, root: Path = Path("/")) -> Installation:
+    """Return the Dovecot 2.3 that is installed below ``root``.
 
     Raises DovecotMissing naming the Debian packages that are wanted, DovecotFailed for another series of
     Dovecot, as 2.4 reads another configuration language.
     """
-    dovecot, sievec = (shutil.which(name, path=_SEARCH) for name in ("dovecot", "sievec"))
-    wanted = {
-        "dovecot-core": dovecot is not None and _exists(_PLUGINS, "lib01_acl_plugin.so"),
-        "dovecot-imapd": _exists(_PROGRAMS, "imap") and _exists(_PLUGINS, "lib02_imap_acl_plugin.so"),
-        "dovecot-lmtpd": _exists(_PROGRAMS, "lmtp"),
-        "dovecot-sieve": sievec is not None and _exists(_PLUGINS, "lib90_sieve_plugin.so"),
-        "dovecot-managesieved": not managesieve or _exists(_PROGRAMS, "managesieve"),
-    }
-    missing = tuple(sorted(package for package, there in wanted.items() if not there))
+    dovecot, sievec = _find(root, _SEARCH, "dovecot"), _find(root, _SEARCH, "sievec")
+    wanted = (
+        ("dovecot-core", dovecot),
+        ("dovecot-core", _find(root, _PLUGINS, "lib01_acl_plugin.so")),
+        ("dovecot-imapd", _find(root, _PROGRAMS, "imap")),
+        ("dovecot-imapd", _find(root, _PLUGINS, "lib02_imap_acl_plugin.so")),
+        ("dovecot-lmtpd", _find(root, _PROGRAMS, "lmtp")),
+        ("dovecot-sieve", sievec),
+        ("dovecot-sieve", _find(root, _PLUGINS, "lib90_sieve_plugin.so")),
+        ("dovecot-managesieved", not managesieve or _find(root, _PROGRAMS, "managesieve")),
+    )
+    missing = tuple(sorted({package for package, found in wanted if not found}))
     if missing or dovecot is None or sievec is None:
         raise DovecotMissing(missing)
     version = subprocess.run([dovecot, "--version"], capture_output=True, text=True, check=False).stdout
     if not version.startswith("2.3."):
         raise DovecotFailed(f"Dovecot 2.3 is needed, this is {version.strip() or 'unknown'}")
-    return Installation(dovecot=Path(dovecot), sievec=Path(sievec))
+    return Installation(dovecot=dovecot, sievec=sievec)
 
 
-def _exists(directories: tuple[Path, ...], name: str) -> bool:
-    """Tell whether one of the directories has a file of that name."""
-    return any((directory / name).exists() for directory in directories)
+def _find(root: Path, directories: tuple[str, ...], name: str) -> Path | None:
+    """Return the first file of that name in the directories, None when none has one."""
+    return next((path for directory in directories if (path := root / directory / name).exists()), None)

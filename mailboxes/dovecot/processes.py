@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 _POLL_SECONDS: Final = 0.05
+_MASTER_SECONDS: Final = 0.5
+_KILL_SECONDS: Final = 2.0
 
 
 def instance_processes(instance: str, uid: int) -> Iterator[int]:
@@ -29,25 +31,24 @@ def instance_processes(instance: str, uid: int) -> Iterator[int]:
 
 
 async def end_instance(instance: str, uid: int, grace: float) -> bool:
-    """End all processes of the instance: SIGTERM to its master, after ``grace`` seconds SIGKILL to all.
+    """End all processes of the instance.
 
-    Returns False when something is still alive two seconds after SIGKILL, as a process stuck in the kernel
-    is.
+    Its master is asked first (SIGTERM) and ends idle children in good order; login processes that carry
+    sessions would outlive it for hours, so after a moment all are asked, and after ``grace`` seconds killed.
+    Returns False when something is still alive then, as a process stuck in the kernel is.
     """
-    living = list(instance_processes(instance, uid))
-    # a master ends its children in good order; orphans have nobody else to tell them
-    masters = [pid for pid in living if _is_master(pid)]
-    for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 2.0)):
-        told = masters or living if number == signal.SIGTERM else instance_processes(instance, uid)
-        _signal_all(told, number)
-        deadline = asyncio.get_running_loop().time() + seconds
-        while any(instance_processes(instance, uid)):
-            if asyncio.get_running_loop().time() > deadline:
-                break
-            await asyncio.sleep(_POLL_SECONDS)
-        else:
-            return True
-    return False
+
+    def living() -> list[int]:
+        return list(instance_processes(instance, uid))
+
+    def masters() -> list[int]:
+        return [pid for pid in living() if _is_master(pid)]
+
+    return (
+        await _end(masters, signal.SIGTERM, living, _MASTER_SECONDS)
+        or await _end(living, signal.SIGTERM, living, grace)
+        or await _end(living, signal.SIGKILL, living, _KILL_SECONDS)
+    )
 
 
 async def wait_for_exit(pid: int) -> None:
@@ -68,11 +69,22 @@ async def wait_for_exit(pid: int) -> None:
         os.close(descriptor)
 
 
-def _signal_all(pids: Iterable[int], number: signal.Signals) -> None:
-    """Send a signal to each process; one that ended meanwhile does not matter."""
-    for pid in list(pids):
+async def _end(
+    addressed: Callable[[], list[int]],
+    number: signal.Signals,
+    living: Callable[[], list[int]],
+    seconds: float,
+) -> bool:
+    """Send a signal and wait so long for all to be gone; return whether they are."""
+    for pid in addressed():
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
+    deadline = asyncio.get_running_loop().time() + seconds
+    while living():
+        if asyncio.get_running_loop().time() > deadline:
+            return False
+        await asyncio.sleep(_POLL_SECONDS)
+    return True
 
 
 def _belongs(entry: Path, instance: str) -> bool:

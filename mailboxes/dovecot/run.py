@@ -2,7 +2,9 @@
 
 import fcntl
 import os
+import re
 import shutil
+import ssl
 import subprocess
 import tempfile
 from hashlib import sha256
@@ -18,6 +20,7 @@ from mailboxes.dovecot.settings import MASTER_USER, DovecotSettings, RunFiles
 from mailboxes.errors import DovecotFailed
 
 _LONGEST_PATH: Final = 70
+_COMPLAINT: Final = re.compile(r"\b((?:Error|Fatal|Panic): .*)")
 _LONGEST_LOG: Final = 16 * 1024 * 1024
 _ENVIRONMENT: Final = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 
@@ -78,6 +81,7 @@ def write_run_files(
         certificate, key = settings.certificate.read_bytes(), settings.key.read_bytes()
     except OSError as error:
         raise DovecotFailed(f"cannot read {error.filename}: {error.strerror}") from error
+    _check_certificate(settings)
     shutil.rmtree(files.base, ignore_errors=True)  # sockets and pid file of a run that was killed
     # a fast hash is enough for 256 random bits, and filing logs in often
     master = f"{MASTER_USER}:{{SHA256.HEX}}{sha256(master_password.encode()).hexdigest()}\n"
@@ -128,15 +132,16 @@ def log_size(settings: DovecotSettings) -> int:
 
 
 def last_words(settings: DovecotSettings, start: int) -> str:
-    """Return the last complaint in the log after ``start`` bytes, or else its last line."""
+    """Return the last complaints in the log after ``start`` bytes, or else its last line."""
     try:
         with settings.log.open("rb") as log:
             log.seek(start)
             lines = log.read().decode("utf-8", "replace").splitlines()
     except OSError as error:
         return f"its log cannot be read: {error.strerror}"
-    complaints = [line for line in lines if any(mark in line for mark in ("Fatal:", "Error:", "Panic:"))]
-    return (complaints or lines or ["it said nothing"])[-1].strip()
+    # a failed start is told twice, in the log and on standard error, and its last complaint rarely says why
+    complaints = list(dict.fromkeys(found[1] for line in lines if (found := _COMPLAINT.search(line))))
+    return "; ".join(complaints[-3:] or lines[-1:] or ["it said nothing"])
 
 
 def _run_parent(settings: DovecotSettings) -> Path:
@@ -146,6 +151,19 @@ def _run_parent(settings: DovecotSettings) -> Path:
     if os.geteuid() == 0:
         return Path("/run")
     return Path(os.environ.get("XDG_RUNTIME_DIR", "/tmp"))  # noqa: S108 - mkdtemp makes the name
+
+
+def _check_certificate(settings: DovecotSettings) -> None:
+    """Raise DovecotFailed unless certificate and key are a pair: Dovecot itself would fail at each connection
+    only.
+    """
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.certificate, settings.key)
+    except (ssl.SSLError, OSError) as error:
+        reason = getattr(error, "reason", None) or error.strerror
+        raise DovecotFailed(
+            f"no certificate and key in {settings.certificate} and {settings.key}: {reason}"
+        ) from error
 
 
 def _compile_script(installation: Installation, files: RunFiles, account: ServiceAccount) -> None:

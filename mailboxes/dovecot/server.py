@@ -204,8 +204,10 @@ class DovecotServer:
     async def _end_processes(self, account: ServiceAccount) -> None:
         """End all processes of the instance and reap the master."""
         gone = await end_instance(self._settings.instance, account.uid, STOP_SECONDS)
-        if self._process is not None:
-            self._process.poll()
+        if self._process is not None and gone:
+            # a process that is just ending has no command line any more, but is not to be reaped yet either
+            await wait_for_exit(self._process.pid)
+            self._process.wait()
             self._process = None
         if not gone:
             raise DovecotFailed(f"processes of {self._settings.instance} do not end")
