@@ -86,12 +86,12 @@ def _context() -> rule_engine.Context:
 def _nodes(node: Any) -> Iterator[Any]:
     """The node and every expression below it."""
     yield node
-    for kind in type(node).__mro__:
-        for name in getattr(kind, "__slots__", ()):
-            child = getattr(node, name, None)
-            for part in child if isinstance(child, list | tuple) else (child,):
-                if isinstance(part, ast.ExpressionBase):
-                    yield from _nodes(part)
+    slots = (name for kind in type(node).__mro__ for name in getattr(kind, "__slots__", ()))
+    for name in {*slots, *getattr(node, "__dict__", ())}:
+        child = getattr(node, name, None)
+        for part in child if isinstance(child, list | tuple) else (child,):
+            if isinstance(part, ast.ExpressionBase):
+                yield from _nodes(part)
 
 
 def _check(text: str, node: Any) -> None:

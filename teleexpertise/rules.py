@@ -131,10 +131,10 @@ def _operation(name: str, table: Any) -> Operation:
         raise RuleError(f"rule {name}: each entry of do is a table such as {{ accept = true }}")
     verbs = [word for word in table if word in _WORDS]
     options = [word for word in table if word not in _WORDS]
-    if len(verbs) != 1:
-        unknown = options[0] if options else ""
-        hint = nearest(unknown, _WORDS)
-        raise RuleError(f"rule {name}: do has no single verb in {sorted(table)}; {hint}")
+    if not verbs:
+        raise RuleError(f"rule {name}: do has no verb in {sorted(table)}; {nearest(options[0], _WORDS)}")
+    if len(verbs) > 1:
+        raise RuleError(f"rule {name}: {verbs[0]} and {verbs[1]} are two things; write a table for each")
     verb, value = verbs[0], table[verbs[0]]
     if verb != "post" and options:
         raise RuleError(f"rule {name}: {verb} has no option {options[0]!r}")
@@ -162,7 +162,7 @@ def _post(name: str, table: Mapping[str, Any]) -> Post:
             raise RuleError(f"rule {name}: post has no option {option!r}; {hint}")
     attach = table.get("attach", [])
     attach = [attach] if isinstance(attach, str) else attach
-    if not isinstance(attach, list) or not set(attach) <= {"documents", "letter"}:
+    if not isinstance(attach, list) or any(kind not in ("documents", "letter") for kind in attach):
         raise RuleError(f"rule {name}: attach lists 'documents' and 'letter', not {attach!r}")
     return Post(
         template=_text(name, "post", table["post"]),
@@ -172,30 +172,40 @@ def _post(name: str, table: Mapping[str, Any]) -> Post:
     )
 
 
-def _rule(name: str, table: Any) -> Rule:
+def _flag(name: str, table: Mapping[str, Any], key: str, default: bool) -> bool:
+    value = table.get(key, default)
+    if not isinstance(value, bool):
+        raise RuleError(f"rule {name}: {key} wants true or false")
+    return value
+
+
+def _checked(name: str, table: Any) -> Mapping[str, Any]:
     if not isinstance(table, dict):
         raise RuleError(f"rule {name}: is no table")
     for key in table:
         if key not in _KEYS:
             raise RuleError(f"rule {name}: unknown key {key!r}; {nearest(key, _KEYS)}")
+    for key in table.keys() & {"why", "before"}:
+        _text(name, key, table[key])
+    return table
+
+
+def _rule(name: str, table: Mapping[str, Any]) -> Rule:
     triggers = table.get("on", [])
     triggers = [triggers] if isinstance(triggers, str) else triggers
     if not isinstance(triggers, list) or not triggers:
         raise RuleError(f'rule {name}: on names what the rule listens to, for instance "message"')
-    stop = table.get("stop", False)
-    if not isinstance(stop, bool):
-        raise RuleError(f"rule {name}: stop wants true or false")
-    when = table.get("when", "")
     operations = table.get("do", [])
     if not isinstance(operations, list):
         raise RuleError(f"rule {name}: do wants a list of tables")
+    when = table.get("when", "")
     return Rule(
         name=name,
         on=frozenset(_choice(name, "on", trigger, Trigger) for trigger in triggers),
         when=when,
         condition=_condition(name, when),
         do=tuple(_operation(name, entry) for entry in operations),
-        stop=stop,
+        stop=_flag(name, table, "stop", default=False),
     )
 
 
@@ -213,31 +223,29 @@ def _tables(source: str) -> dict[str, Any]:
     return rules
 
 
-def _insert(order: list[str], name: str, before: Any) -> None:
+def _put(book: dict[str, Rule], rule: Rule, before: str | None) -> dict[str, Rule]:
+    """The book with one more rule: in front of ``before``, else in the place of its namesake, else last."""
     if before is None:
-        order.append(name)
-        return
-    if before not in order:
-        raise RuleError(f"rule {name}: before = {before!r} names no rule; {nearest(str(before), order)}")
-    order.insert(order.index(before), name)
+        return {**book, rule.name: rule}
+    others = {name: known for name, known in book.items() if name != rule.name}
+    if before not in others:
+        hint = nearest(before, others)
+        raise RuleError(f"rule {rule.name}: before = {before!r} names no rule; {hint}")
+    names = list(others)
+    names.insert(names.index(before), rule.name)
+    return {name: others.get(name, rule) for name in names}
 
 
 def load_rules(sources: Sequence[str]) -> RuleBook:
     """Read rule files (TOML texts, the default rules first); raises :class:`RuleError`."""
-    compiled: dict[str, Rule] = {}
-    order: list[str] = []
+    book: dict[str, Rule] = {}
     for source in sources:
-        for name, table in _tables(source).items():
-            rule = _rule(name, table)
-            enabled = table.get("enabled", True)
-            if not isinstance(enabled, bool):
-                raise RuleError(f"rule {name}: enabled wants true or false")
-            if not enabled:
-                compiled.pop(name, None)
-                order = [known for known in order if known != name]
-                continue
-            if name not in compiled:
-                _insert(order, name, table.get("before"))
-            compiled[name] = rule
+        for name, entry in _tables(source).items():
+            table = _checked(name, entry)
+            if _flag(name, table, "enabled", default=True):
+                book = _put(book, _rule(name, table), table.get("before"))
+            elif book.pop(name, None) is None and "on" not in table:
+                # A rule written out may wait switched off; a bare name can only mean one known before.
+                raise RuleError(f"rule {name}: enabled = false names no rule; {nearest(name, book)}")
     version = sha256("\x00".join(sources).encode()).hexdigest()[:12]
-    return RuleBook(rules=tuple(compiled[name] for name in order), version=version)
+    return RuleBook(rules=tuple(book.values()), version=version)
