@@ -18,7 +18,7 @@ __all__ = [
 ]
 
 
-class IntakeFault(Exception):  # noqa: N818 - a fault of the mail, with an SMTP answer
+class IntakeFault(Exception):
     """A mail that cannot be read safely.
 
     ``code`` and ``enhanced`` are the SMTP answer (RFC 5321 §4.2, RFC 3463), ``text`` its ASCII sentence;

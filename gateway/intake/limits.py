@@ -14,7 +14,7 @@ class IntakeLimits:
     ``unnamed_stem`` begins the file name of an attachment that came without one.
     """
 
-    max_header_bytes: int = 128 * 1024
+    max_header_bytes: int = 256 * 1024
     max_depth: int = 20
     max_parts: int = 1000
     max_addresses: int = 1000

@@ -6,11 +6,17 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from gateway.intake.encodedwords import encode_words
-from gateway.intake.faults import BareLineEnd, IntakeFault, LineTooLong, MalformedHeader, NulOctet
+from gateway.intake.faults import (
+    BareLineEnd,
+    HeaderTooLarge,
+    IntakeFault,
+    LineTooLong,
+    MalformedHeader,
+    NulOctet,
+)
 
 __all__ = ["count_received", "header_fields", "prepend_fields", "remove_fields", "split", "wire_fault"]
 
-_HEADER_END = re.compile(rb"(?:\A|\n)\r?\n")
 _FIELD_NAME = re.compile(rb"[!-9;-~]+[ \t]*:")
 _LONGEST_LINE = 998
 _FOLD_AT = 78
@@ -21,10 +27,16 @@ def split(raw: bytes) -> tuple[bytes, bytes]:
 
     Without an empty line all of ``raw`` is header (RFC 5322 §3.5).
     """
-    end = _HEADER_END.search(raw)
-    if end is None:
-        return raw, b""
-    return raw[: end.end()], raw[end.end() :]
+    end = _header_length(raw)
+    return raw[:end], raw[end:]
+
+
+def _header_length(raw: bytes) -> int:
+    for empty_line in (b"\r\n", b"\n"):
+        if raw.startswith(empty_line):
+            return len(empty_line)
+    ends = [at + len(mark) for mark in (b"\n\r\n", b"\n\n") if (at := raw.find(mark)) >= 0]
+    return min(ends, default=len(raw))
 
 
 def header_fields(header: bytes) -> Iterator[tuple[str, bytes]]:
@@ -57,10 +69,10 @@ def remove_fields(header: bytes, unwanted: Callable[[str], bool]) -> bytes:
     were.
     """
     kept = [octets for name, octets in header_fields(header) if not name or not unwanted(name)]
-    ending = _HEADER_END.search(header)
-    if ending is None:
-        return b"".join(kept)
-    return b"".join(kept) + (b"\r\n" if ending.group().endswith(b"\r\n") else b"\n")
+    blank = b""
+    if header.endswith((b"\n\r\n", b"\n\n")) or header in (b"\r\n", b"\n"):
+        blank = b"\r\n" if header.endswith(b"\r\n") else b"\n"
+    return b"".join(kept) + blank
 
 
 def count_received(header: bytes) -> int:
@@ -98,7 +110,7 @@ def _field(name: str, value: str) -> bytes:
     return "\r\n".join(lines).encode("ascii") + b"\r\n"
 
 
-def wire_fault(raw: bytes) -> IntakeFault | None:
+def wire_fault(raw: bytes, max_header_bytes: int = 256 * 1024) -> IntakeFault | None:
     """Why these octets must not enter or leave by SMTP, ``None`` where they may.
 
     Bare CR or LF (RFC 5321 §2.3.8), NUL, lines above 998 octets (RFC 5322 §2.1.1), a header section with
@@ -112,6 +124,8 @@ def wire_fault(raw: bytes) -> IntakeFault | None:
     if _has_long_line(raw):
         return LineTooLong()
     header, _ = split(raw)
+    if len(header) > max_header_bytes:
+        return HeaderTooLarge()
     if any(not name for name, _ in header_fields(header)):
         return MalformedHeader()
     return None

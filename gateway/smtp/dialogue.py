@@ -192,7 +192,7 @@ class Dialogue(Connection):
         if transaction.mail is None or not transaction.recipients:
             raise BadSequence("Send MAIL and RCPT first")
         raw = await self._receive()
-        fault = wire_fault(raw)
+        fault = wire_fault(raw, self.lobby.limits.max_header_bytes)
         if fault is not None:
             raise ContentRefused(fault)
         envelope = Envelope(

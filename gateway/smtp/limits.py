@@ -17,6 +17,7 @@ class SmtpLimits:
     """
 
     max_message_bytes: int = 25 * 1024 * 1024
+    max_header_bytes: int = 256 * 1024
     max_recipients: int = 100
     max_errors: int = 20
     max_auth_failures: int = 3

@@ -1,0 +1,37 @@
+"""How an attempt to relay fails: the answer of the other side, or what stood in the way."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["RelayFailed"]
+
+_ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s|$)")
+_LONGEST_TEXT = 500
+
+
+class RelayFailed(Exception):
+    """One recipient was not reached. ``permanent`` means that another attempt would fail alike.
+
+    ``code`` and ``enhanced`` are SMTP status (RFC 3463); ``text`` is one line of ASCII of at most 500
+    characters, from the other side where it answered (it may name addresses: not for logs). ``remote`` is its
+    host name, '' if none.
+    """
+
+    def __init__(self, permanent: bool, code: int, enhanced: str, text: str, remote: str = "") -> None:
+        self.permanent = permanent
+        self.code = code
+        self.enhanced = enhanced
+        self.text = "".join(c if " " <= c <= "~" else " " for c in text)[:_LONGEST_TEXT].strip()
+        self.remote = remote
+        super().__init__(f"{code} {enhanced}")
+
+    @classmethod
+    def answered(cls, code: int, message: str, remote: str) -> RelayFailed:
+        """The failure in an answer of the other side; an answer that is neither 4xx nor 5xx is a
+        passing fault.
+        """
+        permanent = 500 <= code <= 599
+        match = _ENHANCED.match(message)
+        enhanced = match.group(1) if match and match.group(1)[0] == str(code)[0] else ""
+        return cls(permanent, code, enhanced or ("5.0.0" if permanent else "4.0.0"), message, remote)
