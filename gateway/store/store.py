@@ -56,15 +56,18 @@ class Store:
             raise RuntimeError("a transaction within a transaction would wait for itself")
         async with self._writing:
             self._writer = asyncio.current_task()
+            wake = False
             try:
                 with translated():
                     async with self._engines.writers.begin() as connection:
                         tx = Transaction(connection)
                         yield tx
+                        wake = tx.outbox.touched
             finally:
                 self._writer = None
-        if tx.outbox.touched:
-            self.outbox_changed.set()
+                # Also when the caller was cancelled during the commit, which takes place all the same.
+                if wake:
+                    self.outbox_changed.set()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Transaction]:

@@ -1,8 +1,10 @@
-"""What the tests of the store share: rows to write, a typical transaction, and a writer process that can be killed.
+"""What the tests of the store share: rows to write, a typical transaction, and a writer process that can be
+killed.
 
     python -m tests.support.store URL CONVERSATION COUNT
 
-writes COUNT typical transactions into a conversation (0: until killed) and prints each message's id once committed.
+writes COUNT typical transactions into a conversation (0: until killed) and prints each message's id once
+committed.
 """
 
 import asyncio

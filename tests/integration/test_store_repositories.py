@@ -1,0 +1,400 @@
+"""What is written is read back the same, and found by what it is looked for."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from gateway.store import (
+    AlreadyExists,
+    BounceRow,
+    ConstraintBroken,
+    DecisionRow,
+    FormRow,
+    HeldRow,
+    HeldState,
+    NotFound,
+    Store,
+)
+from teleexpertise.patients import Patient
+from teleexpertise.people import Account
+from tests.support.store import (
+    EXPERT,
+    NOW,
+    REQUESTER,
+    action,
+    database_url,
+    message,
+    open_conversation,
+    projection,
+)
+
+JEANNE = Patient(birth_name="BÉNÉZET", first_names="Jeanne", birth_date=date(1957, 3, 2), sex="F")
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    async with Store.open(database_url(tmp_path)) as opened:
+        yield opened
+
+
+async def test_account_is_added_once_changed_and_suspended(store: Store) -> None:
+    account = Account(address=REQUESTER, name="Dr Anne VIDAL", town="Le Puy-en-Velay")
+    async with store.transaction() as tx:
+        await tx.accounts.add(account, "hash 1", NOW)
+        assert await tx.accounts.get(REQUESTER) == account
+        assert await tx.accounts.password_hash(REQUESTER) == "hash 1"
+        await tx.accounts.set_password(REQUESTER, "hash 2")
+        await tx.accounts.save(replace(account, town="Yssingeaux"))
+        await tx.accounts.suspend(REQUESTER)
+        assert await tx.accounts.password_hash(REQUESTER) is None
+        assert await tx.accounts.logins() == ((REQUESTER, "hash 2", False),)
+        assert await tx.accounts.list() == (replace(account, town="Yssingeaux", active=False),)
+        await tx.accounts.resume(REQUESTER)
+        assert await tx.accounts.password_hash(REQUESTER) == "hash 2"
+    with pytest.raises(AlreadyExists):
+        async with store.transaction() as tx:
+            await tx.accounts.add(account, "hash 3", NOW)
+
+
+async def test_account_that_is_not_there(store: Store) -> None:
+    async with store.reading() as tx:
+        assert await tx.accounts.get(REQUESTER) is None
+        assert await tx.accounts.password_hash(REQUESTER) is None
+    for change in ("suspend", "resume"):
+        with pytest.raises(NotFound):
+            async with store.transaction() as tx:
+                await getattr(tx.accounts, change)(REQUESTER)
+
+
+async def test_address_in_capitals_is_refused(store: Store) -> None:
+    with pytest.raises(ValueError):
+        async with store.transaction() as tx:
+            await tx.accounts.add(Account(address="Dr@demo.mssante.example", name="Dr"), "", NOW)
+
+
+async def test_delegations_are_rights(store: Store) -> None:
+    async with store.transaction() as tx:
+        for address in (REQUESTER, EXPERT):
+            await tx.accounts.add(Account(address=address, name=address), "", NOW)
+        await tx.delegations.grant(EXPERT, REQUESTER, NOW)
+        await tx.delegations.grant(EXPERT, REQUESTER, NOW + HOUR)
+        assert (await tx.delegations.rights()).principals(REQUESTER) == (EXPERT,)
+        assert await tx.delegations.revoke(EXPERT, REQUESTER)
+        assert not await tx.delegations.revoke(EXPERT, REQUESTER)
+        assert (await tx.delegations.rights()).delegates == {}
+    with pytest.raises(ConstraintBroken):
+        async with store.transaction() as tx:
+            await tx.delegations.grant(EXPERT, "nobody@demo.mssante.example", NOW)
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        JEANNE,
+        replace(JEANNE, birth_name="Benezet", first_names="JEANNE"),
+        replace(JEANNE, birth_name=" bénézet "),
+    ],
+)
+async def test_patient_is_recognised_by_traits(store: Store, same: Patient) -> None:
+    async with store.transaction() as tx:
+        first = await tx.patients.find_or_add(JEANNE, NOW)
+        assert await tx.patients.find_or_add(same, NOW + HOUR) == first
+        assert await tx.patients.get(first.id) == first
+    assert first.patient == JEANNE
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(JEANNE, birth_date=date(1957, 3, 3)),
+        replace(JEANNE, sex="M"),
+        replace(JEANNE, first_names="Jeanne Marie"),
+        replace(JEANNE, ins="257034300100138"),
+    ],
+)
+async def test_patient_with_another_trait_is_another(store: Store, other: Patient) -> None:
+    async with store.transaction() as tx:
+        first = await tx.patients.find_or_add(JEANNE, NOW)
+        assert (await tx.patients.find_or_add(other, NOW)).id != first.id
+
+
+async def test_patient_is_recognised_by_identifier_whatever_the_traits(store: Store) -> None:
+    known = replace(JEANNE, ins="257034300100138")
+    async with store.transaction() as tx:
+        first = await tx.patients.find_or_add(known, NOW, ins_oid="1.2.250.1.213.1.4.10")
+        found = await tx.patients.find_or_add(replace(known, birth_name="BENEZET-ROUX"), NOW)
+    assert found == first
+    assert found.ins_oid == "1.2.250.1.213.1.4.10"
+
+
+@pytest.mark.parametrize(
+    "half", [Patient(anonymous=True), replace(JEANNE, birth_date=None), replace(JEANNE, birth_name="")]
+)
+async def test_patient_is_never_recognised_by_half_an_identity(store: Store, half: Patient) -> None:
+    with pytest.raises(ValueError):
+        async with store.transaction() as tx:
+            await tx.patients.find_or_add(half, NOW)
+
+
+async def test_patient_folder_is_given_once_and_homonyms_are_told_apart(store: Store) -> None:
+    wanted = "BÉNÉZET Jeanne 1957-03-02"
+    async with store.transaction() as tx:
+        for address in (REQUESTER, EXPERT):
+            await tx.accounts.add(Account(address=address, name=address), "", NOW)
+        ids = [(await tx.patients.find_or_add(replace(JEANNE, ins=str(n)), NOW)).id for n in (1, 2, 3)]
+        given = [await tx.patients.folder(REQUESTER, one, wanted) for one in ids]
+        assert given == [wanted, f"{wanted} (2)", f"{wanted} (3)"]
+        assert await tx.patients.folder(REQUESTER, ids[1], "another wish") == f"{wanted} (2)"
+        assert await tx.patients.folder(EXPERT, ids[1], wanted) == wanted
+
+
+async def test_conversation_is_found_by_identifier_reference_and_member(store: Store) -> None:
+    guest = "invite@other.example"
+    async with store.transaction() as tx:
+        identifier = await open_conversation(tx)
+        found = await tx.conversations.get(identifier)
+        assert found is not None
+        assert (found.ref, found.next_seq, found.projection) == ("TLE-2026-000001", 1, projection())
+        assert await tx.conversations.by_ref(found.ref) == found
+        assert await tx.conversations.of_member(guest) == ()
+        later = projection(
+            "in_progress",
+            updated_at=NOW + HOUR,
+            members={REQUESTER: True, EXPERT: False, guest: True},
+            folded={"state": "in_progress", "exchanges": [{"seq": 1}]},
+        )
+        await tx.conversations.save(identifier, later)
+        second = await open_conversation(tx)
+        moved = replace(found, projection=later)
+        assert await tx.conversations.get(identifier) == moved
+        assert await tx.conversations.of_member(guest) == (moved,)
+        assert [row.id for row in await tx.conversations.of_member(EXPERT)] == [second]
+        assert [row.id for row in await tx.conversations.of_member(EXPERT, guest)] == [identifier, second]
+        assert await tx.conversations.list(states=["in_progress"]) == (moved,)
+        assert [row.id for row in await tx.conversations.list()] == [identifier, second]
+        assert await tx.conversations.ids() == (identifier, second)
+
+
+async def test_conversation_that_is_not_there(store: Store) -> None:
+    async with store.transaction() as tx:
+        assert await tx.conversations.get(uuid4()) is None
+        assert await tx.conversations.by_ref("TLE-2026-000001") is None
+        await open_conversation(tx)
+    with pytest.raises(NotFound):
+        async with store.transaction() as tx:
+            await tx.conversations.save(uuid4(), projection())
+    with pytest.raises(AlreadyExists):
+        async with store.transaction() as tx:
+            await tx.conversations.add(uuid4(), "TLE-2026-000001", NOW, projection())
+
+
+async def test_message_is_kept_byte_for_byte(store: Store) -> None:
+    raw = bytes(range(256)) * 4000
+    row = message(raw, envelope={"mail_from": REQUESTER, "recipients": [EXPERT]})
+    async with store.transaction() as tx:
+        await tx.messages.add(row, raw)
+    async with store.reading() as tx:
+        assert await tx.messages.get(row.id) == row
+        assert await tx.messages.get_raw(row.id) == raw
+        assert await tx.messages.get_raw(uuid4()) is None
+
+
+async def test_purge_leaves_a_tombstone(store: Store) -> None:
+    row = message(envelope={"mail_from": REQUESTER})
+    async with store.transaction() as tx:
+        await tx.messages.add(row, b"raw")
+        await tx.messages.add(message(received_at=NOW + HOUR), b"raw")
+        assert await tx.messages.received_before(NOW + HOUR, 10) == (row,)
+        assert await tx.messages.purge(row.id)
+        assert not await tx.messages.purge(row.id)
+        assert await tx.messages.get_raw(row.id) is None
+        assert await tx.messages.get(row.id) == replace(row, purged=True, envelope={})
+        assert await tx.messages.received_before(NOW + HOUR, 10) == ()
+
+
+async def test_duplicate_has_same_sender_mail_id_body_and_conversation(store: Store) -> None:
+    async with store.transaction() as tx:
+        conversation = await open_conversation(tx)
+        row = message(conversation_id=conversation)
+        await tx.messages.add(row, b"raw")
+        key: dict[str, Any] = {
+            "conversation_id": conversation,
+            "sender": row.sender,
+            "mail_id": row.mail_id,
+            "body_sha256": row.body_sha256,
+        }
+        assert await tx.messages.find_duplicate(**key) == row
+        for other in (
+            {"conversation_id": None},
+            {"sender": EXPERT},
+            {"mail_id": "<x>"},
+            {"body_sha256": "0"},
+        ):
+            assert await tx.messages.find_duplicate(**(key | other)) is None
+        outside = message()
+        await tx.messages.add(outside, b"raw")
+        found = await tx.messages.find_duplicate(None, outside.sender, outside.mail_id, outside.body_sha256)
+        assert found == outside
+
+
+async def test_conversations_are_found_by_the_message_ids_that_a_mail_cites(store: Store) -> None:
+    async with store.transaction() as tx:
+        first, second = await open_conversation(tx), await open_conversation(tx)
+        one, same = message(conversation_id=first), message(conversation_id=first)
+        other, loose = message(conversation_id=second), message()
+        for row in (one, same, other, loose):
+            await tx.messages.add(row, b"raw")
+        cited = [one.mail_id, same.mail_id, loose.mail_id, "<unknown@x.example>"]
+        assert await tx.messages.by_mail_ids(cited) == (first,)
+        flood = [f"<{number}@x.example>" for number in range(40_000)]
+        assert set(await tx.messages.by_mail_ids([*flood, one.mail_id, other.mail_id])) == {first, second}
+        assert await tx.messages.by_mail_ids([]) == ()
+        assert await tx.messages.by_mail_id(loose.mail_id) == (loose,)
+        assert await tx.messages.place(loose.id, second)
+        assert set(await tx.messages.by_mail_ids([loose.mail_id])) == {second}
+
+
+async def test_decisions_are_told_by_conversation_and_message(store: Store) -> None:
+    async with store.transaction() as tx:
+        conversation = await open_conversation(tx)
+        row = message(conversation_id=conversation)
+        await tx.messages.add(row, b"raw")
+        decision = DecisionRow(
+            at=NOW,
+            trigger="letter",
+            facts={"images": 2},
+            trace=[{"rule": "r1", "fired": True}],
+            rules_version="1",
+            conversation_id=conversation,
+            message_id=row.id,
+        )
+        number = await tx.decisions.add(decision)
+        assert await tx.decisions.of(conversation) == (replace(decision, id=number),)
+        assert await tx.decisions.of_message(row.id) == (replace(decision, id=number),)
+        assert await tx.decisions.of_message(uuid4()) == ()
+
+
+async def test_form_counts_once_and_is_forgotten_when_expired(store: Store) -> None:
+    row = FormRow(
+        id=uuid4(),
+        kind="request",
+        owner=REQUESTER,
+        created_at=NOW,
+        expires_at=NOW + HOUR,
+        filled={"question": "Mélanome ?", "exchanges": [1, 2]},
+    )
+    async with store.transaction() as tx:
+        await tx.forms.add(row)
+        assert await tx.forms.get(row.id) == row
+        assert await tx.forms.use(row.id, NOW)
+        assert not await tx.forms.use(row.id, NOW)
+        assert not await tx.forms.use(uuid4(), NOW)
+        assert await tx.forms.forget_expired(NOW) == 0
+        assert await tx.forms.forget_expired(NOW + HOUR) == 1
+        assert await tx.forms.get(row.id) is None
+
+
+async def test_held_letter_is_settled_once(store: Store) -> None:
+    async with store.transaction() as tx:
+        conversation = await open_conversation(tx)
+        letter = message()
+        await tx.messages.add(letter, b"raw")
+        row = HeldRow(
+            id=uuid4(), conversation_id=conversation, author=REQUESTER, message_id=letter.id, created_at=NOW
+        )
+        await tx.held.add(row)
+        assert await tx.held.get(row.id) == row
+        assert await tx.held.settle(row.id, HeldState.RELEASED)
+        assert not await tx.held.settle(row.id, HeldState.DROPPED)
+        assert await tx.held.of(conversation) == (replace(row, state=HeldState.RELEASED),)
+
+
+async def test_answers_are_counted_by_sender_and_hour(store: Store) -> None:
+    async with store.transaction() as tx:
+        assert [await tx.answers.count(REQUESTER, NOW) for _ in range(3)] == [1, 2, 3]
+        assert await tx.answers.count(EXPERT, NOW) == 1
+        assert await tx.answers.count(REQUESTER, NOW + HOUR) == 1
+        assert await tx.answers.forget_before(NOW + HOUR / 2) == 2
+        assert await tx.answers.count(REQUESTER, NOW + HOUR) == 2
+
+
+async def test_absence_is_shown_once_to_a_conversation(store: Store) -> None:
+    async with store.transaction() as tx:
+        first, second = await open_conversation(tx), await open_conversation(tx)
+        assert [await tx.absences.first(one, EXPERT, NOW) for one in (first, first, second)] == [
+            True,
+            False,
+            True,
+        ]
+
+
+async def test_bounce_address_leads_to_what_was_sent(store: Store) -> None:
+    sent = action()
+    row = BounceRow(id=uuid4(), recipient="x@other.example", created_at=NOW, outbox_id=sent.id)
+    async with store.transaction() as tx:
+        await tx.outbox.put([sent])
+        await tx.bounces.add(row)
+        await tx.bounces.add(row)
+        assert await tx.bounces.get(row.id) == row
+        assert await tx.bounces.get(uuid4()) is None
+
+
+async def test_setting_is_replaced(store: Store) -> None:
+    async with store.transaction() as tx:
+        assert await tx.settings.get("rules") is None
+        await tx.settings.put("rules", "1")
+        await tx.settings.put("rules", "2")
+        assert await tx.settings.get("rules") == "2"
+
+
+async def test_times_of_any_zone_are_the_same_instant_and_naive_ones_are_refused(store: Store) -> None:
+    paris = datetime(2026, 7, 1, 1, 30, 0, 123456, tzinfo=timezone(timedelta(hours=2)))
+    row = message(received_at=paris)
+    async with store.transaction() as tx:
+        await tx.messages.add(row, b"raw")
+        found = await tx.messages.get(row.id)
+        assert found is not None
+        assert found.received_at == paris
+        assert found.received_at.tzinfo is UTC
+    with pytest.raises(Exception, match="without zone"):
+        async with store.transaction() as tx:
+            await tx.messages.add(message(received_at=NOW.replace(tzinfo=None)), b"raw")
+
+
+async def test_audit_trail_shows_what_was_tampered_with(store: Store) -> None:
+    async with store.transaction() as tx:
+        for number in range(5):
+            await tx.audit.write(
+                NOW, "cli", "account add", f"a{number}", "done", {"n": number, "list": (1, 2)}
+            )
+        whole = await tx.audit.verify()
+        assert (whole.holds, whole.count) == (True, 5)
+        assert (await tx.audit.list(after=4))[0].hash == whole.head
+
+
+@pytest.mark.parametrize(
+    "tampering",
+    [
+        "UPDATE audit SET result = 'refused' WHERE id = 3",
+        "UPDATE audit SET at = '2020-01-01 00:00:00.000000' WHERE id = 3",
+        "UPDATE audit SET detail = '{}' WHERE id = 3",
+        "DELETE FROM audit WHERE id = 2",
+        "UPDATE audit SET hash = 'f00' WHERE id = 3",
+    ],
+)
+async def test_audit_trail_that_was_tampered_with_does_not_hold(store: Store, tampering: str) -> None:
+    async with store.transaction() as tx:
+        for number in range(5):
+            await tx.audit.write(NOW, "cli", "account add", f"a{number}", "done", {"n": number})
+    async with store._engines.writers.begin() as connection:
+        await connection.exec_driver_sql(tampering)
+    async with store.reading() as tx:
+        check = await tx.audit.verify()
+    assert check.broken_at == 3
+    assert not check.holds
