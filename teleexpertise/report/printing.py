@@ -9,6 +9,7 @@ from datetime import tzinfo
 from importlib.resources import files
 
 from weasyprint import CSS, HTML
+from weasyprint.css import ColorProfile
 from weasyprint.urls import URLFetcher, URLFetcherResponse
 
 from teleexpertise.report.images import printable
@@ -49,6 +50,7 @@ class ReportPrinter:
             "teleexpertise.report", load_words(), zone, html=True
         ).get_template("report")
         self._style = files("teleexpertise.report").joinpath("templates", "report.css").read_text("utf-8")
+        self._colours = files("weasyprint.pdf").joinpath("sRGB2014.icc").read_bytes()
 
     def pdf(self, report: Report) -> bytes:
         """The report as PDF/A-1b (``ISO 19005-1``, what ``IHE XDS-SD`` wants), A4."""
@@ -62,8 +64,16 @@ class ReportPrinter:
             stylesheets=[CSS(string=self._style)],
             pdf_variant="pdf/a-1b",
             pdf_identifier=identifier,
+            # The same profile that WeasyPrint takes for PDF/A, but it leaves the file open (70.0).
+            color_profiles={"paper": self._profile()},
+            output_intent="paper",
         )
         return octets
+
+    def _profile(self) -> ColorProfile:
+        return ColorProfile(
+            io.BytesIO(self._colours), "sRGB2014.icc", "relative-colorimetric", (["r"], ["g"], ["b"])
+        )
 
 
 def _key(attachment: ReportAttachment) -> str:

@@ -106,7 +106,7 @@ NEXT = link("Page suivante", "Annuaire dermatologie page 2")
 SERVICES = link("Voir tous les services experts", "Avis")
 WORKLIST = link("Mes téléexpertises", "Mes téléexpertises")
 FORM_TEXT = "----- DÉBUT DU FORMULAIRE abc -----\nExpert : CH LE PUY\n\n\nQuestion : \n----- FIN -----"
-FORM_HTML = "<div>----- DÉBUT DU FORMULAIRE abc -----</div><div>Question : </div><div>----- FIN -----</div>"
+FORM_HTML = "".join(f"<div>{line}</div>" for line in FORM_TEXT.splitlines())
 
 
 def all_mails() -> dict[str, contexts.Mail]:
