@@ -22,6 +22,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Table, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gateway.store.driver import read_connection, write_connection
@@ -89,6 +90,7 @@ def _sqlite_engine(
         address,
         pool_size=size,
         max_overflow=0,
+        hide_parameters=True,  # they are content, and error texts end up in logs
         connect_args={"async_creator_fn": connect, "isolation_level": None, "timeout": _BUSY_SECONDS},
     )
     pragmas = (
@@ -169,6 +171,8 @@ def translated() -> Iterator[None]:
         yield
     except IntegrityError as error:
         raise ConstraintBroken(str(error.orig)) from error
+    except PoolTimeout as error:
+        raise StoreUnavailable("all connections are in use") from error
     except DBAPIError as error:
         found = _reading_of(error)
         if found is None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import stat
 import sys
+import traceback
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -196,6 +197,16 @@ async def test_reference_to_nothing_is_refused(store: Store) -> None:
     with pytest.raises(ConstraintBroken):
         async with store.transaction() as tx:
             await tx.messages.add(message(conversation_id=uuid4()), b"raw")
+
+
+async def test_error_text_holds_nothing_of_what_was_written(store: Store) -> None:
+    row = message(sender="jeanne.benezet@patient.example")
+    with pytest.raises(ConstraintBroken) as error:  # noqa: PT012
+        async with store.transaction() as tx:
+            await tx.messages.add(row, b"raw")
+            await tx.messages.add(row, b"raw")
+    told = "".join(traceback.format_exception(error.value))
+    assert row.sender not in told
 
 
 async def test_rolled_back_reference_is_given_again(store: Store) -> None:
