@@ -55,11 +55,13 @@ class Doorway:
             inner_reader, inner_writer = await asyncio.open_connection(self._target_host, self._port)
         except OSError:
             return
+        outward = asyncio.create_task(_pass_on(reader, inner_writer))
         try:
-            async with asyncio.TaskGroup() as directions:
-                directions.create_task(_pass_on(reader, inner_writer))
-                directions.create_task(_pass_on(inner_reader, writer))
+            # once the server has ended the connection, nobody reads what the client may still send
+            await _pass_on(inner_reader, writer)
         finally:
+            outward.cancel()
+            await asyncio.gather(outward, return_exceptions=True)
             inner_writer.close()
 
 

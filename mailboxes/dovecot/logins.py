@@ -34,9 +34,7 @@ class MailboxLogin:
 
     def __post_init__(self) -> None:
         """Bring the address to lower case and refuse what would break the file."""
-        object.__setattr__(self, "address", self.address.lower())
-        if not _ADDRESS.fullmatch(self.address) or ".." in self.address:
-            raise ValueError(f"cannot name a mailbox: {self.address!r}")
+        object.__setattr__(self, "address", mailbox_address(self.address))
         if not _ARGON2ID.fullmatch(self.password_hash):
             raise ValueError(f"not an argon2id hash for {self.address}")
 
@@ -45,6 +43,16 @@ class MailboxLogin:
         """The directory of the mailbox below the mails: domain and local part."""
         local, _, domain = self.address.partition("@")
         return domain, local
+
+
+def mailbox_address(text: str) -> str:
+    """Return an address in the form that names a mailbox, in lower case; ValueError when it cannot name
+    one.
+    """
+    address = text.lower()
+    if not _ADDRESS.fullmatch(address) or ".." in address:
+        raise ValueError(f"cannot name a mailbox: {text!r}")
+    return address
 
 
 def write_logins(settings: DovecotSettings, logins: Iterable[MailboxLogin]) -> None:

@@ -22,6 +22,8 @@ from mailboxes.errors import DovecotFailed
 _LONGEST_PATH: Final = 70
 _COMPLAINT: Final = re.compile(r"\b((?:Error|Fatal|Panic): .*)")
 _LONGEST_LOG: Final = 16 * 1024 * 1024
+# doveadm: nobody was connected (sysexits.h EX_NOHOST)
+_NOBODY: Final = 68
 _ENVIRONMENT: Final = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 
 
@@ -119,6 +121,11 @@ def spawn(
         os.close(log)
 
 
+def kick(files: RunFiles, account: ServiceAccount, address: str) -> None:
+    """End the open sessions of a mailbox; DovecotFailed when that cannot be asked of Dovecot."""
+    _run(["doveadm", "-c", str(files.configuration), "kick", address], files, account, accepted=(0, _NOBODY))
+
+
 def log_size(settings: DovecotSettings) -> int:
     """Return the size of the log in bytes, after putting away one that has grown too long."""
     try:
@@ -168,7 +175,15 @@ def _check_certificate(settings: DovecotSettings) -> None:
 
 def _compile_script(installation: Installation, files: RunFiles, account: ServiceAccount) -> None:
     """Compile the global script once, since users' processes must not write beside it."""
-    command = [str(installation.sievec), "-c", str(files.configuration), str(files.before_script)]
+    _run([str(installation.sievec), "-c", str(files.configuration), str(files.before_script)], files, account)
+
+
+def _run(
+    command: list[str], files: RunFiles, account: ServiceAccount, accepted: tuple[int, ...] = (0,)
+) -> None:
+    """Run one of Dovecot's programs as the account; DovecotFailed with its words unless its status is
+    accepted.
+    """
     done = subprocess.run(
         command,
         capture_output=True,
@@ -178,8 +193,9 @@ def _compile_script(installation: Installation, files: RunFiles, account: Servic
         env=_ENVIRONMENT,
         **_identity(account),
     )
-    if done.returncode != 0:
-        raise DovecotFailed(f"sievec: {' '.join(done.stderr.split())}")
+    if done.returncode not in accepted:
+        name = command[0].rpartition("/")[2]
+        raise DovecotFailed(f"{name}: {' '.join(done.stderr.split()) or f'status {done.returncode}'}")
 
 
 def _identity(account: ServiceAccount) -> _Identity:

@@ -17,9 +17,10 @@ from mailboxes.dovecot.account import ServiceAccount, service_account
 from mailboxes.dovecot.configuration import listening_address
 from mailboxes.dovecot.doorway import Doorway
 from mailboxes.dovecot.installation import find_installation
-from mailboxes.dovecot.logins import prepare_home
+from mailboxes.dovecot.logins import mailbox_address, prepare_home
 from mailboxes.dovecot.processes import end_instance, wait_for_exit
 from mailboxes.dovecot.run import (
+    kick,
     last_words,
     lock,
     log_size,
@@ -130,7 +131,8 @@ class DovecotServer:
                 await _first_of(wait_for_exit(self._process.pid), self._stopping.wait())
                 if self._stopping.is_set():
                     return
-                self._report(ServerEvent("died", last_words(self._settings, self._log_start)))
+                ending = f"status {self._process.wait()}"
+                self._report(ServerEvent("died", f"{ending}: {last_words(self._settings, self._log_start)}"))
             if await self._stopped_within(restart_delay(failures)):
                 return
             try:
@@ -143,6 +145,14 @@ class DovecotServer:
                 if self._stopping.is_set():
                     return
                 self._report(ServerEvent("restarted", f"pid {self.pid}"))
+
+    async def end_sessions(self, address: str) -> None:
+        """End the open IMAP sessions of a mailbox, as when its account is suspended; none is no error.
+
+        DovecotFailed when Dovecot cannot do it or does not run, ValueError when this is no mailbox's address.
+        """
+        account = service_account(self._settings)
+        await asyncio.to_thread(kick, self._run_files, account, mailbox_address(address))
 
     async def stop(self) -> None:
         """End everything that was started, and nothing else; may be called again, and after a failed start.

@@ -1,5 +1,6 @@
 """Who may log in to the mailbox server, and how."""
 
+import asyncio
 import imaplib
 from collections.abc import Iterator
 
@@ -77,6 +78,21 @@ def test_changes_hold_at_once_and_the_library_s_default_cost_is_borne(dovecot: R
     finally:
         write_logins(settings, [login(ALICE), login(BOB), login(CAROL, active=False)])
         eventually(lambda: admits(BOB) and not admits(CAROL))
+
+
+def test_open_sessions_of_an_account_can_be_ended_and_only_its_own(dovecot: Running) -> None:
+    ended, stays = dovecot.deployment.imap_of(ALICE), dovecot.deployment.imap_of(BOB)
+    try:
+        asyncio.run(dovecot.server.end_sessions(ALICE))
+        with pytest.raises((imaplib.IMAP4.abort, OSError)):
+            ended.noop()
+        assert stays.noop()[0] == "OK"
+        asyncio.run(dovecot.server.end_sessions(ALICE))
+        with pytest.raises(ValueError, match="cannot name a mailbox"):
+            asyncio.run(dovecot.server.end_sessions("*"))  # doveadm's wildcard for everybody
+    finally:
+        ended.shutdown()
+        stays.logout()
 
 
 def test_usual_folders_are_there_marked_and_subscribed(dovecot: Running) -> None:
