@@ -33,8 +33,8 @@ from certs.verdicts import Note, Reason, SignatureReport, SignerReport, Verdict,
 
 __all__ = ["sign_complete", "sign_message", "verify_message"]
 
-DATE_TOLERANCE = timedelta(days=1)
-"""How far Date may be from the signing time: both are written by the signer's client, in whatever zone."""
+DATE_TOLERANCE = timedelta(hours=1)
+"""How far Date may be from the signing time: the same client writes both; Thunderbird allows as much."""
 
 _ADDRESS_IN_NAME = re.compile(r"[^\s<>\"'(),;]+@[^\s<>\"'(),;]+")
 
@@ -219,7 +219,7 @@ def _judge_author(
         return failed(reason, "no signer may write for the From address")
     believed = fields if protected is None else protected.fields
     if not _dates_agree(believed, signers):
-        return failed(Reason.DATE_DIFFERS, "Date is more than a day from the signing time")
+        return failed(Reason.DATE_DIFFERS, "Date is more than an hour from the signing time")
     differences = () if protected is None else differing(fields, protected)
     notes = [Note.HEADERS_DIFFER] if differences else []
     if _shows_other_address(author):

@@ -64,7 +64,7 @@ class Reason(StrEnum):
     # time and author
     SIGNED_IN_FUTURE = "signed-in-future"
     DATE_DIFFERS = "date-differs"
-    """The Date field is more than a day from the signing time: a replayed or re-dated message."""
+    """The Date field is more than an hour from the signing time: a replayed or re-dated message."""
     FROM_MISSING = "from-missing"
     FROM_AMBIGUOUS = "from-ambiguous"
     FROM_DIFFERS = "from-differs"
