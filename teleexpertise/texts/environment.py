@@ -40,7 +40,7 @@ def french_environment(package: str, words: Words, zone: tzinfo, *, html: bool) 
         extensions=[typography.FrenchSpaces],
         auto_reload=False,
     )
-    environment.globals.update(word=words.of, bracket=words.bracket)
+    environment.globals.update(word=words.of, label=words.label, bracket=words.bracket)
     environment.filters.update(
         day=typography.day,
         moment=partial(typography.moment, zone=zone),

@@ -20,6 +20,10 @@ class Words:
         """The French of one word. Raises ``KeyError`` for a word that the table does not hold."""
         return self.tables[table][word]
 
+    def label(self, table: str, word: str) -> str:
+        """The French of one word where the table holds it, else the word itself (already a label)."""
+        return self.tables[table].get(word, word)
+
     def state(self, state: str) -> str:
         """The label of a conversation's state, as in subjects: ``requested`` -> « demandée »."""
         return self.of("states", state)

@@ -111,7 +111,10 @@ def test_every_link_stands_beside_what_to_type() -> None:
         ),
         ("annuaire-vide", ["Aucun expert", "Avis"]),
         ("urgence-vitale", ["appelez|Appelez", "15", "n'a pas été envoyée"]),
-        ("ouverture", ["Éléments demandés par l'expert", "à fournir", "Pour l'expert", "Pour le demandeur"]),
+        (
+            "ouverture",
+            ["Éléments demandés par l'expert", "si possible", "Pour l'expert", "Pour le demandeur"],
+        ),
         (
             "question",
             ["FAUXCOMPTE Bertille Anne", "02/03/1957", "10100000017", "04 99 99 99 99", "1,4\u00a0Mo"],
