@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 __all__ = [
+    "ANSWERS",
+    "NOTICES",
+    "POSTS",
     "Action",
     "Answer",
     "DeliverLetter",
@@ -16,6 +19,33 @@ __all__ = [
     "Tag",
     "Voice",
 ]
+
+#: The mails that a rule may answer the author with, post to all members, or announce in INBOX: each has its
+#: template or sentence in ``texts``.
+ANSWERS = ("confirmation", "confirmation-cloture", "non-remise", "redirection", "urgence-vitale")
+POSTS = (
+    "absence",
+    "cloture",
+    "complement",
+    "elements-manquants",
+    "invitation",
+    "ouverture",
+    "question",
+    "rapport",
+    "retrait",
+)
+NOTICES = (
+    "request",
+    "answer",
+    "missing",
+    "report",
+    "declined",
+    "cancelled",
+    "invitation",
+    "withdrawal",
+    "failure",
+    "reminder",
+)
 
 
 class Voice(StrEnum):

@@ -46,12 +46,9 @@ class SymbolKind(StrEnum):
 SYMBOLS: Mapping[str, tuple[SymbolKind, str]] = MappingProxyType(
     {
         "state": (SymbolKind.TEXT, "state of the conversation before this rule; new for a request"),
-        "side": (SymbolKind.TEXT, "requester, expert or guest: the side of the author"),
+        "side": (SymbolKind.TEXT, "the side of the author"),
         "closed": (SymbolKind.TRUTH, "the conversation was closed already"),
-        "urgency": (
-            SymbolKind.TEXT,
-            "urgency of the request, as the form's option: vitale, 24h, 72h, 7j, aucune",
-        ),
+        "urgency": (SymbolKind.TEXT, "urgency of the request, as the form's option"),
         "anonymous": (SymbolKind.TRUTH, "the patient is not named"),
         "images": (SymbolKind.NUMBER, "photos in this message"),
         "documents": (SymbolKind.NUMBER, "documents in this message"),
@@ -73,7 +70,7 @@ SYMBOLS: Mapping[str, tuple[SymbolKind, str]] = MappingProxyType(
         "requester_profession": (SymbolKind.TEXT, "profession of the requester, lower case"),
         "requester_is_local": (SymbolKind.TRUTH, "the requester has an account of our domains"),
         "delegated": (SymbolKind.TRUTH, "the author acts for somebody else"),
-        "signature": (SymbolKind.TEXT, "S/MIME verdict of the message: passed, failed, indeterminate, none"),
+        "signature": (SymbolKind.TEXT, "S/MIME verdict of the message"),
         "encrypted": (SymbolKind.TRUTH, "the message is encrypted end to end"),
         "version": (SymbolKind.NUMBER, "finalisations so far"),
         "age_hours": (SymbolKind.NUMBER, "hours since the opening"),

@@ -23,7 +23,19 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any, TypeVar
 
-from teleexpertise.actions import Action, Answer, DeliverLetter, FileReport, MakeReport, Notify, Post, Voice
+from teleexpertise.actions import (
+    ANSWERS,
+    NOTICES,
+    POSTS,
+    Action,
+    Answer,
+    DeliverLetter,
+    FileReport,
+    MakeReport,
+    Notify,
+    Post,
+    Voice,
+)
 from teleexpertise.conditions import Condition, ConditionError, compile_condition, nearest
 from teleexpertise.facts import Trigger
 
@@ -66,7 +78,7 @@ Operation = Accept | Ask | Move | Action
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule, compiled. ``condition`` is ``None`` for a rule without ``when``."""
+    """One rule, compiled. ``condition`` is ``None`` for a rule without ``when``; ``why`` is for people."""
 
     name: str
     on: frozenset[Trigger]
@@ -74,6 +86,7 @@ class Rule:
     condition: Condition | None
     do: tuple[Operation, ...]
     stop: bool
+    why: str = ""
 
     def matches(self, values: Mapping[str, Any]) -> bool:
         """Whether the condition holds for these values; raises :class:`ConditionError` without an answer."""
@@ -117,12 +130,15 @@ def _text(name: str, word: str, value: Any) -> str:
     return value
 
 
+def _known(name: str, word: str, value: Any, known: Sequence[str]) -> str:
+    text = _text(name, word, value)
+    if text not in known:
+        raise RuleError(f"rule {name}: {word} = {text!r} is not known; {nearest(text, known)}")
+    return text
+
+
 def _choice(name: str, word: str, value: Any, kind: type[_Choice]) -> _Choice:
-    try:
-        return kind(value)
-    except ValueError:
-        hint = nearest(str(value), [str(member) for member in kind])
-        raise RuleError(f"rule {name}: {word} = {value!r} is not known; {hint}") from None
+    return kind(_known(name, word, value, [str(member) for member in kind]))
 
 
 def _operation(name: str, table: Any) -> Operation:
@@ -148,9 +164,9 @@ def _operation(name: str, table: Any) -> Operation:
         case "ask":
             return Ask(_text(name, verb, value))
         case "answer":
-            return Answer(template=_text(name, verb, value))
+            return Answer(template=_known(name, verb, value, ANSWERS))
         case "notify":
-            return Notify(subject=_text(name, verb, value))
+            return Notify(subject=_known(name, verb, value, NOTICES))
         case _:
             return _post(name, table)
 
@@ -165,7 +181,7 @@ def _post(name: str, table: Mapping[str, Any]) -> Post:
     if not isinstance(attach, list) or any(kind not in ("documents", "letter") for kind in attach):
         raise RuleError(f"rule {name}: attach lists 'documents' and 'letter', not {attach!r}")
     return Post(
-        template=_text(name, "post", table["post"]),
+        template=_known(name, "post", table["post"], POSTS),
         voice=_choice(name, "voice", table.get("voice", "service"), Voice),
         documents="documents" in attach,
         letter="letter" in attach,
@@ -206,6 +222,7 @@ def _rule(name: str, table: Mapping[str, Any]) -> Rule:
         condition=_condition(name, when),
         do=tuple(_operation(name, entry) for entry in operations),
         stop=_flag(name, table, "stop", default=False),
+        why=table.get("why", ""),
     )
 
 

@@ -19,7 +19,7 @@ CARELESS = (
     "[rules.part]\non = ['message', 'request']\nwhen = 'images / documents > 1'\ndo = [{ move = 'held' }]",
     "[rules.premier]\non = ['request', 'message']\nwhen = 'missing[0] == \"x\"'\nbefore = 'urgence-vitale'",
     "[rules.encore]\non = ['message', 'cancel']\ndo = [{ accept = true }, { deliver = true }]",
-    "[rules.avant]\non = 'request'\nbefore = 'ouverture'\ndo = [{ move = 'taken_up' }, { answer = 'x' }]",
+    "[rules.avant]\non='request'\nbefore = 'ouverture'\ndo = [{ move = 'taken_up' }, { notify = 'answer' }]",
     "[rules.fin]\non = 'message'\nwhen = 'hour >= 0'\nstop = true",
     "[rules.ouverture]\non = 'request'\ndo = [{ accept = true }]",
 )

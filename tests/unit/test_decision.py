@@ -260,7 +260,7 @@ def test_a_rule_whose_move_is_not_possible_loses_no_mail() -> None:
 
 
 def test_a_condition_without_an_answer_does_not_fire_and_says_so() -> None:
-    careless = '[rules.part]\non = "message"\nwhen = "images / documents > 1"\ndo = [{ notify = "x" }]'
+    careless = '[rules.part]\non = "message"\nwhen = "images / documents > 1"\ndo = [{ notify = "reminder" }]'
     play = Play(rules(careless))
     play.request()
     decision = play.mail(Side.REQUESTER)
@@ -283,13 +283,13 @@ def test_rules_see_what_rules_before_them_did() -> None:
     [rules.suite]
     on = "message"
     when = "state == 'in_progress' and side == 'expert'"
-    do = [{ notify = "pris" }]
+    do = [{ notify = "reminder" }]
     """
     play = Play(rules(after))
     play.request()
     decision = play.mail(Side.EXPERT)
     assert decision.events[-1] == TakenUp()
-    assert Notify(subject="pris") in decision.actions
+    assert Notify(subject="reminder") in decision.actions
 
 
 def test_the_trace_tells_of_every_rule_that_was_read() -> None:

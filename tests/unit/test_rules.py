@@ -1,10 +1,12 @@
 """The loader of rules: every mistake has its own sentence, and operators can change what is shipped."""
 
+import tomllib
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from teleexpertise.actions import Answer, Notify, Post, Voice
+from teleexpertise.actions import ANSWERS, NOTICES, POSTS, Answer, Notify, Post, Voice
 from teleexpertise.conditions import ConditionError, compile_condition
 from teleexpertise.conversation import Conversation
 from teleexpertise.events import Opened, Side
@@ -23,7 +25,7 @@ MISTAKES = [
     ("[rules.x]\non = []", "rule x: on names what the rule listens to"),
     ("[rules.x]\non = 3", "rule x: on names what the rule listens to"),
     ("[rules.x]\non = 'mesage'", "rule x: on = 'mesage' is not known; did you mean 'message'?"),
-    ("[rules.x]\non = ['message', 4]", "rule x: on = 4 is not known; known: request, message, "),
+    ("[rules.x]\non = ['message', 4]", "rule x: on wants a text, not 4"),
     ("[rules.x]\non = 'message'\nwen = 'closed'", "rule x: unknown key 'wen'; did you mean 'when'?"),
     ("[rules.x]\non = 'message'\nwhen = true", "rule x: when wants a text, not True"),
     ("[rules.x]\non = 'message'\nwhen = 'closd'", "unknown symbol 'closd' in when; did you mean 'closed'?"),
@@ -73,24 +75,36 @@ MISTAKES = [
     ("[rules.x]\non = 'message'\ndo = [{ move = 'completed' }]", "move = 'completed' is not known; known: "),
     ("[rules.x]\non = 'message'\ndo = [{ ask = ' ' }]", "rule x: ask wants a text, not ' '"),
     ("[rules.x]\non = 'message'\ndo = [{ answer = 3 }]", "rule x: answer wants a text, not 3"),
+    (
+        "[rules.x]\non = 'message'\ndo = [{ answer = 'confirmations' }]",
+        "rule x: answer = 'confirmations' is not known; did you mean 'confirmation'?",
+    ),
+    (
+        "[rules.x]\non = 'message'\ndo = [{ post = 'aide' }]",
+        "rule x: post = 'aide' is not known; known: absence, ",
+    ),
+    (
+        "[rules.x]\non = 'message'\ndo = [{ notify = 'anser' }]",
+        "rule x: notify = 'anser' is not known; did you mean 'answer'?",
+    ),
     ("[rules.x]\non = 'message'\ndo = [{ notify = [] }]", "rule x: notify wants a text, not []"),
     (
         "[rules.x]\non = 'message'\ndo = [{ ask = 'x', voice = 'expert' }]",
         "rule x: ask has no option 'voice'",
     ),
     (
-        "[rules.x]\non = 'message'\ndo = [{ post = 'x', voce = 'expert' }]",
+        "[rules.x]\non = 'message'\ndo = [{ post = 'question', voce = 'expert' }]",
         "rule x: post has no option 'voce'; did you mean 'voice'?",
     ),
     (
-        "[rules.x]\non = 'message'\ndo = [{ post = 'x', voice = 'exprt' }]",
+        "[rules.x]\non = 'message'\ndo = [{ post = 'question', voice = 'exprt' }]",
         "rule x: voice = 'exprt' is not known; did you mean 'expert'?",
     ),
     (
-        "[rules.x]\non = 'message'\ndo = [{ post = 'x', attach = 'photo' }]",
+        "[rules.x]\non = 'message'\ndo = [{ post = 'question', attach = 'photo' }]",
         "rule x: attach lists 'documents' and 'letter', not ['photo']",
     ),
-    ("[rules.x]\non = 'message'\ndo = [{ post = 'x', attach = [['a']] }]", "rule x: attach lists "),
+    ("[rules.x]\non = 'message'\ndo = [{ post = 'question', attach = [['a']] }]", "rule x: attach lists "),
 ]
 
 
@@ -171,6 +185,13 @@ def test_a_rule_written_out_may_wait_switched_off() -> None:
 def test_the_version_follows_the_sources() -> None:
     assert rules().version == rules().version
     assert rules().version != rules("[rules.absence]\nenabled = false").version
+
+
+def test_every_mail_that_a_rule_may_send_has_its_words(root: Path) -> None:
+    texts = root / "teleexpertise" / "texts"
+    assert {*ANSWERS, *POSTS} <= {path.stem for path in (texts / "templates").glob("*.j2")}
+    words = tomllib.loads((texts / "words.toml").read_text(encoding="utf-8"))
+    assert set(NOTICES) == set(words["notice_subjects"])
 
 
 def typed(kind: SymbolKind, name: str) -> str:
