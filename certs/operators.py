@@ -201,7 +201,8 @@ def sender_allowed(
     """
     addresses = (mail_from, from_address) if mail_from else (from_address,)
     for address in addresses:
-        decision = server_allowed(trusted, name, address.rpartition("@")[2])
+        _, at, domain = address.rpartition("@")
+        decision = server_allowed(trusted, name, domain if at else "")
         if not decision.allowed:
             return decision
     return decision

@@ -15,7 +15,7 @@ from certs.verdicts import Reason, SignatureReport, Verdict
 __all__ = ["MethodResult", "remove_forged", "render_results", "smime_result"]
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`{|}~]+")
-_FIELD_START = re.compile(rb"(?m)^(?![ \t])")
+_FIELD_START = re.compile(rb"(?<=\n)(?![ \t])")
 _RESULTS_NAME = re.compile(rb"authentication-results[ \t]*:", re.IGNORECASE)
 _COMMENT = re.compile(rb"\((?:[^()\\]|\\.)*\)", re.DOTALL)
 _AUTHSERV = re.compile(rb"\s*(?:\"((?:[^\"\\]|\\.)*)\"|([^\s;\"()]+))", re.DOTALL)
@@ -106,7 +106,7 @@ def remove_forged(header: bytes, authserv_id: str) -> bytes:
     Fields of other servers stay byte for byte. A field whose id cannot be read is removed too: another reader
     might find ours in it. `header` may end with the empty line or without it.
     """
-    starts = [matched.start() for matched in _FIELD_START.finditer(header)]
+    starts = [0, *(matched.start() for matched in _FIELD_START.finditer(header))]
     ends = [*starts[1:], len(header)]
     kept = [
         header[start:end]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from socket import create_connection, create_server
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ SUITES = (
 def files(tmp_path: Path) -> Path:
     (tmp_path / "ca.pem").write_bytes(space().root.certificate_pem)
     (tmp_path / "other-ca.pem").write_bytes(space("AUTRE").root.certificate_pem)
-    server = {"profile": SERV_SSL, "address": None, "hosts": ("localhost",)}
+    server: dict[str, Any] = {"profile": SERV_SSL, "address": None, "hosts": ("localhost",)}
     for name, properties in {
         "operator": {**server, "common_name": "mx.a.example"},
         "peer": {**server, "common_name": "mx.b.example"},
@@ -69,32 +70,37 @@ def listening(context: ssl.SSLContext) -> Iterator[tuple[int, list[object]]]:
         thread.join(30)
 
 
-def greeted(port: int, context: ssl.SSLContext, host: str = "localhost") -> tuple[str, str, object]:
+def greeted(
+    port: int, context: ssl.SSLContext, host: str = "localhost"
+) -> tuple[str | None, str, DistinguishedName | None]:
     """Connect and wait for the greeting: under TLS 1.3 a refused client notices only then."""
-    with create_connection(("127.0.0.1", port), timeout=20) as plain:
-        with context.wrap_socket(plain, server_hostname=host) as tls:
-            if not tls.recv(3):
-                raise ConnectionError("closed without greeting")
-            cipher = tls.cipher()
-            return tls.version(), cipher[0], peer_name(tls.getpeercert(binary_form=True))
+    with (
+        create_connection(("127.0.0.1", port), timeout=20) as plain,
+        context.wrap_socket(plain, server_hostname=host) as tls,
+    ):
+        if not tls.recv(3):
+            raise ConnectionError("closed without greeting")
+        cipher = tls.cipher() or ("", "", 0)
+        return tls.version(), cipher[0], peer_name(tls.getpeercert(binary_form=True))
 
 
 def operator(files: Path) -> ssl.SSLContext:
     return mx_server_context(files / "operator.pem", files / "operator.key", files / "ca.pem")
 
 
-def test_two_operators_know_each_other_by_name_whatever_the_host(files):
+def test_two_operators_know_each_other_by_name_whatever_the_host(files: Path) -> None:
     client = mx_client_context(files / "peer.pem", files / "peer.key", files / "ca.pem")
     with listening(operator(files)) as (port, seen):
         version, _, name = greeted(port, client, host="autre.example")
     assert version == "TLSv1.3"
+    assert name is not None
     assert name.values("CN") == ("mx.a.example",)
     assert isinstance(seen[0], DistinguishedName)
     assert seen[0].values("CN") == ("mx.b.example",)
 
 
 @pytest.mark.parametrize("suite", SUITES)
-def test_each_suite_of_tls_1_2(suite, files):
+def test_each_suite_of_tls_1_2(suite: str, files: Path) -> None:
     client = mx_client_context(files / "peer.pem", files / "peer.key", files / "ca.pem")
     client.maximum_version = ssl.TLSVersion.TLSv1_2
     client.set_ciphers(suite)
@@ -104,51 +110,51 @@ def test_each_suite_of_tls_1_2(suite, files):
 
 @pytest.mark.parametrize("who", [None, "stranger", "signature"])
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_no_certificate_or_a_wrong_one_does_not_get_through(who, version, files):
+def test_no_certificate_or_a_wrong_one_does_not_get_through(
+    who: str | None, version: ssl.TLSVersion, files: Path
+) -> None:
     client = submission_client_context(files / "ca.pem")
     client.minimum_version = client.maximum_version = version
     if who:
         client.load_cert_chain(files / f"{who}.pem", files / f"{who}.key")
-    with listening(operator(files)) as (port, seen):
-        with pytest.raises((ssl.SSLError, ConnectionError)):
-            greeted(port, client)
+    with listening(operator(files)) as (port, seen), pytest.raises((ssl.SSLError, ConnectionError)):
+        greeted(port, client)
     assert isinstance(seen[0], ssl.SSLError)
 
 
-@pytest.mark.parametrize("suite", ["AES256-GCM-SHA384", "DHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-CHACHA20-POLY1305"])
-def test_other_suites_are_refused(suite, files):
+@pytest.mark.parametrize(
+    "suite", ["AES256-GCM-SHA384", "DHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-CHACHA20-POLY1305"]
+)
+def test_other_suites_are_refused(suite: str, files: Path) -> None:
     client = mx_client_context(files / "peer.pem", files / "peer.key", files / "ca.pem")
     client.maximum_version = ssl.TLSVersion.TLSv1_2
     client.set_ciphers(suite)
-    with listening(operator(files)) as (port, _):
-        with pytest.raises((ssl.SSLError, ConnectionError)):
-            greeted(port, client)
+    with listening(operator(files)) as (port, _), pytest.raises((ssl.SSLError, ConnectionError)):
+        greeted(port, client)
 
 
-def test_tls_1_1_is_refused(files):
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")  # old versions are the point
+def test_tls_1_1_is_refused(files: Path) -> None:
     client = mx_client_context(files / "peer.pem", files / "peer.key", files / "ca.pem")
     client.minimum_version = ssl.TLSVersion.TLSv1
     client.set_ciphers("ALL:@SECLEVEL=0")
     client.maximum_version = ssl.TLSVersion.TLSv1_1
-    with listening(operator(files)) as (port, seen):
-        with pytest.raises((ssl.SSLError, ConnectionError)):
-            greeted(port, client)
+    with listening(operator(files)) as (port, seen), pytest.raises((ssl.SSLError, ConnectionError)):
+        greeted(port, client)
     assert isinstance(seen[0], ssl.SSLError)
 
 
-def test_our_client_refuses_a_server_of_another_root(files):
+def test_our_client_refuses_a_server_of_another_root(files: Path) -> None:
     client = mx_client_context(files / "peer.pem", files / "peer.key", files / "ca.pem")
     stranger = submission_server_context(files / "stranger.pem", files / "stranger.key")
-    with listening(stranger) as (port, _):
-        with pytest.raises(ssl.SSLCertVerificationError):
-            greeted(port, client)
+    with listening(stranger) as (port, _), pytest.raises(ssl.SSLCertVerificationError):
+        greeted(port, client)
 
 
-def test_a_user_needs_no_certificate_and_checks_the_host(files):
+def test_a_user_needs_no_certificate_and_checks_the_host(files: Path) -> None:
     server = submission_server_context(files / "operator.pem", files / "operator.key")
     with listening(server) as (port, seen):
         greeted(port, submission_client_context(files / "ca.pem"))
     assert seen == [None]
-    with listening(server) as (port, _):
-        with pytest.raises(ssl.SSLCertVerificationError):
-            greeted(port, submission_client_context(files / "ca.pem"), host="autre.example")
+    with listening(server) as (port, _), pytest.raises(ssl.SSLCertVerificationError):
+        greeted(port, submission_client_context(files / "ca.pem"), host="autre.example")

@@ -1,4 +1,6 @@
-"""Published test messages: RFC 9216/9788, RFC 4134, Thunderbird, the CMS examples and a real IGC-Santé certificate."""
+"""Published test messages: RFC 9216/9788, RFC 4134, Thunderbird, the CMS examples and a real IGC-Santé
+certificate.
+"""
 
 import re
 from datetime import UTC, datetime
@@ -9,7 +11,7 @@ from asn1crypto import pem, x509
 
 from certs.cms import CmsFault, check_signers, read_signed_data
 from certs.names import DistinguishedName
-from certs.paths import RevocationMode, Usage, load_anchors, read_certificates, validate
+from certs.paths import RevocationMode, TrustAnchors, Usage, load_anchors, read_certificates, validate
 from certs.smime import verify_message
 from certs.verdicts import Reason, Verdict
 
@@ -22,7 +24,7 @@ def crlf(path: Path) -> bytes:
     return re.sub(rb"(?<!\r)\n", b"\r\n", path.read_bytes())
 
 
-def anchors(*paths: Path):
+def anchors(*paths: Path) -> TrustAnchors:
     text = b"".join(path.read_bytes() for path in paths)
     return load_anchors(text, revocation=RevocationMode.WHEN_KNOWN)
 
@@ -33,11 +35,11 @@ def vectors(shared: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def lamps(vectors: Path):
+def lamps(vectors: Path) -> TrustAnchors:
     return anchors(*sorted((vectors / "rfc9216").glob("Sample_LAMPS_*.pem")))
 
 
-def test_rfc9788_clear_signed_message_with_protected_headers(vectors, lamps):
+def test_rfc9788_clear_signed_message_with_protected_headers(vectors: Path, lamps: TrustAnchors) -> None:
     report = verify_message(crlf(vectors / "rfc9788" / "smime-multipart-hp.eml"), lamps, LAMPS)
     assert (report.verdict, report.reason) == (Verdict.PASSED, Reason.GENUINE)
     assert report.signers[0].addresses == ("alice@smime.example",)
@@ -45,7 +47,7 @@ def test_rfc9788_clear_signed_message_with_protected_headers(vectors, lamps):
     assert report.differing_headers == ()
 
 
-def test_rfc9788_decrypted_message_says_what_was_hidden(vectors, lamps):
+def test_rfc9788_decrypted_message_says_what_was_hidden(vectors: Path, lamps: TrustAnchors) -> None:
     inner = crlf(vectors / "rfc9788" / "smime-signed-enc-hp-baseline-legacy.decrypted.eml")
     outer = (
         b"Subject: [...]\r\nMessage-ID: <smime-signed-enc-hp-baseline-legacy@example>\r\n"
@@ -61,7 +63,7 @@ def test_rfc9788_decrypted_message_says_what_was_hidden(vectors, lamps):
 
 
 @pytest.mark.parametrize("name", ["lamps-alice.crt", "lamps-carlos.crt"])
-def test_rfc9216_certificates_have_a_path(name, vectors, lamps):
+def test_rfc9216_certificates_have_a_path(name: str, vectors: Path, lamps: TrustAnchors) -> None:
     [der] = read_certificates((vectors / "rfc9216" / name).read_bytes())
     assert validate(der, (), lamps, Usage.EMAIL_SIGNATURE, LAMPS).verdict is Verdict.PASSED
 
@@ -71,11 +73,14 @@ def test_rfc9216_certificates_have_a_path(name, vectors, lamps):
     [
         ("signedByAliceRSAPSS", Reason.GENUINE),
         ("signedByCarlosEd25519", Reason.GENUINE),
-        ("signedByAliceRSA", Reason.ATTRIBUTES_MISSING),  # genuine, without the attributes that policy requires
+        (
+            "signedByAliceRSA",
+            Reason.ATTRIBUTES_MISSING,
+        ),  # genuine, without the attributes that policy requires
         ("signedByAliceAndCarlosNoCerts", Reason.ATTRIBUTES_MISSING),
     ],
 )
-def test_cms_examples(name, reason, vectors):
+def test_cms_examples(name: str, reason: Reason, vectors: Path) -> None:
     folder = vectors / "cms-examples-ireland"
     known = [
         der
@@ -83,12 +88,12 @@ def test_cms_examples(name, reason, vectors):
         for der in read_certificates((folder / "certs-and-keys" / f"lamps-{who}.crt").read_bytes())
     ]
     signed = read_signed_data((folder / "binary-files" / f"{name}.p7m").read_bytes())
-    checked = check_signers(signed, signed.content, known)
+    checked = check_signers(signed, signed.content or b"", known)
     assert [signer.reason for signer in checked] == [reason] * len(signed.signers)
 
 
 @pytest.mark.parametrize("name", ["4.8.eml", "4.9.eml"])
-def test_rfc4134_sha1_mails_are_refused(name, vectors):
+def test_rfc4134_sha1_mails_are_refused(name: str, vectors: Path) -> None:
     carl = x509.Certificate.load((vectors / "rfc4134" / "CarlRSASelf.cer").read_bytes())
     roots = pem.armor("CERTIFICATE", carl.dump())
     believed = load_anchors(roots, revocation=RevocationMode.WHEN_KNOWN)
@@ -96,13 +101,16 @@ def test_rfc4134_sha1_mails_are_refused(name, vectors):
     assert report.verdict is Verdict.FAILED
 
 
-def test_rfc4134_signed_structures_never_verify(vectors):
+def test_rfc4134_signed_structures_never_verify(vectors: Path) -> None:
     for path in sorted((vectors / "rfc4134").glob("4.*.bin")):
         try:
             signed = read_signed_data(path.read_bytes())
         except CmsFault:
             continue
-        reasons = {signer.reason for signer in check_signers(signed, signed.content or b"This is some sample content.")}
+        reasons = {
+            signer.reason
+            for signer in check_signers(signed, signed.content or b"This is some sample content.")
+        }
         assert Reason.GENUINE not in reasons, path.name
 
 
@@ -122,7 +130,7 @@ def thunderbird_expects(name: str) -> tuple[Verdict, Reason]:
     return Verdict.PASSED, Reason.GENUINE
 
 
-def test_thunderbird_mails(vectors):
+def test_thunderbird_mails(vectors: Path) -> None:
     folder = vectors / "thunderbird" / "mailnews" / "test" / "data" / "smime"
     believed = anchors(folder / "TestCA.pem")
     mails = sorted(folder.glob("*.eml"))
@@ -141,12 +149,12 @@ def test_thunderbird_mails(vectors):
         ("nested-sigs.eml", Reason.DIGEST_WRONG),
     ],
 )
-def test_thunderbird_mails_that_show_more_than_was_signed(name, reason, vectors):
+def test_thunderbird_mails_that_show_more_than_was_signed(name: str, reason: Reason, vectors: Path) -> None:
     folder = vectors / "thunderbird" / "mail" / "test" / "browser" / "smime" / "data"
     assert verify_message(crlf(folder / name), anchors(folder / "TestCA.pem"), THUNDERBIRD).reason is reason
 
 
-def test_the_igc_sante_certificate_is_read_and_chains(vectors):
+def test_the_igc_sante_certificate_is_read_and_chains(vectors: Path) -> None:
     folder = vectors / "igc-sante"
     [der] = read_certificates((folder / "EL-TEST-ORG-SIGN.crt.pem").read_bytes())
     name = DistinguishedName.from_asn1(x509.Certificate.load(der).subject)

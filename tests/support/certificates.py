@@ -1,10 +1,13 @@
-"""A throw-away trust space for the tests of `certs`: authorities, certificates and the peers' command lines."""
+"""A throw-away trust space for the tests of `certs`: authorities, certificates and the peers' command
+lines.
+"""
 
 import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from certs.authority import (
     Authority,
@@ -73,7 +76,7 @@ def _certificate(
     return issue(space(which).organisations, profile, name, issued, names, key)
 
 
-def signer(key: str = "rsa", pss: bool = False, **properties) -> Signer:
+def signer(key: str = "rsa", pss: bool = False, **properties: Any) -> Signer:
     """Load the signer of such a certificate."""
     issued = certificate(key, **properties)
     return load_signer(issued.certificate_pem, issued.key_pem, issued.chain_pem, pss)
@@ -85,7 +88,7 @@ def trust(
     issued: datetime = NOW,
     lifetime: timedelta = timedelta(days=7),
     revocation: RevocationMode = RevocationMode.REQUIRE,
-    **properties,
+    **properties: Any,
 ) -> TrustAnchors:
     """Believe in the first space; `revoked` serials are on the intermediate's CRL."""
     here = space()
@@ -129,6 +132,10 @@ ENTITY = (
 )
 
 
-def run(*command: str | Path, given: bytes | None = None, **options) -> subprocess.CompletedProcess[bytes]:
+def run(
+    *command: str | Path, given: bytes | None = None, **options: Any
+) -> subprocess.CompletedProcess[bytes]:
     """Run a peer and return what it said; the caller judges the exit status."""
-    return subprocess.run([str(word) for word in command], input=given, capture_output=True, timeout=60, **options)
+    return subprocess.run(
+        [str(word) for word in command], input=given, capture_output=True, timeout=60, **options
+    )

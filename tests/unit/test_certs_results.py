@@ -11,7 +11,7 @@ from certs.verdicts import Reason, SignatureReport, Verdict
 from tests.support.certificates import ADDRESS, ENTITY, NOW, headers, signer, trust
 
 
-def test_a_passed_signature_names_the_proven_identity():
+def test_a_passed_signature_names_the_proven_identity() -> None:
     report = verify_message(sign_message(headers(), ENTITY, signer(), NOW), trust(), NOW)
     field = render_results("mx.demo.mssante.example", [smime_result(report)])
     unfolded = field.replace(b"\r\n ", b" ").decode()
@@ -34,27 +34,30 @@ def test_a_passed_signature_names_the_proven_identity():
         (Verdict.INDETERMINATE, Reason.REVOCATION_UNKNOWN, b"smime=temperror reason=revocation-unknown\r\n"),
     ],
 )
-def test_each_verdict_has_its_word(verdict, reason, written):
+def test_each_verdict_has_its_word(verdict: Verdict, reason: Reason, written: bytes) -> None:
     report = SignatureReport(verdict, reason)
     field = render_results("mx.example", [smime_result(report)])
     assert field.replace(b"\r\n ", b" ") == b"Authentication-Results: mx.example; " + written
 
 
-def test_an_identity_that_is_not_proven_is_not_named():
+def test_an_identity_that_is_not_proven_is_not_named() -> None:
     report = verify_message(sign_message(headers(), ENTITY, signer(), NOW), trust(), NOW)
     failed = replace(report, verdict=Verdict.FAILED, reason=Reason.FROM_DIFFERS)
     assert smime_result(failed).properties == ()
 
 
-def test_no_result_is_none_and_several_are_listed():
+def test_no_result_is_none_and_several_are_listed() -> None:
     assert render_results("mx.example", []) == b"Authentication-Results: mx.example; none\r\n"
-    results = [MethodResult("auth", "pass", properties=(("smtp.auth", "marie@demo.mssante.example"),)), MethodResult("dkim", "none")]
+    results = [
+        MethodResult("auth", "pass", properties=(("smtp.auth", "marie@demo.mssante.example"),)),
+        MethodResult("dkim", "none"),
+    ]
     assert render_results("mx.example", results).replace(b"\r\n ", b" ") == (
         b"Authentication-Results: mx.example; auth=pass smtp.auth=marie@demo.mssante.example; dkim=none\r\n"
     )
 
 
-def test_values_cannot_break_out_of_the_field():
+def test_values_cannot_break_out_of_the_field() -> None:
     result = MethodResult("smime", "fail", 'a"b\\c\r\nBcc: x')
     unfolded = render_results("mx.example", [result]).replace(b"\r\n ", b" ")
     assert unfolded == b'Authentication-Results: mx.example; smime=fail reason="a\\"b\\\\c??Bcc: x"\r\n'
@@ -79,11 +82,11 @@ OTHER = b"Received: from a\r\n by b\r\nAuthentication-Results: autre.example; dk
         b"Authentication-Results: mx.example(x;y); smime=pass\r\n",
     ],
 )
-def test_results_in_our_name_are_removed_and_the_rest_stays(forged):
+def test_results_in_our_name_are_removed_and_the_rest_stays(forged: bytes) -> None:
     assert remove_forged(OTHER + forged + OTHER + b"\r\n", "mx.example") == OTHER + OTHER + b"\r\n"
     assert remove_forged(forged, "MX.example") == b""
 
 
-def test_a_header_without_them_stays_byte_for_byte():
+def test_a_header_without_them_stays_byte_for_byte() -> None:
     assert remove_forged(OTHER, "mx.example") == OTHER
     assert remove_forged(b"", "mx.example") == b""
