@@ -52,8 +52,10 @@ def _octets(encoding: str, payload: str) -> bytes | None:
 def encode_words(text: str) -> str:
     """``text`` in ASCII: each run of words with other characters becomes encoded words of at most 75
     characters.
+
+    Text that is ASCII already comes back as it is, encoded words in it included.
     """
-    if text.isascii() and "=?" not in text:
+    if text.isascii():
         return text
     parts: list[str] = []
     run: list[str] = []

@@ -82,8 +82,8 @@ class Relay:
         """
         if not (mail_from + recipient).isascii() or not (mail_from + recipient).isprintable():
             raise RelayFailed(True, 553, "5.6.7", "Address needs SMTPUTF8, which is not offered")
-        domain = recipient.rpartition("@")[2].lower()
-        if not domain or domain.startswith("["):
+        _, at, domain = recipient.lower().rpartition("@")
+        if not at or not domain or domain.startswith("["):
             raise RelayFailed(True, 550, "5.1.2", "Recipient address without usable domain")
         fault = wire_fault(raw)
         if fault is not None:

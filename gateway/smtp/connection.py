@@ -85,8 +85,9 @@ class Connection(SMTP):
             self._end_now(DialogueEnded())
 
     def _end_now(self, farewell: Refusal) -> None:
-        transport = self.transport
-        if isinstance(transport, asyncio.WriteTransport) and not transport.is_closing():
+        # Asked of the writer: uvloop's transports are no subclasses of asyncio's.
+        transport = self._writer.transport
+        if not transport.is_closing():
             if transport.get_write_buffer_size():
                 transport.abort()  # it does not read its answers: a polite close would wait for ever
             else:
