@@ -14,6 +14,7 @@ from teleexpertise.events import (
     Cancelled,
     Completed,
     Declined,
+    DeliveryFailed,
     Exchanged,
     Held,
     MemberJoined,
@@ -106,6 +107,7 @@ class Conversation:
     absences: tuple[str, ...] = ()
     redirect_url: str = ""
     thread: tuple[str, ...] = ()
+    failures: tuple[tuple[str, str], ...] = ()
 
     @property
     def requester(self) -> Party:
@@ -263,6 +265,9 @@ def apply(conversation: Conversation, record: Record) -> Conversation:
             )
         case ReportMade():
             after = replace(conversation, reports=(*conversation.reports, event.version))
+        case DeliveryFailed():
+            failures = (*conversation.failures, (event.mail_id, event.recipient))
+            after = replace(conversation, failures=failures)
         case AbsenceNoted():
             after = replace(conversation, absences=(*conversation.absences, event.address))
         case Redirected():

@@ -231,6 +231,7 @@ class DeliveryFailed:
 
     recipient: str
     status: str
+    mail_id: str = ""
     kind: Literal["delivery_failed"] = "delivery_failed"
 
 

@@ -1,0 +1,134 @@
+"""The composition root: one reading of the settings becomes the parts of a running gateway, here and nowhere else."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+from certs.signing import Signer, load_signer
+from certs.smime import sign_message
+from config import Settings, departments, read_resource, specialties
+from gateway.compose.composer import Composer, Signing
+from gateway.errors import DeploymentIncomplete
+from gateway.intake.limits import IntakeLimits
+from gateway.pipeline.links import Links
+from gateway.pipeline.views import TEMPLATES
+from gateway.services import Services
+from gateway.store.store import Store
+from gateway.trustspace import load_trust
+from gateway.workers.reporting import PARIS
+from mailboxes.dovecot.settings import DovecotSettings
+from teleexpertise.actions import Answer, Post
+from teleexpertise.addressing import AddressBook
+from teleexpertise.forms import load_catalogue
+from teleexpertise.letters import Mailbox
+from teleexpertise.rules import RuleBook, RuleError, load_rules
+from teleexpertise.texts import ServiceView, Texts
+
+__all__ = ["dovecot_settings", "load_rulebook", "new_key", "open_services", "read_key"]
+
+_KEY_OCTETS = 32
+
+
+def new_key() -> bytes:
+    """A fresh key for sealed addresses, forms and deliveries."""
+    return secrets.token_bytes(_KEY_OCTETS)
+
+
+def read_key(path: Path) -> bytes:
+    """The deployment's key. Raises :class:`DeploymentIncomplete` where it is missing or too short to be one."""
+    try:
+        key = path.read_bytes()
+    except OSError as error:
+        raise DeploymentIncomplete(f"{path}: {error.strerror}; `gateway init` makes a deployment") from error
+    if len(key) < _KEY_OCTETS:
+        raise DeploymentIncomplete(f"{path}: a key has at least {_KEY_OCTETS} octets")
+    return key
+
+
+def load_rulebook(settings: Settings) -> RuleBook:
+    """The default rules and the operator's own. Raises ``RuleError`` that names rule, key and what is known."""
+    sources = [read_resource("rules.toml")]
+    if settings.rules.file is not None:
+        try:
+            sources.append(settings.rules.file.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise RuleError(f"rules file {settings.rules.file}: {error}") from error
+    book = load_rules(sources)
+    for rule in book.rules:
+        for operation in rule.do:
+            if isinstance(operation, Post | Answer) and operation.template not in TEMPLATES:
+                known = ", ".join(sorted(TEMPLATES))
+                raise RuleError(f"rule {rule.name}: no mail {operation.template!r}; known: {known}")
+    return book
+
+
+def _signing(settings: Settings) -> Signing:
+    pki = settings.pki
+    try:
+        signer = load_signer(
+            pki.smime_certificate.read_bytes(), pki.smime_key.read_bytes(), pki.smime_chain.read_bytes()
+        )
+    except OSError as error:
+        raise DeploymentIncomplete(f"{error.filename}: {error.strerror}") from error
+    return _with(signer)
+
+
+def _with(signer: Signer) -> Signing:
+    def sign(headers: Sequence[tuple[str, str]], entity: bytes, now: datetime) -> bytes:
+        return sign_message(headers, entity, signer, now)
+
+    return sign
+
+
+def _synonyms() -> Mapping[str, Sequence[str]]:
+    return {specialty.name: specialty.synonyms for specialty in specialties()}
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """Open the store and assemble everything that decides. Raises the errors of its parts, each telling what to do."""
+    key = read_key(settings.files.mac_key_file)
+    texts = Texts(ServiceView(settings.service.organisation_name, settings.service_address), PARIS)
+    smtp = settings.smtp
+    async with Store.open(settings.database.url.get_secret_value()) as store:
+        yield Services(
+            settings=settings,
+            store=store,
+            book=AddressBook(settings.service.local_part, settings.service.domain, key),
+            texts=texts,
+            composer=Composer(
+                Mailbox(settings.service_address, settings.service.display_name), _signing(settings)
+            ),
+            rules=load_rulebook(settings),
+            links=Links(settings.service_address, texts.words),
+            forms=load_catalogue(),
+            trust=load_trust(settings),
+            limits=IntakeLimits(
+                max_header_bytes=smtp.max_header_bytes, max_depth=smtp.max_depth, max_parts=smtp.max_parts
+            ),
+            key=key,
+            synonyms=_synonyms(),
+            departments=departments(),
+            clock=lambda: datetime.now(UTC),
+            new_id=uuid4,
+        )
+
+
+def dovecot_settings(settings: Settings) -> DovecotSettings:
+    """The private mailbox server of an embedded deployment."""
+    return DovecotSettings(
+        home=settings.mailboxes.home,
+        certificate=settings.pki.tls_certificate,
+        key=settings.pki.tls_key,
+        hostname=settings.hostname,
+        bind=settings.imap.bind,
+        starttls_port=settings.imap.starttls_port,
+        tls_port=settings.imap.tls_port,
+        managesieve_port=settings.imap.managesieve_port,
+        user=settings.mailboxes.user,
+    )

@@ -1,0 +1,1 @@
+"""Mails that the gateway writes, and copies of mails that it passes on."""

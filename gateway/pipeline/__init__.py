@@ -1,0 +1,1 @@
+"""From an accepted envelope to a committed decision: screening, placing, commands, forms, conversation, outbox."""

@@ -1,0 +1,196 @@
+"""Finalise, decline, cancel, ask for elements: their forms, prefilled from the conversation, and what they cause."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from gateway.intake.letter import read_letter
+from gateway.pipeline.consequences import Act, carry_out
+from gateway.pipeline.incoming import Incoming
+from gateway.pipeline.refusing import refused
+from gateway.pipeline.requesting import FilledForm
+from gateway.pipeline.sending_forms import Sheet
+from gateway.pipeline.unit import Unit
+from teleexpertise.conversation import Conversation, Exchange
+from teleexpertise.events import AnyEvent, Cancelled, Completed, Declined, Held, Side
+from teleexpertise.facts import Facts, Trigger
+from teleexpertise.forms import (
+    FormKind,
+    Value,
+    ask_form,
+    cancel_form,
+    decline_form,
+    finalise_form,
+)
+from teleexpertise.letters import Mailbox
+from teleexpertise.people import Party
+from teleexpertise.placing import authorship
+from teleexpertise.plaintext import own_words, readable_text
+from teleexpertise.texts.contexts import RefusalReason
+
+__all__ = ["act_on", "allowed_side", "sheet"]
+
+_TRIGGERS = {
+    FormKind.FINALISE: Trigger.FINALISE,
+    FormKind.DECLINE: Trigger.DECLINE,
+    FormKind.CANCEL: Trigger.CANCEL,
+    FormKind.ASK: Trigger.ASK,
+}
+
+
+def allowed_side(kind: FormKind) -> Side:
+    """Whose form it is: the requester cancels, everything else is the expert's."""
+    return Side.REQUESTER if kind is FormKind.CANCEL else Side.EXPERT
+
+
+async def sheet(
+    unit: Unit, conversation: Conversation, kind: FormKind, login: Mailbox, options: Mapping[str, object]
+) -> Sheet:
+    """The form of one kind for a conversation, as it stands now or as the ``options`` of a sent copy say it stood."""
+    catalogue = unit.services.forms
+    match kind:
+        case FormKind.FINALISE:
+            return await _finalise_sheet(unit, conversation, login, options)
+        case FormKind.DECLINE:
+            form = decline_form(catalogue)
+        case FormKind.CANCEL:
+            form = cancel_form(catalogue)
+        case _:
+            form = ask_form(catalogue)
+    return Sheet(form=form, options={"kept": [], **options}, conversation=conversation)
+
+
+async def _finalise_sheet(
+    unit: Unit, conversation: Conversation, login: Mailbox, options: Mapping[str, object]
+) -> Sheet:
+    """Prefilled: requester, expert (for a service its own account), billing numbers, all exchanges, all addressees."""
+    offered = options.get("exchanges")
+    exchanges = [
+        exchange
+        for exchange in conversation.exchanges
+        if not isinstance(offered, list) or exchange.seq in offered
+    ]
+    members = {party.address: party for party in conversation.active()}
+    wanted = options.get("addressees")
+    addresses = [str(address) for address in wanted] if isinstance(wanted, list) else list(members)
+    expert = await unit.account(conversation.expert.address)
+    delegate = await unit.account(login.address)
+    numbers = [(a.billing_number, a.name) for a in (expert, delegate) if a is not None and a.billing_number]
+    people = [*members.values(), *([Party.of(delegate)] if delegate else [])]
+    form = finalise_form(
+        unit.services.forms,
+        requesters=people,
+        experts=people,
+        exchanges=[await _line(unit, conversation, exchange) for exchange in exchanges],
+        addressees=[_addressee(members, address) for address in addresses],
+        billing=list(dict(numbers).items()),
+    )
+    values: dict[str, Value] = {
+        "requester": conversation.requester.address,
+        "requester_billing": conversation.requester.billing_number,
+        "expert": conversation.expert.address,
+        "expert_billing": conversation.expert.billing_number,
+        "exchanges": list(range(1, len(exchanges) + 1)),
+        "addressees": list(range(1, len(addresses) + 1)),
+    }
+    if conversation.completion is not None:
+        values |= {
+            "conclusion": conversation.completion.conclusion,
+            "outcome": conversation.completion.outcome,
+        }
+    kept_options = {
+        "kept": [],
+        **options,
+        "exchanges": [exchange.seq for exchange in exchanges],
+        "addressees": addresses,
+    }
+    return Sheet(form=form, values=values, options=kept_options, conversation=conversation)
+
+
+def _addressee(members: Mapping[str, Party], address: str) -> str:
+    party = members.get(address)
+    return f"{party.name} <{address}>" if party else address
+
+
+async def _line(unit: Unit, conversation: Conversation, exchange: Exchange) -> str:
+    """An exchange in one line: day, author, the first words."""
+    day = f"{exchange.at:%d/%m/%Y}"
+    text = conversation.opening.question
+    if exchange.seq != conversation.exchanges[0].seq:
+        raw = await unit.tx.messages.get_raw(exchange.message)
+        text = own_words(readable_text(read_letter(raw, unit.services.limits))) if raw else ""
+    count = len(exchange.attachments)
+    joined = f" (+{count})" if count else ""
+    return f"{day}, {exchange.author.shown}{joined}, {text}"
+
+
+def _chosen(conversation: Conversation, sheet_: Sheet, address: str, login: Party | None) -> Party:
+    known = {party.address: party for party in conversation.active()}
+    if login is not None:
+        known.setdefault(login.address, login)
+    return known.get(address) or conversation.expert
+
+
+async def _proposed(
+    unit: Unit, incoming: Incoming, conversation: Conversation, filled: FilledForm, kind: FormKind
+) -> AnyEvent:
+    match kind:
+        case FormKind.DECLINE:
+            return Declined(reason=filled.text("reason"))
+        case FormKind.CANCEL:
+            return Cancelled(reason=filled.text("reason"))
+        case FormKind.ASK:
+            asked = [line.strip() for line in filled.text("items").splitlines() if line.strip()]
+            return Held(reason="expert", asked=tuple(asked))
+        case _:
+            account = await unit.account(incoming.login.address)
+            login = Party.of(account) if account else None
+            return _completed(conversation, filled, login)
+
+
+def _completed(conversation: Conversation, filled: FilledForm, login: Party | None) -> Completed:
+    sheet_ = filled.sheet
+    requester = _chosen(conversation, sheet_, filled.text("requester"), login)
+    expert = _chosen(conversation, sheet_, filled.text("expert"), login)
+    seqs, addresses = sheet_.options["exchanges"], sheet_.options["addressees"]
+    assert isinstance(seqs, list), "the sent form listed its exchanges"
+    assert isinstance(addresses, list), "the sent form listed its addressees"
+    ticked = [
+        str(addresses[number - 1]) for number in filled.ticked("addressees") if number <= len(addresses)
+    ]
+    # The report is due to the requester and stays with the expert, whatever is unticked (art. R6316-4 CSP).
+    due = dict.fromkeys([requester.address, expert.address, *ticked])
+    return Completed(
+        requester=replace(requester, billing_number=filled.text("requester_billing")),
+        expert=replace(expert, billing_number=filled.text("expert_billing")),
+        conclusion=filled.text("conclusion"),
+        outcome=filled.text("outcome"),
+        exchanges=tuple(seqs[number - 1] for number in filled.ticked("exchanges") if number <= len(seqs)),
+        addressees=tuple(due),
+    )
+
+
+async def act_on(unit: Unit, incoming: Incoming, filled: FilledForm) -> str:
+    """Decide on a filled form about a conversation; the state table settles which of two closings holds."""
+    conversation = filled.sheet.conversation
+    assert conversation is not None, "the form is about a conversation"
+    kind = FormKind(filled.row.kind)
+    rights = await unit.tx.delegations.rights()
+    by = authorship(conversation, incoming.login, incoming.written_as, rights)
+    if by is None:
+        raise refused(unit.services, RefusalReason.NOT_A_MEMBER, conversation.ref)
+    wanted = allowed_side(kind)
+    if by.side is not wanted:
+        reason = RefusalReason.EXPERT_ONLY if wanted is Side.EXPERT else RefusalReason.REQUESTER_ONLY
+        raise refused(unit.services, reason, conversation.ref)
+    message = await unit.store(incoming, conversation.id)
+    facts = Facts(
+        trigger=_TRIGGERS[kind],
+        author=by.author,
+        proposed=await _proposed(unit, incoming, conversation, filled, kind),
+        side=by.side,
+    )
+    act = Act(facts=facts, message=message, incoming=incoming, answer_to=incoming.login)
+    decision, _ = await carry_out(unit, conversation, conversation.id, act)
+    return f"{kind}: {'conflict' if decision.conflict else decision.after}"

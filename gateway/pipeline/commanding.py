@@ -1,0 +1,174 @@
+"""Commands in the subject: the directory, forms, the worklist, a synthesis, removal, confirmation, help."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from gateway.pipeline import closing, holding, requesting, worklist
+from gateway.pipeline.consequences import Act, carry_out
+from gateway.pipeline.directory_pages import directory_page, experts_named
+from gateway.pipeline.incoming import Incoming
+from gateway.pipeline.refusing import refused
+from gateway.pipeline.sending_forms import send_form
+from gateway.pipeline.unit import Unit
+from teleexpertise import commands
+from teleexpertise.conversation import Conversation
+from teleexpertise.events import MemberLeft, Side
+from teleexpertise.facts import Facts, Trigger
+from teleexpertise.forms import FormKind
+from teleexpertise.people import Expert
+from teleexpertise.placing import Authorship, authorship
+from teleexpertise.states import State
+from teleexpertise.texts import contexts as mails
+from teleexpertise.texts.contexts import Mail, RefusalReason
+
+__all__ = ["obey"]
+
+
+async def obey(unit: Unit, incoming: Incoming, command: commands.Command) -> str:
+    """Do what a command says; every command is answered to its author alone."""
+    perform = _PERFORMERS[type(command)]
+    return await perform(unit, incoming, command)
+
+
+async def _reply(unit: Unit, incoming: Incoming, mail: Mail) -> None:
+    await unit.store(incoming)
+    await unit.answer(mail, incoming.login, in_reply_to=incoming.letter.message_id)
+
+
+async def _search(unit: Unit, incoming: Incoming, command: commands.Annuaire) -> str:
+    page = await directory_page(unit, command.terms, command.page)
+    await _reply(unit, incoming, page)
+    return "directory"
+
+
+async def _new_request(unit: Unit, incoming: Incoming, command: commands.NewRequest) -> str:
+    found: list[Expert] = await experts_named(unit, command.expert)
+    if len(found) != 1:
+        await _reply(unit, incoming, await directory_page(unit, command.expert, 1))
+        return "expert to be chosen"
+    sheet = await requesting.sheet(unit, incoming.login, found[0].account.address, {})
+    if sheet is None:
+        mail = mails.Refusal(reason=RefusalReason.UNKNOWN_EXPERT, detail=command.expert)
+        await _reply(unit, incoming, mail)
+        return "expert unknown"
+    await unit.store(incoming)
+    await send_form(unit, incoming.login, sheet, incoming.letter.message_id)
+    return "request form"
+
+
+async def _member_of(unit: Unit, incoming: Incoming, reference: str) -> tuple[Conversation, Authorship]:
+    """The conversation of a reference and the side somebody takes in it; refused alike for unknown and foreign ones."""
+    row = await unit.tx.conversations.by_ref(reference) if reference else None
+    conversation = await unit.load(row.id) if row else None
+    rights = await unit.tx.delegations.rights()
+    by = authorship(conversation, incoming.login, incoming.written_as, rights) if conversation else None
+    if conversation is None or by is None:
+        raise refused(unit.services, RefusalReason.UNKNOWN_CONVERSATION, reference)
+    return conversation, by
+
+
+def _form(kind: FormKind) -> Callable[[Unit, Incoming, Any], Awaitable[str]]:
+    async def send(unit: Unit, incoming: Incoming, command: commands.Finalise) -> str:
+        conversation, by = await _member_of(unit, incoming, command.reference)
+        wanted = closing.allowed_side(kind)
+        if by.side is not wanted:
+            expert_only = wanted is Side.EXPERT
+            reason = RefusalReason.EXPERT_ONLY if expert_only else RefusalReason.REQUESTER_ONLY
+            raise refused(unit.services, reason, conversation.ref)
+        again = kind is FormKind.FINALISE and conversation.state is State.COMPLETED
+        if conversation.closed and not again:
+            mail = mails.Refusal(reason=RefusalReason.CONVERSATION_CLOSED, detail=conversation.ref)
+            await _reply(unit, incoming, mail)
+            return "closed already"
+        await unit.store(incoming)
+        sheet = await closing.sheet(unit, conversation, kind, incoming.login, {})
+        await send_form(unit, incoming.login, sheet, incoming.letter.message_id)
+        return f"{kind} form"
+
+    return send
+
+
+async def _synthesis(unit: Unit, incoming: Incoming, command: commands.Synthesis) -> str:
+    """The PDF is made by a worker: it may take longer than a client waits."""
+    conversation, _ = await _member_of(unit, incoming, command.reference)
+    message = await unit.store(incoming)
+    payload: dict[str, object] = {
+        "name": incoming.login.name,
+        "in_reply_to": incoming.letter.message_id,
+        "seq": conversation.seq,
+    }
+    await unit.job(
+        "synthesis",
+        f"synthesis:{message.id}",
+        recipient=incoming.login.address,
+        conversation=conversation.id,
+        message=message.id,
+        payload=payload,
+    )
+    return "synthesis"
+
+
+async def _worklist(unit: Unit, incoming: Incoming, _: commands.Worklist) -> str:
+    await _reply(unit, incoming, await worklist.of(unit, incoming.login))
+    return "worklist"
+
+
+async def _remove(unit: Unit, incoming: Incoming, command: commands.Remove) -> str:
+    conversation, by = await _member_of(unit, incoming, command.reference)
+    person = conversation.member(command.address)
+    if person is None or conversation.side(person.address) is not Side.GUEST:
+        mail = mails.Refusal(reason=RefusalReason.NOT_REMOVABLE, detail=command.address)
+        await _reply(unit, incoming, mail)
+        return "not removable"
+    message = await unit.store(incoming, conversation.id)
+    facts = Facts(
+        trigger=Trigger.REMOVE,
+        author=by.author,
+        proposed=MemberLeft(address=person.address),
+        side=by.side,
+    )
+    act = Act(
+        facts=facts,
+        message=message,
+        incoming=incoming,
+        answer_to=incoming.login,
+        person=person,
+        also=(person,),
+    )
+    await carry_out(unit, conversation, conversation.id, act)
+    return "removed"
+
+
+async def _confirm(unit: Unit, incoming: Incoming, command: commands.Confirm) -> str:
+    return await holding.confirm(unit, incoming, command.token)
+
+
+async def _help(unit: Unit, incoming: Incoming, command: commands.Help | commands.Unknown) -> str:
+    links = unit.services.links
+    mail = mails.Help(
+        directory=links.to(commands.Annuaire("dermatologie 43"), "example"),
+        services=links.to(commands.Annuaire("avis"), "services"),
+        request=links.to(commands.NewRequest(""), "request"),
+        worklist=links.to(commands.Worklist()),
+        received=command.text if isinstance(command, commands.Unknown) else "",
+    )
+    await _reply(unit, incoming, mail)
+    return "help"
+
+
+_PERFORMERS: Mapping[type, Callable[[Unit, Incoming, Any], Awaitable[str]]] = {
+    commands.Annuaire: _search,
+    commands.NewRequest: _new_request,
+    commands.Finalise: _form(FormKind.FINALISE),
+    commands.Decline: _form(FormKind.DECLINE),
+    commands.Cancel: _form(FormKind.CANCEL),
+    commands.Ask: _form(FormKind.ASK),
+    commands.Synthesis: _synthesis,
+    commands.Worklist: _worklist,
+    commands.Remove: _remove,
+    commands.Confirm: _confirm,
+    commands.Help: _help,
+    commands.Unknown: _help,
+}

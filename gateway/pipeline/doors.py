@@ -1,0 +1,139 @@
+"""The gateway behind its SMTP listeners: who may log in, who may send to whom, and what becomes of a mail."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+import structlog
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from gateway.pipeline.refusing import refused
+from gateway.pipeline.routing import route
+from gateway.pipeline.screening import screen
+from gateway.pipeline.unit import Unit
+from gateway.services import Services
+from gateway.smtp.envelope import Envelope, Peer, PeerKind
+from gateway.smtp.refusals import PolicyRefused, RecipientUnknown, Refusal
+from teleexpertise.people import Account
+from teleexpertise.texts.contexts import RefusalReason
+
+__all__ = ["GatewayDoors", "password_hasher"]
+
+
+def password_hasher() -> PasswordHasher:
+    """Argon2id at OWASP's smallest setting; one lane, because Dovecot's libsodium verifies no other."""
+    return PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+
+
+def _mailbox(address: str) -> str:
+    """The mailbox of an address with detail: ``marie+essai@d`` is delivered to ``marie@d`` (``RFC 5233``)."""
+    local, _, domain = address.rpartition("@")
+    return f"{local.partition('+')[0]}@{domain}"
+
+
+@dataclass(slots=True)
+class GatewayDoors:
+    """Implements ``gateway.smtp.envelope.Doors`` on the store and the pipeline."""
+
+    services: Services
+    _hasher: PasswordHasher = field(default_factory=password_hasher)
+    _decoy: str = ""
+
+    async def authenticate(self, login: str, password: str, peer: Peer) -> str | None:
+        """The account that name and password open. An unknown name takes as long as a wrong password."""
+        address = login.strip().lower()
+        async with self.services.store.reading() as tx:
+            stored = await tx.accounts.password_hash(address)
+        opened = await asyncio.to_thread(self._verify, stored, password)
+        if opened:
+            return address
+        await self._audit(address, "authenticate", peer.ip, "refused")
+        return None
+
+    def _verify(self, stored: str | None, password: str) -> bool:
+        if not self._decoy:
+            self._decoy = self._hasher.hash("decoy")
+        try:
+            self._hasher.verify(stored or self._decoy, password)
+        except (VerificationError, InvalidHashError):
+            return False
+        return stored is not None
+
+    async def check_sender(self, peer: Peer, mail_from: str, size: int) -> None:
+        """MAIL FROM: a user's own address, a delegator's, or ``<>``; at the MX a domain listed with the certificate."""
+        if peer.kind is PeerKind.OPERATOR:
+            if mail_from:
+                self._check_operator(peer, mail_from.lower())
+            return
+        account = await self._active(peer.login)
+        async with self.services.store.reading() as tx:
+            rights = await tx.delegations.rights()
+        if mail_from and not rights.may_act(account.address, mail_from.lower()):
+            raise refused(self.services, RefusalReason.MAY_NOT_ACT, mail_from)
+
+    def _check_operator(self, peer: Peer, mail_from: str) -> None:
+        if self.services.is_local(mail_from):
+            raise PolicyRefused("Our own domains do not write from outside")
+        fault = self.services.trust.sender_fault(peer.certificate or b"", mail_from, mail_from)
+        if fault is not None:
+            raise PolicyRefused(fault)
+
+    async def _active(self, address: str) -> Account:
+        async with self.services.store.reading() as tx:
+            account = await tx.accounts.get(address)
+        if account is None or not account.active:
+            raise PolicyRefused("Account suspended", code=535, enhanced="5.7.8")
+        return account
+
+    async def check_recipient(self, peer: Peer, mail_from: str, recipient: str) -> None:
+        """RCPT TO: a mailbox or service address of ours, or for our users a domain of the trust list."""
+        address = recipient.lower()
+        if self.services.is_local(address):
+            await self._check_local(address)
+        elif peer.kind is PeerKind.OPERATOR:
+            raise PolicyRefused("Relaying denied")
+        elif not self.services.trust.listed(address.rpartition("@")[2]):
+            raise refused(self.services, RefusalReason.OUTSIDE_TRUST, address)
+
+    async def _check_local(self, address: str) -> None:
+        if self.services.book.is_ours(address):
+            if not self.services.book.valid(address):
+                raise RecipientUnknown()
+            return
+        async with self.services.store.reading() as tx:
+            account = await tx.accounts.get(address) or await tx.accounts.get(_mailbox(address))
+        if account is None:
+            raise RecipientUnknown()
+        if not account.active:
+            raise PolicyRefused("Mailbox suspended", code=550, enhanced="5.2.1")
+
+    async def accept(self, envelope: Envelope, raw: bytes) -> str:
+        """Screen the mail, then decide and commit in one transaction; a refusal leaves an audit line, nothing else."""
+        try:
+            incoming = await screen(self.services, envelope, raw)
+            async with self.services.store.transaction() as tx:
+                unit = Unit(self.services, tx, incoming.received_at)
+                outcome = await route(unit, incoming)
+                await unit.audit(
+                    incoming.login.address, "accept", str(incoming.id), outcome, queue_id=envelope.queue_id
+                )
+        except Refusal as refusal:
+            result = f"{refusal.code} {refusal.enhanced}"
+            actor = envelope.peer.login or envelope.peer.ip
+            await self._audit(actor, "refuse", envelope.queue_id, result)
+            raise
+        structlog.get_logger("smtp").info(
+            "accepted",
+            queue_id=envelope.queue_id,
+            message=str(incoming.id),
+            outcome=outcome,
+            size=len(raw),
+            recipients=len(envelope.recipients),
+        )
+        return f"Ok: queued as {envelope.queue_id}"
+
+    async def _audit(self, actor: str, action: str, target: str, result: str) -> None:
+        async with self.services.store.transaction() as tx:
+            await Unit(self.services, tx, self.services.clock()).audit(actor, action, target, result)

@@ -1,0 +1,94 @@
+"""A form that came back: whose it is, what it says, and what follows from it (design, section 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+
+from gateway.pipeline import closing, requesting
+from gateway.pipeline.incoming import Incoming
+from gateway.pipeline.refusing import refused
+from gateway.pipeline.requesting import FilledForm
+from gateway.pipeline.sending_forms import Sheet, send_form
+from gateway.pipeline.unit import Unit
+from gateway.store.rows import FormRow
+from teleexpertise.forms import FormKind, FoundForm, form_identity, read_form, validate
+from teleexpertise.texts import contexts as mails
+from teleexpertise.texts.contexts import RefusalReason
+
+__all__ = ["receive"]
+
+
+async def receive(unit: Unit, incoming: Incoming, found: FoundForm) -> str:
+    """Read a filled form. What is wrong goes back beside its line; nothing typed or attached is lost."""
+    identifier = form_identity(unit.services.key, found.form_id)
+    row = await unit.tx.forms.get(identifier) if identifier else None
+    if row is None or row.expires_at < unit.now:
+        return await _not_taken(unit, incoming, RefusalReason.FORM_UNKNOWN)
+    rights = await unit.tx.delegations.rights()
+    if not rights.may_act(incoming.login.address, row.owner):
+        raise refused(unit.services, RefusalReason.FORM_NOT_YOURS)
+    if row.used_at is not None:
+        return await _not_taken(unit, incoming, RefusalReason.FORM_USED)
+    sheet = await _sheet(unit, incoming, row)
+    if sheet is None:
+        return await _not_taken(unit, incoming, RefusalReason.FORM_UNKNOWN)
+    reading = read_form(sheet.form, found, row.filled)
+    today: date = unit.now.date()
+    checked = validate(sheet.form, reading.values, today)
+    problems = {**checked.problems, **reading.problems}
+    if problems:
+        return await _ask_back(unit, incoming, sheet, reading.values, problems)
+    await unit.tx.forms.use(row.id, unit.now)
+    answer = FilledForm(row=row, sheet=sheet, values=checked.values, remark=reading.remark)
+    return await _dispatch(unit, incoming, answer)
+
+
+async def _sheet(unit: Unit, incoming: Incoming, row: FormRow) -> Sheet | None:
+    """The form of this case once more, with the options that it offered."""
+    if row.kind == FormKind.REQUEST:
+        return await requesting.sheet(unit, incoming.login, str(row.options.get("expert", "")), row.options)
+    if row.conversation_id is None:
+        return None
+    conversation = await unit.load(row.conversation_id)
+    if conversation is None:
+        return None
+    return await closing.sheet(unit, conversation, FormKind(row.kind), incoming.login, row.options)
+
+
+async def _ask_back(
+    unit: Unit, incoming: Incoming, sheet: Sheet, values: Mapping[str, object], problems: Mapping[str, str]
+) -> str:
+    message = await unit.store(incoming)
+    kept = sheet.options.get("kept", [])
+    assert isinstance(kept, list), "kept is a list of message ids"
+    if incoming.letter.attachments:
+        kept = [*kept, str(message.id)]
+    again = Sheet(
+        form=sheet.form,
+        values={**sheet.values, **values},  # type: ignore[dict-item]
+        problems=problems,
+        options={**sheet.options, "kept": kept},
+        conversation=sheet.conversation,
+        expert=sheet.expert,
+    )
+    await send_form(unit, incoming.login, again, incoming.letter.message_id)
+    return f"form returned: {len(problems)} problems"
+
+
+async def _dispatch(unit: Unit, incoming: Incoming, answer: FilledForm) -> str:
+    if answer.row.kind == FormKind.REQUEST:
+        return await requesting.open_request(unit, incoming, answer)
+    return await closing.act_on(unit, incoming, answer)
+
+
+async def _not_taken(unit: Unit, incoming: Incoming, reason: RefusalReason) -> str:
+    """Answer that this form counts no more, with the ways to begin again."""
+    await unit.store(incoming)
+    mail = mails.Refusal(
+        reason=reason,
+        subject_received=incoming.letter.subject,
+        links=unit.services.links.everyday(),
+    )
+    await unit.answer(mail, incoming.login, in_reply_to=incoming.letter.message_id)
+    return f"form not taken: {reason}"

@@ -1,0 +1,104 @@
+"""Mails held in doubt: their author is asked "Pour TLE-2026-000123 ?" and one confirmation places them."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from certs.verdicts import Reason, SignatureReport, Verdict
+from gateway.intake.letter import read_letter
+from gateway.pipeline import member_mail
+from gateway.pipeline.incoming import Incoming
+from gateway.pipeline.unit import Unit
+from gateway.smtp.envelope import Envelope, Peer, PeerKind
+from gateway.store.rows import HeldRow, HeldState, MessageRow
+from teleexpertise.addressing import Addressed
+from teleexpertise.commands import Confirm
+from teleexpertise.conversation import Conversation
+from teleexpertise.letters import Mailbox
+from teleexpertise.placing import Doubt
+from teleexpertise.texts import contexts as mails
+from teleexpertise.texts.contexts import RefusalReason
+from teleexpertise.tokens import seal, unseal
+
+__all__ = ["confirm", "hold", "revived"]
+
+_PURPOSE = "held"
+
+
+async def hold(unit: Unit, incoming: Incoming, conversation: Conversation, why: Doubt) -> str:
+    """Keep the mail out of the conversation and ask its author which one was meant."""
+    await unit.store(incoming)
+    held = unit.services.new_id()
+    await unit.tx.held.add(
+        HeldRow(
+            id=held,
+            conversation_id=conversation.id,
+            author=incoming.login.address,
+            message_id=incoming.id,
+            created_at=unit.now,
+        )
+    )
+    token = seal(unit.services.key, _PURPOSE, held)
+    mail = mails.Doubt(
+        reference=conversation.ref,
+        state=conversation.state,
+        other=conversation.expert.name,
+        subject_received=incoming.letter.subject,
+        received_at=unit.now,
+        confirm=unit.services.links.to(Confirm(token)),
+        closed=conversation.closed,
+    )
+    await unit.answer(mail, incoming.login, in_reply_to=incoming.letter.message_id)
+    return f"held: {why}"
+
+
+async def confirm(unit: Unit, incoming: Incoming, token: str) -> str:
+    """The author confirms a held mail: it is placed as if it had come now. A token works once."""
+    await unit.store(incoming)
+    held_id = unseal(unit.services.key, _PURPOSE, token)
+    row = await unit.tx.held.get(held_id) if held_id else None
+    if row is None or row.author != incoming.login.address or row.state is not HeldState.HELD:
+        mail = mails.Refusal(reason=RefusalReason.FORM_UNKNOWN, subject_received=incoming.letter.subject)
+        await unit.answer(mail, incoming.login, in_reply_to=incoming.letter.message_id)
+        return "confirmation unknown"
+    await unit.tx.held.settle(row.id, HeldState.RELEASED)
+    original = await revived(unit, row.message_id)
+    outcome = await member_mail.receive(unit, original, row.conversation_id, confirmed=True)
+    return f"released: {outcome}"
+
+
+async def revived(unit: Unit, message: UUID) -> Incoming:
+    """A stored mail as it stood at the door, from what was kept with it; its signature was judged then."""
+    row = await unit.tx.messages.get(message)
+    raw = await unit.tx.messages.get_raw(message)
+    assert row is not None and raw is not None, "a held mail is kept until it is settled"
+    return _incoming(unit, row, raw)
+
+
+def _incoming(unit: Unit, row: MessageRow, raw: bytes) -> Incoming:
+    kept = row.envelope
+    letter = read_letter(raw, unit.services.limits)
+    login = Mailbox(str(kept["login"]), str(kept["name"]))
+    local = unit.services.is_local(login.address)
+    envelope = Envelope(
+        queue_id=str(kept["queue_id"]),
+        peer=Peer(kind=PeerKind.USER if local else PeerKind.OPERATOR, ip=""),
+        mail_from=str(kept["mail_from"]),
+        recipients=tuple(kept["recipients"]),
+        received_at=row.received_at,
+    )
+    return Incoming(
+        id=row.id,
+        envelope=envelope,
+        raw=raw,
+        sha256=row.sha256,
+        letter=letter,
+        login=login,
+        local=local,
+        signature=SignatureReport(Verdict(str(kept["signature"])), Reason(str(kept["reason"]))),
+        trace=tuple((str(name), str(value)) for name, value in kept["trace"]),
+        addressed=Addressed(False, frozenset(), frozenset(), (), ()),
+        automatic=None,
+        encrypted=str(kept["reason"]) == Reason.ENCRYPTED,
+        received_at=row.received_at,
+    )

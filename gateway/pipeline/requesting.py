@@ -1,0 +1,163 @@
+"""The request: its form for one expert, and the conversation that a filled one opens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+
+from gateway.pipeline.consequences import Act, carry_out
+from gateway.pipeline.incoming import Incoming
+from gateway.pipeline.attachment_notes import notes_of
+from gateway.pipeline.refusing import refused
+from gateway.pipeline.sending_forms import Sheet, kept_attachments
+from gateway.pipeline.unit import Unit
+from gateway.store.rows import FormRow
+from teleexpertise.events import Author, Opened, Side
+from teleexpertise.facts import Facts, Trigger
+from teleexpertise.forms import Value, element_answers, request_form
+from teleexpertise.letters import Attachment, Mailbox
+from teleexpertise.patients import Patient
+from teleexpertise.people import Account, Expert, IdentityPolicy, Party
+from teleexpertise.prerequisites import count_given
+from teleexpertise.texts.contexts import RefusalReason
+
+__all__ = ["FilledForm", "open_request", "sheet"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilledForm:
+    """A form that is complete and right: its copy, its sheet, typed values, the answerer's words above it."""
+
+    row: FormRow
+    sheet: Sheet
+    values: Mapping[str, Value]
+    remark: str = ""
+
+    def text(self, name: str) -> str:
+        """A text value, '' when the line was left empty."""
+        value = self.values.get(name, "")
+        return value if isinstance(value, str) else ""
+
+    def truth(self, name: str) -> bool:
+        """A yes-or-no value, ``False`` when absent."""
+        return self.values.get(name) is True
+
+    def ticked(self, name: str) -> list[int]:
+        """The numbers of the ticked lines."""
+        value = self.values.get(name, [])
+        return value if isinstance(value, list) else []
+
+
+async def _acting(unit: Unit, login: Mailbox) -> tuple[Account, ...]:
+    """The accounts somebody may ask for: the own one first; a person of another operator stands for themselves."""
+    own = await unit.account(login.address)
+    if own is None:
+        return (Account(address=login.address, name=login.name or login.address),)
+    rights = await unit.tx.delegations.rights()
+    others = [await unit.account(address) for address in rights.principals(login.address)]
+    return (own, *(account for account in others if account is not None and account.active))
+
+
+async def sheet(
+    unit: Unit, login: Mailbox, expert_address: str, options: Mapping[str, object]
+) -> Sheet | None:
+    """The request form for one expert, prefilled with what is known; ``None`` when the expert has left the directory."""
+    expert = await unit.tx.experts.get(expert_address)
+    if expert is None or not expert.listed or not expert.account.active:
+        return None
+    acting = await _acting(unit, login)
+    form = request_form(unit.services.forms, expert, acting)
+    values: dict[str, Value] = {"acting": acting[0].address, "expert": expert.account.address}
+    if acting[0].billing_number:
+        values["billing_number"] = acting[0].billing_number
+    return Sheet(
+        form=form, values=values, options={"kept": [], **options, "expert": expert_address}, expert=expert
+    )
+
+
+def _patient(filled: FilledForm) -> Patient:
+    if filled.truth("anonymous"):
+        return Patient(anonymous=True)
+    born = filled.text("birth_date")
+    return Patient(
+        birth_name=filled.text("birth_name"),
+        first_names=filled.text("first_names"),
+        birth_date=date.fromisoformat(born) if born else None,
+        sex=filled.text("sex"),
+        ins=filled.text("ins"),
+    )
+
+
+def _opening(
+    filled: FilledForm, expert: Expert, requester: Party, attachments: tuple[Attachment, ...]
+) -> Opened:
+    answers = element_answers(filled.sheet.form, filled.values)
+    given = count_given(attachments)
+    return Opened(
+        ref="",
+        requester=requester,
+        expert=Party.of(expert.account),
+        patient=_patient(filled),
+        question=filled.text("question"),
+        urgency=filled.text("urgency"),
+        phone=filled.text("phone"),
+        delay_days=expert.delay_days,
+        specialties=expert.specialties,
+        items=expert.items,
+        prerequisites=expert.prerequisites,
+        answers=answers,
+        attachments=notes_of(attachments),
+        images=given.images,
+        documents=given.documents,
+        remark=filled.remark,
+    )
+
+
+async def open_request(unit: Unit, incoming: Incoming, filled: FilledForm) -> str:
+    """Decide on a complete request; the rules open it, redirect it, or answer that one must call 15."""
+    expert = filled.sheet.expert
+    assert expert is not None, "a request form names its expert"
+    login = incoming.login
+    chosen = filled.text("acting")
+    rights = await unit.tx.delegations.rights()
+    if not rights.may_act(login.address, chosen):
+        raise refused(unit.services, RefusalReason.MAY_NOT_ACT, chosen)
+    account = await unit.account(chosen)
+    if account is not None:
+        requester = Party.of(account)
+    else:
+        requester = Party(chosen, login.name or chosen, local=False)
+    requester = replace(requester, billing_number=filled.text("billing_number"))
+    author = Author(login.address, login.name or login.address)
+    if chosen != login.address:
+        author = replace(author, acting_for=chosen, acting_for_name=requester.name)
+    earlier = await kept_attachments(unit, filled.row.options)
+    seen = {attachment.content for attachment in incoming.letter.attachments}
+    attachments = (
+        *(attachment for attachment in earlier if attachment.content not in seen),
+        *incoming.letter.attachments,
+    )
+    identifier = unit.services.new_id()
+    message = await unit.store(incoming)
+    facts = Facts(
+        trigger=Trigger.REQUEST,
+        author=author,
+        proposed=_opening(filled, expert, requester, attachments),
+        side=Side.REQUESTER,
+        tool_url=expert.tool_url,
+        allows_anonymous=expert.identity is IdentityPolicy.ANONYMOUS_ALLOWED,
+    )
+    act = Act(
+        facts=facts,
+        message=message,
+        incoming=incoming,
+        answer_to=login,
+        documents=expert.documents,
+        attachments=attachments,
+    )
+    _, conversation = await carry_out(unit, None, identifier, act)
+    if conversation is None:
+        return "request answered, nothing opened"
+    await unit.tx.messages.place(message.id, conversation.id)
+    return f"opened {conversation.ref}"

@@ -1,0 +1,77 @@
+"""A mail to the service address: a filled form, a command in its subject, or the continuation of a thread."""
+
+from __future__ import annotations
+
+from gateway.pipeline import commanding, form_answers, member_mail
+from gateway.pipeline.incoming import Incoming
+from gateway.pipeline.refusing import rate_limited, refused
+from gateway.pipeline.unit import Unit
+from teleexpertise.commands import Unknown, read_command
+from teleexpertise.forms import find_form
+from teleexpertise.plaintext import readable_text
+from teleexpertise.texts import contexts as mails
+from teleexpertise.texts.contexts import RefusalReason
+
+__all__ = ["receive"]
+
+
+async def receive(unit: Unit, incoming: Incoming) -> str:
+    """Answer a command or a form; nothing automatic is ever answered (design, section 5)."""
+    if incoming.automatic is not None:
+        await unit.store(incoming)
+        return f"automatic mail kept: {incoming.automatic}"
+    letter = incoming.letter
+    if await _answered_already(unit, incoming):
+        return "duplicate"
+    await _within_rate(unit, incoming)
+    found = find_form(readable_text(letter))
+    if found is not None:
+        return await form_answers.receive(unit, incoming, found)
+    command = read_command(letter.subject)
+    if not isinstance(command, Unknown):
+        return await commanding.obey(unit, incoming, command)
+    cited = (*letter.in_reply_to, *letter.references)
+    conversations = await unit.tx.messages.by_mail_ids(cited) if cited else ()
+    if len(conversations) > 1:
+        raise refused(unit.services, RefusalReason.TWO_CONVERSATIONS)
+    if conversations:
+        return await member_mail.receive(unit, incoming, conversations[0])
+    if await _answers_a_form(unit, cited):
+        return await _form_lost(unit, incoming)
+    return await commanding.obey(unit, incoming, command)
+
+
+async def _answered_already(unit: Unit, incoming: Incoming) -> bool:
+    """A mail that came twice (a retry after a lost 250) is answered once."""
+    letter = incoming.letter
+    if not letter.message_id:
+        return False
+    known = await unit.tx.messages.by_mail_id(letter.message_id)
+    return any(row.sender == incoming.written_as and row.body_sha256 == letter.body_sha256 for row in known)
+
+
+async def _within_rate(unit: Unit, incoming: Incoming) -> None:
+    given = await unit.tx.answers.count(incoming.login.address, unit.now)
+    if given > unit.services.settings.conversation.answers_per_hour:
+        raise rate_limited(unit.services)
+
+
+async def _answers_a_form(unit: Unit, cited: tuple[str, ...]) -> bool:
+    """Whether a mail replies to one of our forms though the form itself is gone from it."""
+    for mail_id in cited:
+        for row in await unit.tx.messages.by_mail_id(mail_id):
+            if row.sender == unit.services.book.service and row.conversation_id is None:
+                return True
+    return False
+
+
+async def _form_lost(unit: Unit, incoming: Incoming) -> str:
+    await unit.store(incoming)
+    links = unit.services.links
+    mail = mails.Refusal(
+        reason=RefusalReason.FORM_UNKNOWN,
+        subject_received=incoming.letter.subject,
+        links=links.everyday(),
+    )
+    await unit.answer(mail, incoming.login, in_reply_to=incoming.letter.message_id)
+    return "form lost"

@@ -1,0 +1,291 @@
+"""One transaction's worth of consequences: messages stored, events recorded, actions put into the outbox.
+
+Everything here happens before the ``250`` and inside one transaction (design, section 3.6); nothing here sends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import sha256
+from uuid import UUID
+
+from pydantic import TypeAdapter
+
+from gateway.compose.composer import Draft
+from gateway.pipeline.incoming import Incoming
+from gateway.services import Services
+from gateway.store.rows import BounceRow, Direction, MessageRow, OutboxRow, Projection
+from gateway.store.transaction import Transaction
+from teleexpertise.conversation import Conversation, apply, fold
+from teleexpertise.events import AnyEvent, Author, Opened, Record
+from teleexpertise.letters import Attachment, Mailbox
+from teleexpertise.people import Account, NoticeMode, Party
+from teleexpertise.texts.contexts import Mail
+
+__all__ = ["MAX_REFERENCES", "Unit", "projection", "tle_fields"]
+
+#: References cite the root and the last ones: enough for any client's thread, bounded for any relay.
+MAX_REFERENCES = 10
+_STATE = TypeAdapter(Conversation)
+
+
+def projection(conversation: Conversation) -> Projection:
+    """What the database keeps of a conversation beside its events, for lists and rights."""
+    return Projection(
+        state=conversation.state,
+        requester_address=conversation.requester.address,
+        expert_address=conversation.expert.address,
+        updated_at=conversation.updated_at,
+        members={member.party.address: member.active for member in conversation.members},
+        folded=_STATE.dump_python(conversation, mode="json"),
+    )
+
+
+def tle_fields(conversation: Conversation, event: str, seq: int) -> tuple[tuple[str, str], ...]:
+    """The gateway's header fields on a mail of a conversation."""
+    return (
+        ("X-TLE-Id", str(conversation.id)),
+        ("X-TLE-Ref", conversation.ref),
+        ("X-TLE-Event", event),
+        ("X-TLE-Seq", str(seq)),
+        ("X-TLE-State", str(conversation.state)),
+    )
+
+
+@dataclass(slots=True)
+class Unit:
+    """The work of one transaction. ``now`` is its single instant."""
+
+    services: Services
+    tx: Transaction
+    now: datetime
+    _accounts: dict[str, Account | None] = field(default_factory=dict)
+
+    # -- messages -------------------------------------------------------------------------------------------------
+
+    async def store(self, incoming: Incoming, conversation: UUID | None = None) -> MessageRow:
+        """Keep a received mail byte for byte."""
+        envelope = incoming.envelope
+        row = MessageRow(
+            id=incoming.id,
+            sha256=incoming.sha256,
+            mail_id=incoming.letter.message_id,
+            sender=incoming.written_as,
+            body_sha256=incoming.letter.body_sha256,
+            direction=Direction.RECEIVED,
+            received_at=self.now,
+            size=len(incoming.raw),
+            conversation_id=conversation,
+            envelope={
+                "mail_from": envelope.mail_from,
+                "recipients": list(envelope.recipients),
+                "login": incoming.login.address,
+                "name": incoming.login.name,
+                "queue_id": envelope.queue_id,
+                "signature": str(incoming.signature.verdict),
+                "reason": str(incoming.signature.reason),
+                "trace": [list(pair) for pair in incoming.trace],
+            },
+        )
+        await self.tx.messages.add(row, incoming.raw)
+        return row
+
+    async def write(self, draft: Draft, conversation: UUID | None = None) -> MessageRow:
+        """Compose, sign and keep a mail of ours."""
+        identifier = self.services.new_id()
+        written = self.services.composer.write(draft, identifier, self.now)
+        return await self.keep(identifier, written.mail_id, written.raw, conversation)
+
+    async def keep(
+        self, identifier: UUID, mail_id: str, raw: bytes, conversation: UUID | None = None
+    ) -> MessageRow:
+        """Keep a finished mail of ours."""
+        digest = sha256(raw).hexdigest()
+        row = MessageRow(
+            id=identifier,
+            sha256=digest,
+            mail_id=mail_id,
+            sender=self.services.book.service,
+            body_sha256=digest,
+            direction=Direction.WRITTEN,
+            received_at=self.now,
+            size=len(raw),
+            conversation_id=conversation,
+        )
+        await self.tx.messages.add(row, raw)
+        return row
+
+    # -- outbox ---------------------------------------------------------------------------------------------------
+
+    async def send(
+        self,
+        message: MessageRow,
+        recipient: str,
+        *,
+        conversation: UUID | None = None,
+        fields: Sequence[tuple[str, str]] = (),
+        drop: Iterable[str] = (),
+        mail_from: str | None = None,
+    ) -> None:
+        """Put one delivery of a stored mail into the outbox: to a mailbox of ours, or to another operator.
+
+        ``mail_from`` ``None`` makes a bounce address of ours, so that a bounce comes back to the gateway.
+        """
+        action = "deliver" if self.services.is_local(recipient) else "relay"
+        key = f"{action}:{message.id}:{recipient}"
+        outbox_id = self.services.new_id()
+        if mail_from is None:
+            bounce = self.services.new_id()
+            mail_from = self.services.book.bounce(bounce)
+            row = BounceRow(
+                id=bounce,
+                recipient=recipient,
+                created_at=self.now,
+                outbox_id=outbox_id,
+                message_id=message.id,
+            )
+            await self.tx.bounces.add(row)
+        payload = {"fields": [list(pair) for pair in fields], "drop": sorted(drop)}
+        await self._put(
+            action,
+            key,
+            recipient,
+            conversation,
+            message.id,
+            payload=payload,
+            mail_from=mail_from,
+            outbox_id=outbox_id,
+        )
+
+    async def job(
+        self,
+        action: str,
+        key: str,
+        *,
+        recipient: str = "",
+        conversation: UUID,
+        message: UUID | None = None,
+        payload: dict[str, object] | None = None,
+    ) -> None:
+        """Put a job other than a delivery into the outbox (tag, file, make_report)."""
+        await self._put(action, key, recipient, conversation, message, payload=payload or {})
+
+    async def _put(
+        self,
+        action: str,
+        key: str,
+        recipient: str,
+        conversation: UUID | None,
+        message: UUID | None,
+        *,
+        payload: dict[str, object],
+        mail_from: str = "",
+        outbox_id: UUID | None = None,
+    ) -> None:
+        row = OutboxRow(
+            id=outbox_id or self.services.new_id(),
+            key=key,
+            action=action,
+            recipient=recipient,
+            first_at=self.now,
+            next_at=self.now,
+            mail_from=mail_from,
+            conversation_id=conversation,
+            message_id=message,
+            payload=payload,
+        )
+        await self.tx.outbox.put([row])
+
+    # -- answers --------------------------------------------------------------------------------------------------
+
+    async def answer(
+        self,
+        mail: Mail,
+        to: Mailbox,
+        *,
+        in_reply_to: str = "",
+        attachments: tuple[Attachment, ...] = (),
+        conversation: UUID | None = None,
+    ) -> MessageRow:
+        """An automatic answer: ``MAIL FROM:<>``, ``auto-replied``, into the INBOX of one person (``RFC 3834``)."""
+        draft = Draft(
+            body=self.services.texts.render(mail),
+            from_name=self.services.settings.service.display_name,
+            to=(to,),
+            automatic="auto-replied",
+            in_reply_to=in_reply_to,
+            attachments=attachments,
+        )
+        row = await self.write(draft, conversation)
+        await self.send(row, to.address, conversation=conversation, mail_from="")
+        return row
+
+    # -- conversations --------------------------------------------------------------------------------------------
+
+    async def load(self, conversation: UUID) -> Conversation | None:
+        """A conversation as its events say, or ``None``."""
+        records = await self.tx.events.of(conversation)
+        return fold(conversation, records) if records else None
+
+    async def known_ids(self, conversation: UUID) -> tuple[str, ...]:
+        """The Message-IDs of a conversation's mails, oldest first."""
+        return tuple(row.mail_id for row in await self.tx.messages.of(conversation) if row.mail_id)
+
+    async def record(
+        self,
+        conversation: Conversation | None,
+        identifier: UUID,
+        events: Sequence[AnyEvent],
+        author: Author,
+        message: MessageRow,
+    ) -> Conversation:
+        """Append events that one message caused and return the conversation after them."""
+        seq = conversation.seq if conversation else 0
+        records = [
+            Record(
+                seq=seq + number,
+                at=self.now,
+                author=author,
+                message=message.id,
+                message_sha256=message.sha256,
+                mail_id=message.mail_id,
+                event=event,
+            )
+            for number, event in enumerate(events, start=1)
+        ]
+        if conversation is None:
+            after = fold(identifier, records)
+            opening = records[0].event
+            assert isinstance(opening, Opened), "a conversation begins with its opening"
+            await self.tx.conversations.add(identifier, opening.ref, self.now, projection(after))
+        else:
+            after = conversation
+            for record in records:
+                after = apply(after, record)
+        await self.tx.events.append(identifier, records)
+        await self.tx.conversations.save(identifier, projection(after))
+        return after
+
+    @staticmethod
+    def identifier(text: object) -> UUID:
+        """A message or conversation id that was kept as JSON text."""
+        return UUID(str(text))
+
+    async def account(self, address: str) -> Account | None:
+        """An account of ours, read once per transaction."""
+        if address not in self._accounts:
+            self._accounts[address] = await self.tx.accounts.get(address)
+        return self._accounts[address]
+
+    async def placed_fields(self, party: Party) -> tuple[tuple[str, str], ...]:
+        """The field that puts conversation mail into INBOX for an account that prefers it so."""
+        account = await self.account(party.address) if party.local else None
+        if account is not None and account.notice is NoticeMode.INBOX:
+            return (("X-TLE-Place", "INBOX"),)
+        return ()
+
+    async def audit(self, actor: str, action: str, target: str, result: str, **detail: str | int) -> None:
+        """One line of the audit trail, identifiers only."""
+        await self.tx.audit.write(self.now, actor, action, target, result, detail)

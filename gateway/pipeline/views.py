@@ -1,0 +1,260 @@
+"""From the domain's state to what our mails show: the contexts of ``teleexpertise.texts`` for one conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.pipeline.links import Links
+from teleexpertise.commands import Remove
+from teleexpertise.conversation import Conversation
+from teleexpertise.events import Author, Side
+from teleexpertise.people import Document, Party
+from teleexpertise.texts import contexts as mails
+
+__all__ = ["TEMPLATES", "Case", "build"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One mail to be written: the conversation after the decision, who caused it, and what only this case has."""
+
+    conversation: Conversation
+    author: Author
+    now: datetime
+    links: Links
+    text: str = ""
+    person: Party | None = None
+    documents: tuple[Document, ...] = ()
+    filename: str = ""
+    recipient: str = ""
+    sent_at: datetime | None = None
+    diagnostic: str = ""
+
+
+def _opening(case: Case) -> mails.Mail:
+    conversation = case.conversation
+    opening = conversation.opening
+    lacking = set(conversation.missing)
+    return mails.Opening(
+        reference=conversation.ref,
+        state=conversation.state,
+        requester=opening.requester,
+        expert=opening.expert,
+        delay_days=opening.delay_days,
+        prerequisites=opening.prerequisites,
+        checklist=tuple(
+            mails.ChecklistLine(item, given=item.mandatory and item.name not in lacking)
+            for item in conversation.items
+        ),
+        documents=tuple(document.filename for document in case.documents),
+        expert_links=case.links.of(conversation, Side.EXPERT),
+        requester_links=case.links.of(conversation, Side.REQUESTER),
+    )
+
+
+def _question(case: Case) -> mails.Mail:
+    conversation = case.conversation
+    opening = conversation.opening
+    return mails.Question(
+        reference=conversation.ref,
+        state=conversation.state,
+        requester=opening.requester,
+        author=case.author,
+        expert=opening.expert,
+        patient=opening.patient,
+        consent=True,
+        urgency=opening.urgency,
+        question=opening.question,
+        asked_at=conversation.opened_at,
+        phone=opening.phone,
+        answers=opening.answers,
+        attachments=opening.attachments,
+        missing=conversation.missing,
+    )
+
+
+def _missing(case: Case) -> mails.Mail:
+    conversation = case.conversation
+    return mails.MissingItems(
+        reference=conversation.ref,
+        state=conversation.state,
+        expert=conversation.expert,
+        missing=conversation.missing,
+        asked=case.text,
+    )
+
+
+def _complement(case: Case) -> mails.Mail:
+    conversation = case.conversation
+    return mails.MoreAsked(
+        reference=conversation.ref,
+        state=conversation.state,
+        author=case.author,
+        asked="\n".join(conversation.asked),
+    )
+
+
+def _person(case: Case) -> Party:
+    assert case.person is not None, "this mail is about a person"
+    return case.person
+
+
+def _invitation(case: Case) -> mails.Mail:
+    conversation = case.conversation
+    person = _person(case)
+    return mails.Invited(
+        reference=conversation.ref,
+        state=conversation.state,
+        person=person,
+        by=case.author,
+        requester=conversation.requester.name,
+        expert=conversation.expert.name,
+        remove=case.links.to(Remove(person.address, conversation.ref)),
+    )
+
+
+def _removal(case: Case) -> mails.Mail:
+    conversation = case.conversation
+    return mails.Removed(
+        reference=conversation.ref, state=conversation.state, person=_person(case), by=case.author
+    )
+
+
+def _report(case: Case) -> mails.Mail:
+    conversation = case.conversation
+    completion = conversation.completion
+    assert completion is not None, "a report follows a finalisation"
+    return mails.ReportReady(
+        reference=conversation.ref,
+        state=conversation.state,
+        requester=completion.requester,
+        expert=completion.expert,
+        finaliser=completion.finaliser,
+        outcome=completion.outcome,
+        conclusion=completion.conclusion,
+        filename=case.filename,
+        version=conversation.version,
+        addressees=completion.addressees,
+    )
+
+
+def _closed(case: Case) -> mails.Mail:
+    conversation = case.conversation
+    return mails.Closed(
+        reference=conversation.ref,
+        state=conversation.state,
+        author=case.author,
+        reason=conversation.closing_reason,
+    )
+
+
+def _absence(case: Case) -> mails.Mail:
+    conversation = case.conversation
+    return mails.Absence(
+        reference=conversation.ref, state=conversation.state, author=case.author.name, text=case.text
+    )
+
+
+def _not_delivered(case: Case) -> mails.Mail:
+    conversation = case.conversation
+    return mails.NotDelivered(
+        reference=conversation.ref,
+        state=conversation.state,
+        recipient=case.recipient,
+        sent_at=case.sent_at or case.now,
+        diagnostic=case.diagnostic,
+    )
+
+
+def _confirmation(case: Case) -> mails.Mail:
+    conversation = case.conversation
+    opening = conversation.opening
+    return mails.Confirmation(
+        reference=conversation.ref,
+        state=conversation.state,
+        author=case.author,
+        requester=conversation.requester,
+        expert=conversation.expert,
+        patient=conversation.patient,
+        urgency=opening.urgency,
+        delay_days=opening.delay_days,
+        missing=conversation.missing,
+        links=case.links.of(conversation, Side.REQUESTER),
+    )
+
+
+def _closing_confirmation(case: Case) -> mails.Mail:
+    conversation = case.conversation
+    completion = conversation.completion
+    return mails.ClosingConfirmation(
+        reference=conversation.ref,
+        state=conversation.state,
+        author=case.author,
+        requester=conversation.requester,
+        expert=conversation.expert,
+        patient=conversation.patient,
+        outcome=completion.outcome if completion else "",
+        conclusion=completion.conclusion if completion else "",
+        reason=conversation.closing_reason,
+        version=conversation.version,
+        addressees=completion.addressees if completion else (),
+    )
+
+
+def _conflict(case: Case) -> mails.Mail:
+    conversation = case.conversation
+    return mails.AlreadyClosed(
+        reference=conversation.ref,
+        state=conversation.state,
+        by=conversation.closed_by or case.author,
+        at=conversation.closed_at or conversation.updated_at,
+        links=case.links.of(conversation, Side.GUEST),
+    )
+
+
+def _redirection(case: Case) -> mails.Mail:
+    conversation = case.conversation
+    return mails.OtherTool(expert_name=conversation.expert.name, tool_url=conversation.redirect_url)
+
+
+def _emergency(case: Case) -> mails.Mail:
+    return mails.VitalEmergency(expert_name=case.conversation.expert.name)
+
+
+def _command_done(case: Case) -> mails.Mail:
+    conversation = case.conversation
+    person = case.person.name if case.person else ""
+    done = mails.CommandDone.REMOVED if case.person else mails.CommandDone.ASKED
+    return mails.CommandConfirmation(
+        reference=conversation.ref, state=conversation.state, done=done, person=person
+    )
+
+
+_BUILDERS: Mapping[str, Callable[[Case], mails.Mail]] = {
+    "ouverture": _opening,
+    "question": _question,
+    "elements-manquants": _missing,
+    "complement": _complement,
+    "invitation": _invitation,
+    "retrait": _removal,
+    "rapport": _report,
+    "cloture": _closed,
+    "absence": _absence,
+    "non-remise": _not_delivered,
+    "confirmation": _confirmation,
+    "confirmation-cloture": _closing_confirmation,
+    "confirmation-commande": _command_done,
+    "conflit": _conflict,
+    "redirection": _redirection,
+    "urgence-vitale": _emergency,
+}
+
+#: The templates that a rule may name in ``post`` and ``answer``.
+TEMPLATES = frozenset(_BUILDERS)
+
+
+def build(template: str, case: Case) -> mails.Mail:
+    """The context of the mail that a rule names. Raises ``KeyError`` for a name that no rule may use."""
+    return _BUILDERS[template](case)

@@ -1,0 +1,64 @@
+"""``Mes téléexpertises``: where somebody stands, as requester and as expert, for oneself and those acted for."""
+
+from __future__ import annotations
+
+from gateway.pipeline.unit import Unit
+from teleexpertise.conversation import Conversation
+from teleexpertise.events import Side
+from teleexpertise.letters import Mailbox
+from teleexpertise.states import State
+from teleexpertise.texts import contexts as mails
+from teleexpertise.texts.contexts import NextStep, Role
+
+__all__ = ["next_step", "of"]
+
+_MOST_ROWS = 100
+
+
+def next_step(conversation: Conversation, side: Side) -> NextStep:
+    """What is to be done next, as seen from one side."""
+    expert = side is Side.EXPERT
+    match conversation.state:
+        case State.REQUESTED:
+            return NextStep.ANSWER if expert else NextStep.WAIT_ANSWER
+        case State.ON_HOLD:
+            return NextStep.WAIT_ITEMS if expert else NextStep.SEND_ITEMS
+        case State.IN_PROGRESS:
+            return NextStep.FINALISE if expert else NextStep.WAIT_REPORT
+        case _:
+            return NextStep.NONE
+
+
+async def of(unit: Unit, login: Mailbox) -> mails.Worklist:
+    """The worklist: open conversations first, the oldest first; closed ones after them, the last closed first."""
+    rights = await unit.tx.delegations.rights()
+    mine = {login.address, *rights.principals(login.address)}
+    rows = await unit.tx.conversations.of_member(*mine)
+    found = [conversation for row in rows if (conversation := await unit.load(row.id)) is not None]
+    opened = sorted((c for c in found if not c.closed), key=lambda c: c.opened_at)
+    closed = sorted((c for c in found if c.closed), key=lambda c: c.updated_at, reverse=True)
+    shown = [*opened, *closed][:_MOST_ROWS]
+    return mails.Worklist(
+        owner=login.name or login.address,
+        rows=tuple(_row(unit, conversation, mine) for conversation in shown),
+        total=len(found),
+    )
+
+
+def _row(unit: Unit, conversation: Conversation, mine: set[str]) -> mails.WorklistRow:
+    sides = {conversation.side(address) for address in mine if conversation.member(address)}
+    side = next(candidate for candidate in (Side.EXPERT, Side.REQUESTER, Side.GUEST) if candidate in sides)
+    role = Role.EXPERT if side is Side.EXPERT else Role.REQUESTER
+    other = conversation.requester if role is Role.EXPERT else conversation.expert
+    return mails.WorklistRow(
+        reference=conversation.ref,
+        state=conversation.state,
+        role=role,
+        other=other.name,
+        patient=conversation.patient.label,
+        age_days=(unit.now - conversation.opened_at).days,
+        delay_days=conversation.opening.delay_days,
+        next_step=next_step(conversation, side),
+        overdue=not conversation.closed and unit.now > conversation.promised_at,
+        links=unit.services.links.of(conversation, side),
+    )

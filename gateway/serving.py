@@ -1,0 +1,190 @@
+"""A running gateway: its mailbox server, its listeners and its workers, started together and stopped together."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import dns.asyncresolver
+import structlog
+
+from certs.tls import (
+    mx_client_context,
+    mx_server_context,
+    submission_client_context,
+    submission_server_context,
+)
+from config import Settings
+from gateway.bootstrap import dovecot_settings, open_services
+from gateway.errors import NotAvailable
+from gateway.pipeline.doors import GatewayDoors
+from gateway.relay.outbound import Relay, RelayTimes
+from gateway.relay.routes import MxRoutes, TableRoutes, Target
+from gateway.services import Services
+from gateway.smtp.dialogue import ListenerKind
+from gateway.smtp.limits import SmtpLimits
+from gateway.smtp.server import Listener, SmtpServers
+from gateway.store.store import Store
+from gateway.workers.deliveries import Deliveries
+from gateway.workers.filing import FolderWork
+from gateway.workers.giving_up import GivingUp
+from gateway.workers.loop import Workers
+from gateway.workers.reporting import ReportWork
+from mailboxes.dovecot.logins import MailboxLogin, write_logins
+from mailboxes.dovecot.server import DovecotServer, ServerEvent
+from mailboxes.filing import Filing
+from mailboxes.lmtp import LmtpDelivery
+
+__all__ = ["Running", "refresh_logins", "serve"]
+
+_GRACE_SECONDS = 10.0
+_HANDSHAKE_ADDRESSES = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to reach what listens everywhere
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A gateway that serves. ``ports`` are those it listens on, 0 in the settings being any free one."""
+
+    services: Services
+    ports: Mapping[ListenerKind, int]
+    failed: asyncio.Task[None]
+
+
+async def refresh_logins(store: Store, settings: Settings) -> None:
+    """Let the private mailbox server know the accounts as they are now; it rereads them at the next login."""
+    async with store.reading() as tx:
+        logins = await tx.accounts.logins()
+    entries = [MailboxLogin(address, stored, active) for address, stored, active in logins if stored]
+    await asyncio.to_thread(write_logins, dovecot_settings(settings), entries)
+
+
+def _reported(event: ServerEvent) -> None:
+    structlog.get_logger("dovecot").info(str(event))
+
+
+def _relay(services: Services) -> Relay:
+    settings = services.settings
+    pki = settings.pki
+    table = {}
+    for domain, endpoint in settings.relay.routes.items():
+        host, _, port = endpoint.rpartition(":")
+        table[domain] = Target(host.strip("[]"), int(port))
+    resolver = dns.asyncresolver.Resolver(configure=False)
+    try:
+        resolver.read_resolv_conf("/etc/resolv.conf")
+    except (OSError, dns.exception.DNSException):
+        structlog.get_logger("relay").warning("no resolver: only configured routes")
+    return Relay(
+        TableRoutes(table, MxRoutes(resolver)),
+        mx_client_context(pki.tls_certificate, pki.tls_key, pki.anchors),
+        services.trust.server_fault,
+        settings.hostname,
+        RelayTimes(command=float(settings.relay.timeout_s)),
+    )
+
+
+def _smtp(services: Services) -> SmtpServers:
+    settings = services.settings
+    pki, smtp = settings.pki, settings.smtp
+    users = submission_server_context(pki.tls_certificate, pki.tls_key)
+    operators = mx_server_context(pki.tls_certificate, pki.tls_key, pki.anchors)
+    listeners = (
+        Listener(ListenerKind.MX, smtp.bind, smtp.mx_port, operators),
+        Listener(ListenerKind.SUBMISSION, smtp.bind, smtp.submission_port, users),
+        Listener(ListenerKind.SUBMISSIONS, smtp.bind, smtp.submissions_port, users),
+    )
+    limits = SmtpLimits(
+        max_message_bytes=smtp.max_message_bytes,
+        max_header_bytes=smtp.max_header_bytes,
+        max_recipients=smtp.max_recipients,
+        max_connections=smtp.max_connections,
+        idle_seconds=float(smtp.idle_timeout_s),
+    )
+    return SmtpServers(
+        listeners,
+        GatewayDoors(services),
+        limits,
+        hostname=settings.hostname,
+        now=services.clock,
+        new_queue_id=lambda: services.new_id().hex[:16].upper(),
+    )
+
+
+def _workers(services: Services, dovecot: DovecotServer, printers: ProcessPoolExecutor) -> Workers:
+    settings = services.settings
+    seconds = float(settings.mailboxes.timeout_s)
+    lmtp = LmtpDelivery(dovecot.lmtp_socket, settings.mailboxes.lmtp_connections, seconds)
+    host = _HANDSHAKE_ADDRESSES.get(settings.imap.bind, settings.imap.bind)
+    filing = Filing(
+        host,
+        settings.imap.tls_port,
+        submission_client_context(settings.pki.anchors),
+        dovecot.master_user,
+        dovecot.master_password,
+        seconds,
+    )
+    deliveries = Deliveries(services, lmtp, _relay(services))
+    folders = FolderWork(services, filing)
+    reports = ReportWork(services, printers)
+    return Workers(
+        services,
+        {
+            "deliver": deliveries.deliver,
+            "relay": deliveries.relay,
+            "tag": folders.tag,
+            "file": folders.file,
+            "make_report": reports.make_report,
+            "synthesis": reports.synthesis,
+        },
+        GivingUp(services).tell,
+        settings.workers.count,
+    )
+
+
+@asynccontextmanager
+async def serve(settings: Settings) -> AsyncIterator[Running]:
+    """Start all, yield while it serves, stop all. Raises :class:`NotAvailable` for a port that is taken, and the
+    errors of the mailbox server, which name the packages to install."""
+    async with AsyncExitStack() as stack:
+        services = await stack.enter_async_context(open_services(settings))
+        await refresh_logins(services.store, settings)
+        dovecot = DovecotServer(dovecot_settings(settings), _reported)
+        await dovecot.start()
+        stack.push_async_callback(dovecot.stop)
+        context = multiprocessing.get_context("spawn")
+        printers = ProcessPoolExecutor(settings.workers.pdf_processes, mp_context=context)
+        stack.callback(printers.shutdown, wait=False, cancel_futures=True)
+        servers = _smtp(services)
+        try:
+            await servers.start()
+        except OSError as error:
+            raise NotAvailable(f"cannot listen: {error.strerror or error}") from error
+        workers = asyncio.create_task(_workers(services, dovecot, printers).run())
+        stack.push_async_callback(_ended, workers)
+        stack.push_async_callback(servers.stop, _GRACE_SECONDS)
+        watch = asyncio.create_task(_first(workers, asyncio.create_task(dovecot.watch())))
+        stack.push_async_callback(_ended, watch)
+        yield Running(services, servers.ports, watch)
+
+
+async def _first(*tasks: asyncio.Task[None]) -> None:
+    """Wait until one of the parts ends, which none should, and pass on why."""
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    try:
+        await task
+    except asyncio.CancelledError:
+        return

@@ -1,0 +1,69 @@
+"""Deliveries: a stored mail as one recipient's copy, by LMTP to a mailbox of ours or over TLS to another operator."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+
+from certs.results import remove_forged
+from gateway.compose.copies import copy_for, delivery_key, is_gateway_field
+from gateway.intake.rawmail import remove_fields, split
+from gateway.pipeline.screening import LOOP_FIELD
+from gateway.relay.failure import RelayFailed
+from gateway.relay.outbound import Relay
+from gateway.services import Services
+from gateway.store.rows import Direction, OutboxRow
+from gateway.workers.failure import ActionFailed
+from mailboxes.errors import DeliveryFailed
+from mailboxes.lmtp import LmtpDelivery
+
+__all__ = ["Deliveries"]
+
+
+@dataclass(frozen=True, slots=True)
+class Deliveries:
+    """Performs ``deliver`` and ``relay``. Local delivery is idempotent by its key, so a repeated attempt is harmless."""
+
+    services: Services
+    lmtp: LmtpDelivery
+    outbound: Relay
+
+    async def _copy(self, row: OutboxRow) -> tuple[bytes, str]:
+        """The mail as this recipient gets it, and the SHA-256 of the stored original."""
+        assert row.message_id is not None, "a delivery has a message"
+        async with self.services.store.reading() as tx:
+            message = await tx.messages.get(row.message_id)
+            raw = await tx.messages.get_raw(row.message_id)
+        if message is None or raw is None:
+            raise ActionFailed(True, "5.3.0", "message purged")
+        if message.direction is Direction.RECEIVED:
+            header, body = split(raw)
+            header = remove_forged(header, self.services.settings.hostname)
+            raw = remove_fields(header, is_gateway_field) + body
+        fields = [(str(name), str(value)) for name, value in row.payload["fields"]]
+        return copy_for(raw, fields, map(str, row.payload["drop"])), message.sha256
+
+    async def deliver(self, row: OutboxRow) -> None:
+        """Into a mailbox of ours (``RFC 2033``)."""
+        raw, digest = await self._copy(row)
+        key = delivery_key(self.services.key, digest, row.recipient)
+        raw = copy_for(raw, [("X-TLE-Delivery", key)])
+        try:
+            await self.lmtp.deliver(row.mail_from, row.recipient, raw)
+        except DeliveryFailed as failure:
+            raise ActionFailed(failure.permanent, _status(failure.code), failure.text) from failure
+
+    async def relay(self, row: OutboxRow) -> None:
+        """To another operator, marked so that it does not come back unnoticed."""
+        raw, _ = await self._copy(row)
+        raw = copy_for(raw, [(LOOP_FIELD, self.services.settings.service.domain)])
+        try:
+            await self.outbound.send(row.mail_from, row.recipient, raw)
+        except RelayFailed as failure:
+            raise ActionFailed(failure.permanent, failure.enhanced, failure.text) from failure
+        except ssl.SSLError as failure:
+            raise ActionFailed(False, "4.7.5", type(failure).__name__) from failure
+
+
+def _status(code: int) -> str:
+    return "4.2.0" if code < 500 else "5.2.0"

@@ -1,0 +1,202 @@
+"""Reports and syntheses: gathered from the record, printed in a process of their own, posted or answered."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from zoneinfo import ZoneInfo
+
+from gateway.intake.letter import read_letter
+from gateway.pipeline.consequences import Act, carry_out
+from gateway.pipeline.unit import Unit
+from gateway.services import Services
+from gateway.store.rows import OutboxRow
+from gateway.store.transaction import Transaction
+from teleexpertise.conversation import Conversation, Exchange, fold
+from teleexpertise.events import AttachmentNote, Completed, Posted, Record, ReportMade, Side
+from teleexpertise.facts import Facts, Trigger
+from teleexpertise.letters import Attachment, Letter, Mailbox
+from teleexpertise.plaintext import own_words, readable_text
+from teleexpertise.report import Report, ReportAttachment, ReportExchange
+from teleexpertise.texts import contexts as mails
+
+__all__ = ["PARIS", "ReportWork", "print_report"]
+
+PARIS = ZoneInfo("Europe/Paris")
+
+
+@lru_cache(maxsize=1)
+def _printer() -> object:
+    from teleexpertise.report.printing import ReportPrinter
+
+    return ReportPrinter(PARIS)
+
+
+def print_report(report: Report) -> bytes:
+    """Render in this process; the printer is made once per process."""
+    from teleexpertise.report.printing import ReportPrinter
+
+    printer = _printer()
+    assert isinstance(printer, ReportPrinter), "the cache holds a printer"
+    return printer.pdf(report)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportWork:
+    """Performs ``make_report`` and ``synthesis``; ``printers`` are processes that cannot stop the mail."""
+
+    services: Services
+    printers: Executor
+
+    async def make_report(self, row: OutboxRow) -> None:
+        """Make the report of a finalisation, once per version, and let the rules post and file it."""
+        assert row.conversation_id is not None, "a report belongs to a conversation"
+        async with self.services.store.reading() as tx:
+            records = await tx.events.of(row.conversation_id)
+            conversation = fold(row.conversation_id, records)
+            version = int(row.payload["version"])
+            if version in conversation.reports or version != conversation.version:
+                return  # made already, or overtaken by a later finalisation
+            report = await self._gather(tx, conversation, records)
+        octets = await self._print(report)
+        filename = f"{conversation.ref}-v{version}.pdf"
+        async with self.services.store.transaction() as tx:
+            unit = Unit(self.services, tx, self.services.clock())
+            current = await unit.load(conversation.id)
+            if current is None or version in current.reports:
+                return
+            await self._post(unit, current, records, filename, octets)
+            await tx.outbox.done(row, unit.now)
+
+    async def _post(
+        self,
+        unit: Unit,
+        conversation: Conversation,
+        records: tuple[Record, ...],
+        filename: str,
+        octets: bytes,
+    ) -> None:
+        completion = conversation.completion
+        assert completion is not None, "a report follows a finalisation"
+        cause = [record for record in records if isinstance(record.event, Completed)][-1]
+        message = await unit.tx.messages.get(cause.message)
+        assert message is not None, "the finalisation came by mail"
+        made = ReportMade(version=conversation.version, filename=filename, sha256=sha256(octets).hexdigest())
+        facts = Facts(trigger=Trigger.REPORT, author=completion.finaliser, proposed=made, side=Side.EXPERT)
+        act = Act(
+            facts=facts,
+            message=message,
+            attachments=(Attachment(filename, "application/pdf", octets),),
+            filename=filename,
+            only=frozenset(completion.addressees) | {completion.finaliser.account},
+        )
+        await carry_out(unit, conversation, conversation.id, act)
+
+    async def synthesis(self, row: OutboxRow) -> None:
+        """Answer with the same PDF as the report would be now; nothing else changes."""
+        assert row.conversation_id is not None, "a synthesis belongs to a conversation"
+        async with self.services.store.reading() as tx:
+            records = await tx.events.of(row.conversation_id)
+            conversation = fold(row.conversation_id, records)
+            report = await self._gather(tx, conversation, records)
+        octets = await self._print(report)
+        filename = f"{conversation.ref}-synthese.pdf"
+        mail = mails.Synthesis(reference=conversation.ref, state=conversation.state, filename=filename)
+        async with self.services.store.transaction() as tx:
+            unit = Unit(self.services, tx, self.services.clock())
+            await unit.answer(
+                mail,
+                Mailbox(row.recipient, str(row.payload["name"])),
+                in_reply_to=str(row.payload["in_reply_to"]),
+                attachments=(Attachment(filename, "application/pdf", octets),),
+            )
+            await tx.outbox.done(row, unit.now)
+
+    async def _print(self, report: Report) -> bytes:
+        return await asyncio.get_running_loop().run_in_executor(self.printers, print_report, report)
+
+    async def _letter(self, tx: Transaction, message: object) -> Letter | None:
+        raw = await tx.messages.get_raw(Unit.identifier(message))
+        return read_letter(raw, self.services.limits) if raw is not None else None
+
+    async def _gather(
+        self, tx: Transaction, conversation: Conversation, records: tuple[Record, ...]
+    ) -> Report:
+        """All that the report says, from the record and its stored messages."""
+        opening = conversation.opening
+        completion = conversation.completion
+        label = self._urgency_label(opening.urgency)
+        posted = [r for r in records if isinstance(r.event, Posted) and r.event.template == "question"]
+        question = await self._letter(tx, posted[0].message) if posted else None
+        chosen = completion.exchanges if completion else tuple(e.seq for e in conversation.exchanges)
+        exchanges = [
+            await self._exchange(tx, number, exchange)
+            for number, exchange in enumerate(conversation.exchanges, start=1)
+            if exchange.seq in chosen and number > 1
+        ]
+        answered = next((e.at for e in conversation.exchanges if e.side is Side.EXPERT), None)
+        words = self.services.texts.words
+        return Report(
+            reference=conversation.ref,
+            version=max(conversation.version, 1),
+            generated_at=completion.at if completion else self.services.clock(),
+            state=conversation.state,
+            requester=conversation.requester,
+            expert=conversation.expert,
+            patient=conversation.patient,
+            asked_at=conversation.opened_at,
+            asked_by=conversation.exchanges[0].author,
+            question=opening.question,
+            urgency=label,
+            consent=True,
+            organisation=self.services.settings.service.organisation_name,
+            answered_at=answered,
+            finalised_at=completion.at if completion else None,
+            finaliser=completion.finaliser if completion else None,
+            phone=opening.phone,
+            answers=opening.answers,
+            attachments=_attachments(opening.attachments, question),
+            exchanges=tuple(exchanges),
+            conclusion=completion.conclusion if completion else "",
+            outcome=completion.outcome if completion else "",
+            missing=conversation.missing,
+            incidents=tuple(
+                words.of("incidents", "not_delivered").format(recipient=recipient)
+                for _, recipient in conversation.failures
+            ),
+            addressees=completion.addressees if completion else (),
+        )
+
+    def _urgency_label(self, urgency: str) -> str:
+        option = self.services.forms.form("request").field("urgency").option(urgency)
+        return option.label if option else urgency
+
+    async def _exchange(self, tx: Transaction, number: int, exchange: Exchange) -> ReportExchange:
+        letter = await self._letter(tx, exchange.message)
+        readable = letter is not None and not exchange.encrypted
+        return ReportExchange(
+            number=number,
+            at=exchange.at,
+            author=exchange.author,
+            text=own_words(readable_text(letter)) if readable and letter else "",
+            attachments=_attachments(exchange.attachments, letter if readable else None),
+            late=exchange.late,
+            encrypted=exchange.encrypted,
+        )
+
+
+def _attachments(notes: tuple[AttachmentNote, ...], letter: Letter | None) -> tuple[ReportAttachment, ...]:
+    contents = {sha256(a.content).hexdigest(): a.content for a in letter.attachments} if letter else {}
+    return tuple(
+        ReportAttachment(
+            filename=note.filename,
+            content_type=note.content_type,
+            size=note.size,
+            sha256=note.sha256,
+            content=contents.get(note.sha256),
+        )
+        for note in notes
+    )
