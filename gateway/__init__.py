@@ -1,1 +1,1 @@
-"""The executable room: listeners, intake, pipeline, store, workers and the command line over the other rooms."""
+"""The executable room: command line, listeners, pipeline, store and workers, over the other rooms."""
