@@ -12,7 +12,7 @@ from teleexpertise.decision import decide
 from teleexpertise.events import Exchanged
 from teleexpertise.facts import Trigger
 from teleexpertise.states import CLOSED, State
-from tests.support.cases import CONVERSATION, START, Play, rules
+from tests.support.cases import CONVERSATION, OVERVIEW, START, Play, opened, rules
 from tests.support.courses import Course, asks, courses, facts, invitations, mails, openings, others, play
 
 DEFAULT = rules()
@@ -92,21 +92,17 @@ def end(course: Course, happenings: list[Any]) -> tuple[Any, ...]:
     )
 
 
-overtaking = st.lists(
-    st.one_of(mails(), mails(), invitations(), others(Trigger.ABSENCE, Trigger.BOUNCE)),
-    min_size=2,
-    max_size=5,
-)
-closing = st.lists(others(Trigger.FINALISE, Trigger.DECLINE, Trigger.CANCEL), max_size=1)
+overtaking = st.one_of(mails(), mails(), invitations(), others(Trigger.ABSENCE, Trigger.BOUNCE))
+closing = others(Trigger.FINALISE, Trigger.DECLINE, Trigger.CANCEL)
 beginnings = st.builds(
-    Course, opening=openings(), happenings=st.lists(st.one_of(asks(), mails()), max_size=2).map(tuple)
+    Course,
+    opening=st.one_of(st.just(opened(items=(OVERVIEW,))), openings()),
+    happenings=st.lists(st.one_of(asks(), overtaking), max_size=3).map(tuple),
 )
 
 
-@settings(max_examples=200)
-@given(beginnings, overtaking, closing, st.data())
-def test_what_overtakes_on_the_wire_gives_the_same_end(
-    course: Course, arrived: list[Any], closings: list[Any], data: st.DataObject
-) -> None:
-    together = [*arrived, *closings]
-    assert end(course, data.draw(st.permutations(together))) == end(course, together)
+@settings(max_examples=400)
+@given(beginnings, overtaking, st.one_of(overtaking, overtaking, closing))
+def test_what_overtakes_on_the_wire_gives_the_same_end(course: Course, first: Any, second: Any) -> None:
+    # Swapping neighbours reaches any order, so two that arrive after any beginning suffice.
+    assert end(course, [first, second]) == end(course, [second, first])

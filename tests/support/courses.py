@@ -57,7 +57,6 @@ def play(course: Course) -> Play:
 
 def mails() -> st.SearchStrategy[tuple[Trigger, AnyEvent, Side]]:
     """Mails of all sides, with and without photos and documents."""
-    few = st.integers(0, 2)
     return st.builds(
         lambda side, images, documents: (
             Trigger.MESSAGE,
@@ -65,8 +64,8 @@ def mails() -> st.SearchStrategy[tuple[Trigger, AnyEvent, Side]]:
             side,
         ),
         st.sampled_from(list(Side)),
-        few,
-        few,
+        st.integers(0, 2),
+        st.integers(0, 1),
     )
 
 
