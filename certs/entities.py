@@ -102,22 +102,17 @@ def _split(raw: bytes, body: int, kind: ContentType) -> Detached | Unsigned:
 def _delimiters(raw: bytes, body: int, delimiter: bytes) -> list[tuple[int, int, bool]]:
     """Find delimiter lines: where the part before ends, where the next begins, whether it is the closing one.
 
-    At most four are looked for: three are right and the fourth proves the message wrong.
+    At most four are looked for: three are right and the fourth proves the message wrong. What follows the
+    closing one is not shown and not looked at.
     """
+    line = re.compile(rb"\r\n" + re.escape(delimiter) + rb"(--)?[ \t]*(?=\r\n|\Z)")
     found: list[tuple[int, int, bool]] = []
-    position = raw.find(delimiter, body)
-    while position >= 0 and len(found) < 4:
-        behind = position + len(delimiter)
-        at_line = position == body or raw[position - 2 : position] == b"\r\n"
-        if at_line:
-            closing = raw.startswith(b"--", behind)
-            line_end = raw.find(b"\r\n", behind)
-            stop = len(raw) if line_end < 0 else line_end
-            if not raw[behind + 2 * closing : stop].strip(b" \t"):
-                found.append((max(position - 2, body), stop + 2, closing))
-                if closing:
-                    break
-        position = raw.find(delimiter, behind)
+    # The empty line that ends the header counts as the line end in front of the first delimiter.
+    for matched in line.finditer(raw, body - 2):
+        closing = matched.group(1) is not None
+        found.append((max(matched.start(), body), matched.end() + 2, closing))
+        if closing or len(found) == 4:
+            break
     return found
 
 
