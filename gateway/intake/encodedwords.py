@@ -8,7 +8,7 @@ from base64 import b64encode
 
 from gateway.intake.charsets import decode_text
 
-__all__ = ["decode_words", "encode_words"]
+__all__ = ["decode_words", "encode_phrase", "encode_words"]
 
 _WORD = re.compile(r"=\?([!->@-~]{1,60})\?([bBqQ])\?([!->@-~]*)\?=")
 _OCTETS_PER_WORD = 42
@@ -72,6 +72,17 @@ def encode_words(text: str) -> str:
     if run:
         parts.append(_encode_run(" ".join(run)))
     return " ".join(parts)
+
+
+def encode_phrase(name: str) -> str:
+    """A display name as a phrase (RFC 5322 §3.2.5): quoted where it is ASCII, else encoded as a whole, so
+    that no comma, bracket or address in a name is read as one. Controls are dropped.
+    """
+    text = "".join(character for character in name if character.isprintable())
+    if not text.isascii() or "=?" in text:
+        return _encode_run(text)
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _encode_run(text: str) -> str:

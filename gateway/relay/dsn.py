@@ -6,11 +6,12 @@ import binascii
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from email.utils import format_datetime, formataddr
+from email.utils import format_datetime
 from enum import StrEnum
 from hashlib import sha256
 
 from gateway.intake.charsets import decode_header_octets
+from gateway.intake.encodedwords import encode_phrase
 from gateway.intake.faults import IntakeFault
 from gateway.intake.limits import IntakeLimits
 from gateway.intake.rawmail import header_fields, prepend_fields, split
@@ -87,7 +88,7 @@ def build_report(facts: ReportFacts, text: str, original_header: bytes) -> bytes
     boundary = "=_" + sha256(b"".join(parts)).hexdigest()[:40]
     body = b"".join(b"--" + boundary.encode("ascii") + b"\r\n" + part + b"\r\n" for part in parts)
     fields = [
-        ("From", formataddr((facts.sender.name, facts.sender.address), charset="utf-8")),
+        ("From", f"{encode_phrase(facts.sender.name)} <{facts.sender.address}>"),
         ("To", facts.addressee),
         ("Subject", facts.subject),
         ("Date", format_datetime(facts.now)),

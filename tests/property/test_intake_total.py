@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gateway.intake.addresses import read_addresses
-from gateway.intake.encodedwords import decode_words, encode_words
+from gateway.intake.encodedwords import decode_words, encode_phrase, encode_words
 from gateway.intake.faults import IntakeFault, MalformedAddress
 from gateway.intake.letter import read_letter
 from gateway.intake.limits import IntakeLimits
@@ -120,3 +120,10 @@ def test_a_prepended_value_is_read_back(value: str) -> None:
     raw = prepend_fields(b"\r\ncorps\r\n", [("Subject", text)])
     assert wire_fault(raw) is None
     assert read_letter(raw, LIMITS).subject == text
+
+
+@given(TEXTS)
+def test_a_display_name_is_read_back_and_is_only_a_name(name: str) -> None:
+    text = " ".join("".join(c for c in name if c.isprintable()).split())
+    [mailbox] = read_addresses(f"{encode_phrase(text)} <a@b.test>", 10)
+    assert (mailbox.name, mailbox.address) == (text, "a@b.test")
