@@ -38,7 +38,17 @@ from certs.cms import DECODING_ERRORS
 from certs.names import DistinguishedName
 from certs.verdicts import Reason, Verdict
 
-__all__ = ["PathResult", "RevocationMode", "TrustAnchors", "TrustFault", "Usage", "load_anchors", "validate"]
+__all__ = [
+    "PathResult",
+    "RevocationList",
+    "RevocationMode",
+    "TrustAnchors",
+    "TrustFault",
+    "Usage",
+    "load_anchors",
+    "read_certificates",
+    "validate",
+]
 
 CLOCK_TOLERANCE = timedelta(minutes=10)
 """How far clocks of signers and of certification authorities may be ahead of ours."""
@@ -70,17 +80,27 @@ class Usage(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class TrustAnchors:
-    """What is believed: roots, helping intermediates (DER), CRLs (asn1crypto objects) and the revocation
-    policy.
+class RevocationList:
+    """A CRL in DER and the times of its issue and its nextUpdate."""
 
+    der: bytes
+    issued: datetime
+    ends: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TrustAnchors:
+    """What is believed: roots and helping intermediates in DER, CRLs, and the revocation policy.
+
+    Everything is held as octets: asn1crypto objects change when they are read, so that sharing them between
+    threads would give wrong verdicts.
     `grace` is how long a CRL is still used after its nextUpdate. `bindings` say for certificates without mail
     address which domains they may write for: (issuer, part of the subject) -> domains in lower case.
     """
 
     roots: tuple[bytes, ...]
     intermediates: tuple[bytes, ...] = ()
-    crls: tuple[Any, ...] = ()
+    crls: tuple[RevocationList, ...] = ()
     revocation: RevocationMode = RevocationMode.REQUIRE
     grace: timedelta = timedelta(days=3)
     bindings: Mapping[tuple[DistinguishedName, DistinguishedName], frozenset[str]] = field(
@@ -135,11 +155,12 @@ def read_certificates(text: bytes) -> tuple[bytes, ...]:
     return found
 
 
-def _read_crl(encoded: bytes) -> Any:
+def _read_crl(encoded: bytes) -> RevocationList:
     der = pem.unarmor(encoded)[2] if pem.detect(encoded) else encoded
-    revocations = crl.CertificateList.load(der, strict=True)
-    revocations["tbs_cert_list"]["this_update"].native  # noqa: B018
-    return revocations
+    body = crl.CertificateList.load(der, strict=True)["tbs_cert_list"]
+    issued = body["this_update"].native
+    # Without nextUpdate (RFC 5280 §5.1.2.5 demands it) the list is current at its issue only.
+    return RevocationList(der, issued, body["next_update"].native or issued)
 
 
 def validate(
@@ -181,7 +202,6 @@ class _Search:
 
 
 def _loaded(certificates: Iterable[bytes]) -> list[Any]:
-    # Loaded anew for each question: reading asn1crypto objects changes them, and their encoding with them.
     return [x509.Certificate.load(der) for der in certificates]
 
 
@@ -298,14 +318,11 @@ def _run(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 def _current_crls(trust: TrustAnchors, now: datetime) -> tuple[Any, ...]:
-    current = []
-    for revocations in trust.crls:
-        body = revocations["tbs_cert_list"]
-        issued, ends = body["this_update"].native, body["next_update"].native
-        # Without nextUpdate (RFC 5280 §5.1.2.5 demands it) the list is current at its issue only.
-        if issued <= now + CLOCK_TOLERANCE and now <= (ends or issued) + trust.grace:
-            current.append(revocations)
-    return tuple(current)
+    return tuple(
+        crl.CertificateList.load(known.der)
+        for known in trust.crls
+        if known.issued <= now + CLOCK_TOLERANCE and now <= known.ends + trust.grace
+    )
 
 
 def _check_signing_time(path: Sequence[Any], signed_at: datetime, now: datetime) -> PathResult | None:

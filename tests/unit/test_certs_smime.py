@@ -3,6 +3,7 @@
 import base64
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -325,6 +326,13 @@ def _resigned(raw: bytes, cms: bytes) -> bytes:
     start = raw.index(b"\r\n\r\n", raw.index(b'filename="smime.p7s"')) + 4
     end = raw.rindex(b"\r\n--")
     return raw[:start] + base64.encodebytes(cms).replace(b"\n", b"\r\n").rstrip() + raw[end:]
+
+
+def test_many_threads_share_the_anchors() -> None:
+    believed, raw = trust(), signed()
+    with ThreadPoolExecutor(8) as pool:
+        reports = list(pool.map(lambda _: verify_message(raw, believed, NOW), range(200)))
+    assert {report.verdict for report in reports} == {Verdict.PASSED}
 
 
 # -- what cannot be signed
