@@ -21,7 +21,7 @@ __all__ = ["folded", "html_lines", "one_space", "readable_text", "squashed"]
 MAX_CHARACTERS = 1024 * 1024
 MAX_QUOTE_DEPTH = 20
 
-_LINE_END = re.compile("\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+_LINE_END = re.compile("\r{1,4}\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _SPACE_KINDS = re.compile("[\t\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 #: Marks without width that clients and word processors scatter: soft hyphen, zero-width space, direction
 #: marks.
@@ -113,6 +113,7 @@ class _Page:
     depth: int = 0
     preformatted: int = 0
     apart: bool = False
+    last_depth: int = 0
 
     def say(self, text: str) -> None:
         """Add words to the line in hand; white space collapses outside ``pre``."""
@@ -133,8 +134,8 @@ class _Page:
         if not line and not keep_empty:
             return
         if self.apart and line and self.lines and self.lines[-1].strip("> "):
-            self.lines.append(("> " * self.depth).rstrip())
-        self.apart = False
+            self.lines.append(("> " * min(self.depth, self.last_depth)).rstrip())
+        self.apart, self.last_depth = False, self.depth
         self.lines.append(("> " * self.depth + line).rstrip(" "))
 
 
@@ -193,7 +194,7 @@ def html_lines(html: str) -> str:
     while position < len(html):
         opened = html.find("<", position)
         if opened < 0 or opened > last:
-            page.say(unescape(html[position:]))
+            page.say(unescape(html[position:].partition("<!--")[0]))
             break
         page.say(unescape(html[position:opened]))
         position = _after_markup(page, html, lower, opened, last)

@@ -89,7 +89,7 @@ def _starts_original(lines: list[FormLine], index: int) -> bool:
 
 
 def find_form(text: str) -> FoundForm | None:
-    """The form in a text, ``None`` without one that has an id. Of several ids the least quoted, then first."""
+    """The form in a text, ``None`` without one with an id. Of several ids the least quoted, then first."""
     lines = _lines(text)
     blocks: list[_Block] = []
     first = len(lines)

@@ -36,7 +36,7 @@ def short(text: str, length: int = 40) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormReading:
-    """Raw ``values`` by field name (fields that the answer shows), sentences by field name ('' : the form)."""
+    """Raw ``values`` by field name (fields that the answer shows), sentences by field ('' : the form)."""
 
     values: Mapping[str, Value]
     problems: Mapping[str, str]

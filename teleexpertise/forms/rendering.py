@@ -96,7 +96,7 @@ def _value_lines(copy: FormCopy, declared: Field) -> list[str]:
             f"[{'x' if int(option.value) in ticked else ' '}] {option.label}" for option in declared.options
         ]
     first, *others = (line.strip(" ") for line in shown_value(declared, value).split("\n"))
-    labels = copy.form.labels()
+    labels = copy.form.labels() if others else {}
     escaped = [
         ESCAPE + line if line and looks_like_sign(labels, others[index : index + 3]) else line
         for index, line in enumerate(others)

@@ -34,8 +34,9 @@ def typed_label(text: str) -> tuple[str, str] | None:
     if colon is None:
         return None
     left = _HINT.sub("", text[: colon.start()].strip())
-    # A client that marks bold by asterisks leaves the closing ones behind the colon.
-    return left.strip(" *_"), text[colon.end() :].lstrip(" ").removeprefix("*").strip(" ")
+    # A client that marks bold by asterisks leaves the closing ones behind the colon: "*Sexe :* F".
+    bold = "*" * (len(left) - len(left.lstrip("*")))
+    return left.strip(" *_"), text[colon.end() :].lstrip(" ").removeprefix(bold).strip(" ")
 
 
 def match_label(labels: Mapping[str, Field], lines: Sequence[str]) -> LabelMatch | None:

@@ -207,7 +207,8 @@ def _chosen(declared: Field, raw: str) -> str:
     ways: tuple[Callable[[Option], bool], ...] = (
         lambda option: typed in names(option),
         lambda option: option.value.lower() in addresses,
-        lambda option: any(name.startswith(typed) for name in names(option)),
+        lambda option: squashed(option.label).startswith(typed),
+        lambda option: any(squashed(name).startswith(typed) for name in option.also),
         lambda option: _words(raw) <= _words(option.label),
     )
     for way in ways if typed else ():
