@@ -49,7 +49,7 @@ class FormLine:
 class FoundForm:
     """A form in an answer: its id in lower case, its blocks of lines, the answerer's own words above it.
 
-    ``complete`` is false where a block has lost its end mark.
+    ``complete`` is false where a block has lost its end mark (quotations that a client cut do not count).
     """
 
     form_id: str
@@ -104,13 +104,13 @@ def find_form(text: str) -> FoundForm | None:
         index += 1
     if not blocks:
         return None
-    form_id = min(blocks, key=lambda block: block.depth).form_id
-    same = [block for block in blocks if block.form_id == form_id]
+    least = min(blocks, key=lambda block: block.depth)
+    same = [block for block in blocks if block.form_id == least.form_id]
     return FoundForm(
-        form_id=form_id,
+        form_id=least.form_id,
         blocks=tuple(block.lines for block in same),
         remark=_remark(lines[:first]),
-        complete=any(block.closed for block in same),
+        complete=all(block.closed for block in same if block.depth == least.depth),
     )
 
 

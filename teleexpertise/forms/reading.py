@@ -88,7 +88,8 @@ class _Reader:
         """Read the line at ``index`` and return how many lines that took."""
         line = lines[index]
         match = match_label(self.labels, [following.text for following in lines[index : index + 3]])
-        if match is not None:
+        if match is not None and not (match.alias and self.current and self.current.several_lines):
+            # A word that merely stands for a label is ordinary text where somebody writes several lines.
             self._open(match.field, _Said(line.depth, [match.rest]))
             return match.taken
         if not line.text:

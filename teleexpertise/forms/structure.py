@@ -21,11 +21,15 @@ _WRAPPED = 3
 
 @dataclass(frozen=True, slots=True)
 class LabelMatch:
-    """A label found: its field, the words behind its colon, and how many lines label and hint took."""
+    """A label found: its field, the words behind its colon, and how many lines label and hint took.
+
+    ``alias`` tells that another word stood for the label.
+    """
 
     field: Field
     rest: str
     taken: int
+    alias: bool = False
 
 
 def typed_label(text: str) -> tuple[str, str] | None:
@@ -48,8 +52,9 @@ def match_label(labels: Mapping[str, Field], lines: Sequence[str]) -> LabelMatch
         text = f"{text} {line}".strip() if taken > 1 else without_bullet(line)
         typed = typed_label(text)
         if typed is not None:
-            field = labels.get(squashed(typed[0])) if typed[0] else None
-            return LabelMatch(field, typed[1], taken) if field else None
+            key = squashed(typed[0])
+            field = labels.get(key) if key else None
+            return LabelMatch(field, typed[1], taken, key != squashed(field.label)) if field else None
         if not line:
             return None
     return None

@@ -117,6 +117,13 @@ def test_line_without_label_continues_the_value() -> None:
     assert values["sex"] == "F"
 
 
+def test_word_for_a_label_is_ordinary_text_within_several_lines() -> None:
+    values = read(
+        "Question : Bonjour\nTéléphone : celui de la fille\nTéléphone où vous joindre : 0471000000"
+    ).values
+    assert values == {"question": "Bonjour\nTéléphone : celui de la fille", "phone": "0471000000"}
+
+
 def test_nearly_a_label_is_named_in_a_warning_and_taken_for_nothing() -> None:
     reading = read("Expert : Avis Dermatologie\nNom de naisance : DUPONT\nTEXTE")
     assert reading.values == {"expert": "Avis Dermatologie"}
@@ -125,6 +132,16 @@ def test_nearly_a_label_is_named_in_a_warning_and_taken_for_nothing() -> None:
     )
     assert reading.warnings[""].startswith(warning)
     assert "« TEXTE »" in reading.warnings[""]
+
+
+def test_lost_end_mark_above_the_quoted_original_is_seen() -> None:
+    text = f"{BEGIN}\nNom de naissance : DUPONT\n\nLe 22/11, X a écrit :\n> {BEGIN}\n> Sexe :\n> {END}"
+    found = find_form(text)
+    assert found is not None
+    assert not found.complete
+    cut = find_form(f"{BEGIN}\nSexe : F\n{END}\n> {BEGIN}\n> Sexe :")
+    assert cut is not None
+    assert cut.complete
 
 
 def test_many_wrong_lines_give_few_warnings() -> None:
