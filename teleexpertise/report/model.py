@@ -51,9 +51,8 @@ class ReportExchange:
 class Report:
     """A report, or a provisional synthesis (no ``finaliser``). Outcome, act, urgency are labels.
 
-    ``attachments`` came with the question. ``missing`` names mandatory elements nobody brought.
-    ``incidents`` are
-    sentences about technical incidents (mails that could not be delivered).
+    ``attachments`` came with the question. ``missing`` names mandatory elements nobody brought. ``incidents``
+    are sentences about technical incidents (mails that could not be delivered).
     """
 
     reference: str

@@ -117,7 +117,7 @@ def _ruler(pen: ImageDraw.ImageDraw, width: int, height: int, millimetre: int) -
     top = height - 96
     pen.rectangle((40, top, width - 40, height - 36), fill=(250, 250, 244), outline=(150, 150, 140))
     font = ImageFont.load_default(15)
-    strokes = (width - 100) // millimetre
+    strokes = (width - 160) // millimetre
     for index in range(strokes + 1):
         x = 50 + index * millimetre
         centimetre = index % 10 == 0
