@@ -90,7 +90,10 @@ class _Typing:
             self.problems[declared.name] = declared.must_be_sentence
 
     def _take_empty(self, declared: Field, raw: Value | None) -> None:
-        if declared.required and not self._excused_by(declared):
+        if declared.kind is FieldKind.CHECKLIST and raw != []:
+            # Lines that a client dropped say nothing: a report without its exchanges must be somebody's wish.
+            self.problems[declared.name] = self.form.say("checklist_missing")
+        elif declared.required and not self._excused_by(declared):
             self.problems[declared.name] = self.form.say("required")
         elif raw == []:
             self.values[declared.name] = []

@@ -175,6 +175,12 @@ def test_finalisation_offers_members_and_numbers() -> None:
     )
 
 
+def test_checklist_that_vanished_is_asked_back_and_an_unticked_one_is_not() -> None:
+    problems = validate(sample_finalisation(), {"addressees": []}, TODAY).problems
+    assert problems["exchanges"].startswith("les lignes à cocher manquent")
+    assert "addressees" not in problems
+
+
 def test_too_long_an_answer_is_refused() -> None:
     assert checked("birth_name", "x" * 101) == (None, "la réponse est trop longue : 100 caractères au plus.")
 
