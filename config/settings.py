@@ -213,7 +213,7 @@ class Rules(_Section):
     """The rules that decide what happens on which event."""
 
     file: FilePath | None = Field(
-        default=None, description="rules in place of those shipped; absent: the shipped ones"
+        default=None, description="the operator's own rules, read after those shipped; absent: the shipped ones alone"
     )
 
 

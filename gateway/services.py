@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Protocol
 from uuid import UUID
 
@@ -47,7 +47,7 @@ class TrustSpace(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """The parts of a running gateway. ``key`` seals addresses, forms and deliveries."""
+    """The parts of a running gateway. ``key`` seals addresses, forms and deliveries; ``zone`` is where its readers live."""
 
     settings: Settings
     store: Store
@@ -62,6 +62,7 @@ class Services:
     key: bytes
     synonyms: Mapping[str, Sequence[str]]
     departments: Mapping[str, str]
+    zone: tzinfo
     clock: Callable[[], datetime]
     new_id: Callable[[], UUID]
 

@@ -61,6 +61,6 @@ def load_trust(settings: Settings) -> OperatorTrust:
         pki.anchors.read_bytes(),
         chain.read_bytes() if chain.exists() else b"",
         crls=_files(pki.crls, "*.crl"),
-        revocation=RevocationMode(pki.revocation.replace("_", "-")),
+        revocation=RevocationMode(pki.revocation),
     )
     return OperatorTrust(read_trust_list(settings.trust.list_file.read_bytes()), anchors)

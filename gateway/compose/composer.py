@@ -6,6 +6,7 @@ that are not theirs.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +16,7 @@ from email.utils import format_datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
-from gateway.intake.encodedwords import encode_words
+from gateway.intake.encodedwords import encode_phrase, encode_words
 from gateway.intake.rawmail import prepend_fields
 from teleexpertise.letters import Attachment, Mailbox, PartKind
 from teleexpertise.texts import Body
@@ -64,10 +65,7 @@ def address_field(mailbox: Mailbox) -> str:
     """One address with its name, encoded for a header field (``RFC 5322 §3.4``, ``RFC 2047``)."""
     if not mailbox.name:
         return mailbox.address
-    if mailbox.name.isascii():
-        quoted = mailbox.name.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{quoted}" <{mailbox.address}>'
-    return f"{encode_words(mailbox.name)} <{mailbox.address}>"
+    return f"{encode_phrase(mailbox.name)} <{mailbox.address}>"
 
 
 def _multipart(subtype: str, boundary: str, parts: Sequence[bytes]) -> bytes:
@@ -84,16 +82,23 @@ def _text_part(text: str, subtype: str) -> bytes:
     return part.as_bytes(policy=_POLICY)
 
 
+def _message_part(original: bytes) -> bytes:
+    """An attached mail, octet for octet, within what a signed entity may hold: 7 bits (``RFC 8551 §3.1.3``).
+
+    message/rfc822 must not be encoded (``RFC 2046 §5.2.1``); one with 8-bit octets goes as message/global, which may be
+    (``RFC 6532 §3.7``).
+    """
+    disposition = b"Content-Disposition: attachment\r\n"
+    if original.isascii():
+        return b"Content-Type: message/rfc822\r\n" + disposition + b"\r\n" + original
+    encoded = base64.encodebytes(original).replace(b"\n", b"\r\n")
+    encoding = b"Content-Transfer-Encoding: base64\r\n"
+    return b"Content-Type: message/global\r\n" + encoding + disposition + b"\r\n" + encoded
+
+
 def _attachment_part(attachment: Attachment) -> bytes:
     if attachment.kind is PartKind.MESSAGE:
-        # Base64 is not allowed on message/rfc822 (RFC 2046 §5.2.1): the original stands in it octet for octet.
-        encoding = "7bit" if attachment.content.isascii() else "8bit"
-        top = (
-            "Content-Type: message/rfc822\r\n"
-            f"Content-Transfer-Encoding: {encoding}\r\n"
-            "Content-Disposition: attachment\r\n\r\n"
-        )
-        return top.encode("ascii") + attachment.content
+        return _message_part(attachment.content)
     part = MIMEPart(policy=_POLICY)
     maintype, _, subtype = attachment.content_type.partition("/")
     if not subtype or maintype in ("multipart", "message"):
@@ -123,7 +128,7 @@ class Composer:
         entity = self._entity(draft, identifier)
         if self._sign is not None:
             return Written(mail_id, self._sign(headers, entity, now))
-        return Written(mail_id, prepend_fields(entity, headers))
+        return Written(mail_id, prepend_fields(entity, [*headers, ("MIME-Version", "1.0")]))
 
     def _headers(self, draft: Draft, mail_id: str, now: datetime) -> list[tuple[str, str]]:
         headers = [
@@ -140,7 +145,6 @@ class Composer:
             headers.append(("Reply-To", address_field(draft.reply_to)))
         headers.append(("Auto-Submitted", draft.automatic))
         headers += [(name, encode_words(value)) for name, value in draft.fields]
-        headers.append(("MIME-Version", "1.0"))
         return headers
 
     def _entity(self, draft: Draft, identifier: UUID) -> bytes:

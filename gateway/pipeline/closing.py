@@ -26,7 +26,8 @@ from teleexpertise.forms import (
 from teleexpertise.letters import Mailbox
 from teleexpertise.people import Party
 from teleexpertise.placing import authorship
-from teleexpertise.plaintext import own_words, readable_text
+from teleexpertise.plaintext import readable_text
+from teleexpertise.quotation import own_words
 from teleexpertise.texts.contexts import RefusalReason
 
 __all__ = ["act_on", "allowed_side", "sheet"]

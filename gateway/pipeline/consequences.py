@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from gateway.compose.composer import Draft
+from gateway.compose.composer import Draft, address_field
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.unit import MAX_REFERENCES, Unit, tle_fields
 from gateway.pipeline.views import Case, build
@@ -220,14 +220,14 @@ class _Work:
         incoming = self.act.incoming
         assert incoming is not None, "only a member's letter is delivered"
         fields = (*tle_fields(self.conversation, self._event(), self.conversation.seq), *incoming.trace)
-        fields += (("Reply-To", _unencoded(self._reply_to())),)
+        fields += (("Reply-To", address_field(self._reply_to())),)
         drop = {"reply-to"}
         thread_fields = self._repaired_thread(incoming)
         if thread_fields:
             drop |= {"in-reply-to", "references"}
             fields += thread_fields
         if incoming.letter.reply_to:
-            own = ", ".join(_unencoded(mailbox) for mailbox in incoming.letter.reply_to)
+            own = ", ".join(address_field(mailbox) for mailbox in incoming.letter.reply_to)
             fields += (("X-Original-Reply-To", own),)
         acting = self.act.facts.author.account
         relayed: MessageRow | None = None
@@ -355,9 +355,3 @@ class _Work:
                 message=self.posted.id,
                 payload={"state": str(conversation.state)},
             )
-
-
-def _unencoded(mailbox: Mailbox) -> str:
-    """An address with its name for a field that is encoded when it is put on the wire."""
-    quoted = mailbox.name.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{quoted}" <{mailbox.address}>' if mailbox.name else mailbox.address

@@ -6,7 +6,7 @@ Everything here happens before the ``250`` and inside one transaction (design, s
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
@@ -136,9 +136,18 @@ class Unit:
         action = "deliver" if self.services.is_local(recipient) else "relay"
         key = f"{action}:{message.id}:{recipient}"
         outbox_id = self.services.new_id()
-        if mail_from is None:
-            bounce = self.services.new_id()
-            mail_from = self.services.book.bounce(bounce)
+        bounce = self.services.new_id() if mail_from is None else None
+        await self._put(
+            action,
+            key,
+            recipient,
+            conversation,
+            message.id,
+            payload={"fields": [list(pair) for pair in fields], "drop": sorted(drop)},
+            mail_from=self.services.book.bounce(bounce) if bounce else mail_from or "",
+            outbox_id=outbox_id,
+        )
+        if bounce is not None:
             row = BounceRow(
                 id=bounce,
                 recipient=recipient,
@@ -147,17 +156,6 @@ class Unit:
                 message_id=message.id,
             )
             await self.tx.bounces.add(row)
-        payload = {"fields": [list(pair) for pair in fields], "drop": sorted(drop)}
-        await self._put(
-            action,
-            key,
-            recipient,
-            conversation,
-            message.id,
-            payload=payload,
-            mail_from=mail_from,
-            outbox_id=outbox_id,
-        )
 
     async def job(
         self,
@@ -243,6 +241,8 @@ class Unit:
     ) -> Conversation:
         """Append events that one message caused and return the conversation after them."""
         seq = conversation.seq if conversation else 0
+        if conversation is None:
+            events = await self._named(events)
         records = [
             Record(
                 seq=seq + number,
@@ -272,6 +272,13 @@ class Unit:
     def identifier(text: object) -> UUID:
         """A message or conversation id that was kept as JSON text."""
         return UUID(str(text))
+
+    async def _named(self, events: Sequence[AnyEvent]) -> list[AnyEvent]:
+        """Give a conversation that opens its reference, counted by the year of the people who read it."""
+        opening, *others = events
+        assert isinstance(opening, Opened), "a conversation begins with its opening"
+        year = self.now.astimezone(self.services.zone).year
+        return [replace(opening, ref=await self.tx.conversations.next_reference(year)), *others]
 
     async def account(self, address: str) -> Account | None:
         """An account of ours, read once per transaction."""

@@ -13,7 +13,7 @@ from teleexpertise.events import Author, Side
 from teleexpertise.people import Document, Party
 from teleexpertise.texts import contexts as mails
 
-__all__ = ["TEMPLATES", "Case", "build"]
+__all__ = ["Case", "build"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,9 +250,6 @@ _BUILDERS: Mapping[str, Callable[[Case], mails.Mail]] = {
     "redirection": _redirection,
     "urgence-vitale": _emergency,
 }
-
-#: The templates that a rule may name in ``post`` and ``answer``.
-TEMPLATES = frozenset(_BUILDERS)
 
 
 def build(template: str, case: Case) -> mails.Mail:

@@ -41,7 +41,7 @@ async def of(unit: Unit, login: Mailbox) -> mails.Worklist:
     return mails.Worklist(
         owner=login.name or login.address,
         rows=tuple(_row(unit, conversation, mine) for conversation in shown),
-        total=len(found),
+        total=len(opened),
     )
 
 

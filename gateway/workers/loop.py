@@ -83,7 +83,7 @@ class Workers:
             await self.performers[row.action](row)
         except ActionFailed as failure:
             await self._failed(row, failure)
-            log.warning("failed", permanent=failure.permanent, status=failure.status)
+            log.warning("failed", permanent=failure.permanent, status=failure.status, text=failure.text)
             return
         except Exception as error:  # noqa: BLE001 - poison goes to the held queue, where an operator sees it
             async with self.services.store.transaction() as tx:

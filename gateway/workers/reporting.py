@@ -19,7 +19,8 @@ from teleexpertise.conversation import Conversation, Exchange, fold
 from teleexpertise.events import AttachmentNote, Completed, Posted, Record, ReportMade, Side
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.letters import Attachment, Letter, Mailbox
-from teleexpertise.plaintext import own_words, readable_text
+from teleexpertise.plaintext import readable_text
+from teleexpertise.quotation import own_words
 from teleexpertise.report import Report, ReportAttachment, ReportExchange
 from teleexpertise.texts import contexts as mails
 

@@ -1,0 +1,316 @@
+"""A whole gateway for tests: real listeners, real Dovecot, in a thread of its own; clients speak to it over TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import imaplib
+import re
+import shutil
+import smtplib
+import ssl
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import SMTP, default
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from imapclient import imap_utf7
+
+from certs.tls import submission_client_context
+from config import Settings, load
+from gateway.bootstrap import open_services
+from gateway.deployment import NewDeployment, make_deployment
+from gateway.pipeline.doors import password_hasher
+from gateway.serving import Running, serve
+from gateway.services import Services
+from gateway.smtp.dialogue import ListenerKind
+from tests.support import region
+from tests.support.dovecot import free_port
+
+_Found = TypeVar("_Found")
+DEADLINE = 30.0
+
+
+def eventually(look: Callable[[], _Found], what: str, seconds: float = DEADLINE) -> _Found:
+    """What ``look`` finds as soon as it is true; fails after ``seconds``."""
+    end = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found:
+            return found
+        if time.monotonic() > end:
+            raise AssertionError(f"not seen within {seconds:.0f} s: {what}")
+        time.sleep(0.05)
+
+
+@dataclass(slots=True)
+class Client:
+    """A mail client of one account: sends by submission, reads by IMAP, both over verified TLS."""
+
+    address: str
+    name: str
+    gateway: TestGateway
+    password: str = region.PASSWORD
+
+    def send_bytes(self, raw: bytes, recipients: Sequence[str], mail_from: str | None = None) -> None:
+        """Send octets as they are. Raises ``smtplib.SMTPException`` with the server's answer."""
+        with smtplib.SMTP("localhost", self.gateway.submission_port, timeout=30) as smtp:
+            smtp.starttls(context=self.gateway.tls)
+            smtp.login(self.address, self.password)
+            smtp.sendmail(self.address if mail_from is None else mail_from, list(recipients), raw)
+
+    def compose(self, to: str, subject: str, text: str = "", *, cc: str = "") -> EmailMessage:
+        """A new mail as a client writes it."""
+        message = EmailMessage(policy=SMTP)
+        message["From"] = f"{self.name} <{self.address}>" if self.name.isascii() else self.address
+        message["To"] = to
+        if cc:
+            message["Cc"] = cc
+        message["Subject"] = subject
+        message["Date"] = datetime.now(UTC)
+        message["Message-ID"] = f"<{time.monotonic_ns()}.{threading.get_ident()}@client.example>"
+        message.set_content(text or "\r\n")
+        return message
+
+    def send(self, message: EmailMessage, recipients: Iterable[str] = ()) -> EmailMessage:
+        """Send a mail to those it names, or to ``recipients``."""
+        wanted = list(recipients) or [
+            address.addr_spec for name in ("to", "cc") if message[name] for address in message[name].addresses
+        ]
+        self.send_bytes(message.as_bytes(), wanted)
+        return message
+
+    def reply(self, received: EmailMessage, text: str, *, everybody: bool = False) -> EmailMessage:
+        """A reply as plain clients make it: Reply-To (or From), References, quoted text below."""
+        to = received["reply-to"] or received["from"]
+        cc = ""
+        if everybody:
+            others = [
+                address.addr_spec
+                for name in ("to", "cc")
+                if received[name]
+                for address in received[name].addresses
+                if address.addr_spec != self.address
+            ]
+            cc = ", ".join(dict.fromkeys(others))
+        subject = str(received["subject"])
+        message = self.compose(
+            str(to), subject if subject.lower().startswith("re:") else f"Re: {subject}", text, cc=cc
+        )
+        message["In-Reply-To"] = str(received["message-id"])
+        known = str(received["references"] or "")
+        message["References"] = f"{known} {received['message-id']}".strip()
+        return message
+
+    @contextmanager
+    def imap(self) -> Iterator[imaplib.IMAP4_SSL]:
+        """A session over implicit TLS."""
+        connection = imaplib.IMAP4_SSL("localhost", self.gateway.imaps_port, ssl_context=self.gateway.tls)
+        try:
+            connection.login(self.address, self.password)
+            yield connection
+        finally:
+            connection.logout()
+
+    def raw_mails(self, folder: str = "INBOX") -> list[tuple[bytes, tuple[str, ...]]]:
+        """All mails of a folder as (octets, flags), oldest first; none for a folder that is not there."""
+        with self.imap() as connection:
+            wire = imap_utf7.encode(folder).decode("ascii")
+            status, count = connection.select(f'"{wire}"', readonly=True)
+            if status != "OK" or not int(count[0] or b"0"):
+                return []
+            _, answer = connection.fetch("1:*", "(FLAGS BODY.PEEK[])")
+            found = []
+            for item in answer:
+                if isinstance(item, tuple):
+                    flags = re.search(rb"FLAGS \(([^)]*)\)", item[0])
+                    names = tuple(flags[1].decode().split()) if flags else ()
+                    found.append((item[1], names))
+            return found
+
+    def mails(self, folder: str = "INBOX") -> list[EmailMessage]:
+        """All mails of a folder, read."""
+        return [read(raw) for raw, _ in self.raw_mails(folder)]
+
+    def wait(self, matches: Callable[[EmailMessage], bool] | str, folder: str = "INBOX") -> EmailMessage:
+        """The newest mail that matches (a text: its subject contains it), as soon as it is there."""
+        test = (lambda mail: matches in str(mail["subject"])) if isinstance(matches, str) else matches
+
+        def look() -> EmailMessage | None:
+            return next((mail for mail in reversed(self.mails(folder)) if test(mail)), None)
+
+        return eventually(look, f"{matches!r} in {folder} of {self.address}")
+
+    def folders(self) -> list[str]:
+        """Names of all subscribed folders."""
+        with self.imap() as connection:
+            _, answer = connection.lsub()
+            return [imap_utf7.decode(line.rpartition(b' "/" ')[2].strip(b'"')) for line in answer if line]
+
+
+def read(raw: bytes) -> EmailMessage:
+    """Octets as a mail object of Python's own library: another reader than ours."""
+    message = message_from_bytes(raw, policy=default)
+    assert isinstance(message, EmailMessage)
+    return message
+
+
+def text_of(mail: EmailMessage) -> str:
+    """The plain text part."""
+    body = mail.get_body(("plain",))
+    assert body is not None
+    return str(body.get_content())
+
+
+@dataclass(slots=True)
+class TestGateway:
+    """A gateway under test. ``settings`` name its files; ports were free when it was made."""
+
+    __test__ = False
+    settings: Settings
+    tls: ssl.SSLContext
+    running: Running | None = None
+    _loop: asyncio.AbstractEventLoop | None = None
+    _thread: threading.Thread | None = None
+    _stop: asyncio.Event | None = None
+    _failure: list[BaseException] = field(default_factory=list)
+
+    @property
+    def submission_port(self) -> int:
+        """Submission with STARTTLS."""
+        return self._ports[ListenerKind.SUBMISSION]
+
+    @property
+    def submissions_port(self) -> int:
+        """Submission with implicit TLS."""
+        return self._ports[ListenerKind.SUBMISSIONS]
+
+    @property
+    def mx_port(self) -> int:
+        """Mail of other operators."""
+        return self._ports[ListenerKind.MX]
+
+    @property
+    def imaps_port(self) -> int:
+        """IMAP with implicit TLS."""
+        return self.settings.imap.tls_port
+
+    @property
+    def _ports(self) -> Any:
+        assert self.running is not None
+        return self.running.ports
+
+    @property
+    def services(self) -> Services:
+        """The parts of the running gateway."""
+        assert self.running is not None
+        return self.running.services
+
+    @property
+    def service(self) -> str:
+        """The service address."""
+        return self.settings.service_address
+
+    def client(self, account: Any, password: str = region.PASSWORD) -> Client:
+        """A mail client of an account."""
+        return Client(account.address, account.name, self, password)
+
+    def ask(self, work: Callable[[Services], Any]) -> Any:
+        """Run a coroutine function on the gateway's own loop and return its result."""
+        assert self._loop is not None
+        return asyncio.run_coroutine_threadsafe(work(self.services), self._loop).result(60)
+
+    def start(self) -> None:
+        """Start all and return when it serves. Raises what starting raised."""
+        started = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(started,), daemon=True)
+        self._thread.start()
+        started.wait(60)
+        if self._failure:
+            raise self._failure[0]
+        assert self.running is not None, "the gateway did not start"
+
+    def _run(self, started: threading.Event) -> None:
+        async def whole() -> None:
+            self._loop = asyncio.get_running_loop()
+            self._stop = asyncio.Event()
+            async with serve(self.settings) as running:
+                self.running = running
+                started.set()
+                await self._stop.wait()
+
+        try:
+            asyncio.run(whole())
+        except BaseException as error:  # handed to the test's thread
+            self._failure.append(error)
+        finally:
+            started.set()
+
+    def stop(self) -> None:
+        """Stop all; raises what made it fail meanwhile."""
+        if self._loop is not None and self._stop is not None and self._thread is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join(60)
+        self.running = None
+        if self._failure:
+            raise self._failure[0]
+
+
+async def _fill(settings: Settings) -> None:
+    hash_ = password_hasher().hash(region.PASSWORD)
+    async with open_services(settings) as services, services.store.transaction() as tx:
+        now = services.clock()
+        for account in region.ACCOUNTS:
+            await tx.accounts.add(account, hash_, now)
+        for expert in region.EXPERTS:
+            await tx.experts.put(expert)
+        for principal, delegate in region.DELEGATIONS:
+            await tx.delegations.grant(principal, delegate, now)
+
+
+def made_deployment(folder: Path, extra_toml: str = "") -> Settings:
+    """A deployment of the test region on free ports, its settings file ending with ``extra_toml``."""
+    ports = (
+        ("smtp", "mx_port", 0),
+        ("smtp", "submission_port", 0),
+        ("smtp", "submissions_port", 0),
+        ("imap", "starttls_port", free_port()),
+        ("imap", "tls_port", free_port()),
+    )
+    new = NewDeployment(
+        folder=folder, domain=region.DOMAIN, organisation="Téléexpertise d'essai", ports=ports
+    )
+    settings = make_deployment(new, datetime.now(UTC))
+    if extra_toml:
+        path = folder / "gateway.toml"
+        path.write_text(path.read_text("utf-8") + extra_toml, "utf-8")
+        settings = load(path)
+    asyncio.run(_fill(settings))
+    return settings
+
+
+@contextmanager
+def gateway(extra_toml: str = "") -> Iterator[TestGateway]:
+    """A served gateway of the test region in a folder of its own, gone afterwards."""
+    if shutil.which("dovecot") is None:
+        pytest.skip("Dovecot is not installed")
+    folder = Path(tempfile.mkdtemp(prefix="tle-test-"))
+    folder.chmod(0o755)  # Dovecot's own account must get through
+    try:
+        settings = made_deployment(folder / "var", extra_toml)
+        made = TestGateway(settings, submission_client_context(settings.pki.anchors))
+        made.start()
+        try:
+            yield made
+        finally:
+            made.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
