@@ -269,7 +269,8 @@ class Record:
     """One entry of a conversation's record: an event, who caused it, when, and the message that holds it.
 
     ``seq`` counts from 1 within the conversation. ``message`` is the stored message's id,
-    ``message_sha256`` the hash of its raw bytes, ``mail_id`` its RFC 5322 Message-ID.
+    ``message_sha256`` the hash of its raw bytes, ``mail_id`` its RFC 5322 Message-ID, ``rules`` the version
+    of the rules that decided it.
     """
 
     seq: int
@@ -279,6 +280,7 @@ class Record:
     message_sha256: str
     mail_id: str
     event: AnyEvent
+    rules: str = ""
 
 
 @lru_cache(maxsize=1)

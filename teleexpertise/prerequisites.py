@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from teleexpertise.letters import Attachment, PartKind
 from teleexpertise.people import ItemKind, PrerequisiteItem
 
-__all__ = ["Given", "count_given", "missing"]
+__all__ = ["Given", "count_given", "missing", "satisfied"]
 
 #: Logos and icons of mail signatures come as small inline images; a photo that shows a lesion is never that
 #: small.
@@ -46,22 +46,24 @@ def count_given(attachments: Iterable[Attachment], fields: Iterable[str] = ()) -
     return Given(images=images, documents=documents, fields=frozenset(fields))
 
 
-def missing(items: Sequence[PrerequisiteItem], given: Given) -> tuple[str, ...]:
-    """Names of the mandatory items not yet satisfied, in the expert's order.
+def satisfied(items: Sequence[PrerequisiteItem], given: Given) -> tuple[bool, ...]:
+    """For each item in the expert's order whether it is satisfied.
 
     Mandatory items are served before optional ones, whatever their order: a single photo counts for what is
     required.
     """
     left = {ItemKind.IMAGE: given.images, ItemKind.DOCUMENT: given.documents}
-    names = []
-    for item in items:
-        if not item.mandatory:
-            continue
+    served = [False] * len(items)
+    for number, item in sorted(enumerate(items), key=lambda pair: not pair[1].mandatory):
         if item.kind is ItemKind.FIELD:
-            satisfied = item.name in given.fields
+            served[number] = item.name in given.fields
         else:
-            satisfied = left[item.kind] >= item.count
+            served[number] = left[item.kind] >= item.count
             left[item.kind] -= min(item.count, left[item.kind])
-        if not satisfied:
-            names.append(item.name)
-    return tuple(names)
+    return tuple(served)
+
+
+def missing(items: Sequence[PrerequisiteItem], given: Given) -> tuple[str, ...]:
+    """Names of the mandatory items not yet satisfied, in the expert's order."""
+    served = zip(items, satisfied(items, given), strict=True)
+    return tuple(item.name for item, there in served if item.mandatory and not there)

@@ -192,6 +192,12 @@ async def act_on(unit: Unit, incoming: Incoming, filled: FilledForm) -> str:
         proposed=await _proposed(unit, incoming, conversation, filled, kind),
         side=by.side,
     )
-    act = Act(facts=facts, message=message, incoming=incoming, answer_to=incoming.login)
+    act = Act(
+        facts=facts,
+        message=message,
+        incoming=incoming,
+        answer_to=incoming.login,
+        warnings=filled.warnings,
+    )
     decision, _ = await carry_out(unit, conversation, conversation.id, act)
     return f"{kind}: {'conflict' if decision.conflict else decision.after}"

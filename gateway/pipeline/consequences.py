@@ -52,6 +52,7 @@ class Act:
     only: frozenset[str] | None = None
     person: Party | None = None
     text: str = ""
+    warnings: tuple[str, ...] = ()
     filename: str = ""
     recipient: str = ""
     sent_at: datetime | None = None
@@ -150,6 +151,7 @@ class _Work:
             now=self.unit.now,
             links=self.unit.services.links,
             text=text or act.text,
+            warnings=act.warnings,
             person=act.person,
             documents=act.documents,
             filename=act.filename,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 
 from gateway.pipeline import closing, requesting
@@ -37,10 +37,22 @@ async def receive(unit: Unit, incoming: Incoming, found: FoundForm) -> str:
     today: date = unit.now.date()
     checked = validate(sheet.form, reading.values, today)
     problems = {**checked.problems, **reading.problems}
-    if problems:
-        return await _ask_back(unit, incoming, sheet, reading.values, problems)
+    warnings = {**checked.warnings, **reading.warnings}
+    remark = "\n".join(filter(None, (str(row.options.get("remark", "")), reading.remark)))
+    # A vital emergency is answered at once, whatever else is wrong with the form (design, section 6).
+    if problems and not requesting.is_vital(row.kind, checked.values):
+        again = replace(
+            sheet,
+            values={**sheet.values, **reading.values},
+            problems=problems,
+            warnings=warnings,
+            options={**sheet.options, "remark": remark},
+        )
+        return await _ask_back(unit, incoming, again)
     await unit.tx.forms.use(row.id, unit.now)
-    answer = FilledForm(row=row, sheet=sheet, values=checked.values, remark=reading.remark)
+    answer = FilledForm(
+        row=row, sheet=sheet, values=checked.values, remark=remark, warnings=tuple(warnings.values())
+    )
     return await _dispatch(unit, incoming, answer)
 
 
@@ -56,24 +68,15 @@ async def _sheet(unit: Unit, incoming: Incoming, row: FormRow) -> Sheet | None:
     return await closing.sheet(unit, conversation, FormKind(row.kind), incoming.login, row.options)
 
 
-async def _ask_back(
-    unit: Unit, incoming: Incoming, sheet: Sheet, values: Mapping[str, object], problems: Mapping[str, str]
-) -> str:
+async def _ask_back(unit: Unit, incoming: Incoming, sheet: Sheet) -> str:
+    """Send the form again as filled, what is wrong beside its line; the attachments wait for the corrected answer."""
     message = await unit.store(incoming)
     kept = sheet.options.get("kept", [])
     assert isinstance(kept, list), "kept is a list of message ids"
     if incoming.letter.attachments:
-        kept = [*kept, str(message.id)]
-    again = Sheet(
-        form=sheet.form,
-        values={**sheet.values, **values},  # type: ignore[dict-item]
-        problems=problems,
-        options={**sheet.options, "kept": kept},
-        conversation=sheet.conversation,
-        expert=sheet.expert,
-    )
-    await send_form(unit, incoming.login, again, incoming.letter.message_id)
-    return f"form returned: {len(problems)} problems"
+        sheet = replace(sheet, options={**sheet.options, "kept": [*kept, str(message.id)]})
+    await send_form(unit, incoming.login, sheet, incoming.letter.message_id)
+    return f"form returned: {len(sheet.problems)} problems"
 
 
 async def _dispatch(unit: Unit, incoming: Incoming, answer: FilledForm) -> str:

@@ -6,33 +6,37 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 
+from gateway.pipeline.attachment_notes import notes_of
 from gateway.pipeline.consequences import Act, carry_out
 from gateway.pipeline.incoming import Incoming
-from gateway.pipeline.attachment_notes import notes_of
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.sending_forms import Sheet, kept_attachments
 from gateway.pipeline.unit import Unit
 from gateway.store.rows import FormRow
 from teleexpertise.events import Author, Opened, Side
 from teleexpertise.facts import Facts, Trigger
-from teleexpertise.forms import Value, element_answers, request_form
+from teleexpertise.forms import FormKind, Value, element_answers, request_form
 from teleexpertise.letters import Attachment, Mailbox
 from teleexpertise.patients import Patient
 from teleexpertise.people import Account, Expert, IdentityPolicy, Party
 from teleexpertise.prerequisites import count_given
 from teleexpertise.texts.contexts import RefusalReason
 
-__all__ = ["FilledForm", "open_request", "sheet"]
+__all__ = ["FilledForm", "is_vital", "open_request", "sheet"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilledForm:
-    """A form that is complete and right: its copy, its sheet, typed values, the answerer's words above it."""
+    """A form that is complete and right: its copy, its sheet, typed values, the answerer's words above it.
+
+    ``warnings`` are sentences about what is doubtful and was taken all the same.
+    """
 
     row: FormRow
     sheet: Sheet
     values: Mapping[str, Value]
     remark: str = ""
+    warnings: tuple[str, ...] = ()
 
     def text(self, name: str) -> str:
         """A text value, '' when the line was left empty."""
@@ -47,6 +51,11 @@ class FilledForm:
         """The numbers of the ticked lines."""
         value = self.values.get(name, [])
         return value if isinstance(value, list) else []
+
+
+def is_vital(kind: str, values: Mapping[str, Value]) -> bool:
+    """Whether a form is a request that calls itself a vital emergency."""
+    return kind == FormKind.REQUEST and values.get("urgency") == "vitale"
 
 
 async def _acting(unit: Unit, login: Mailbox) -> tuple[Account, ...]:
@@ -155,6 +164,7 @@ async def open_request(unit: Unit, incoming: Incoming, filled: FilledForm) -> st
         answer_to=login,
         documents=expert.documents,
         attachments=attachments,
+        warnings=filled.warnings,
     )
     _, conversation = await carry_out(unit, None, identifier, act)
     if conversation is None:

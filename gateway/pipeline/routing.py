@@ -6,6 +6,7 @@ from gateway.pipeline import member_mail, reports, service_mail
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.unit import Unit
+from gateway.smtp.envelope import Envelope, RecipientOptions
 from teleexpertise.texts.contexts import RefusalReason
 
 __all__ = ["route"]
@@ -38,5 +39,19 @@ async def pass_on(unit: Unit, incoming: Incoming) -> str:
             recipient,
             fields=incoming.trace,
             mail_from=incoming.envelope.mail_from,
+            wishes=_wishes(incoming.envelope, recipient),
         )
     return "passed on"
+
+
+def _wishes(envelope: Envelope, recipient: str) -> dict[str, object]:
+    """What the sender wants to hear of this recipient (RFC 3461); empty without DSN parameters."""
+    named = zip(envelope.recipients, envelope.options, strict=False)
+    options = next((option for name, option in named if name.lower() == recipient), RecipientOptions())
+    wishes: dict[str, object] = {
+        "notify": sorted(options.notify),
+        "original": options.original,
+        "ret": envelope.dsn.ret,
+        "envid": envelope.dsn.envid,
+    }
+    return {name: value for name, value in wishes.items() if value}

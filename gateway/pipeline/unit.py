@@ -5,7 +5,7 @@ Everything here happens before the ``250`` and inside one transaction (design, s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
@@ -128,10 +128,12 @@ class Unit:
         fields: Sequence[tuple[str, str]] = (),
         drop: Iterable[str] = (),
         mail_from: str | None = None,
+        wishes: Mapping[str, object] | None = None,
     ) -> None:
         """Put one delivery of a stored mail into the outbox: to a mailbox of ours, or to another operator.
 
-        ``mail_from`` ``None`` makes a bounce address of ours, so that a bounce comes back to the gateway.
+        ``mail_from`` ``None`` makes a bounce address of ours, so that a bounce comes back to the gateway; ``wishes`` are
+        the sender's for delivery reports (``RFC 3461``).
         """
         action = "deliver" if self.services.is_local(recipient) else "relay"
         key = f"{action}:{message.id}:{recipient}"
@@ -143,7 +145,7 @@ class Unit:
             recipient,
             conversation,
             message.id,
-            payload={"fields": [list(pair) for pair in fields], "drop": sorted(drop)},
+            payload={"fields": [list(pair) for pair in fields], "drop": sorted(drop), **(wishes or {})},
             mail_from=self.services.book.bounce(bounce) if bounce else mail_from or "",
             outbox_id=outbox_id,
         )
@@ -252,6 +254,7 @@ class Unit:
                 message_sha256=message.sha256,
                 mail_id=message.mail_id,
                 event=event,
+                rules=self.services.rules.version,
             )
             for number, event in enumerate(events, start=1)
         ]

@@ -11,6 +11,7 @@ from teleexpertise.commands import Remove
 from teleexpertise.conversation import Conversation
 from teleexpertise.events import Author, Side
 from teleexpertise.people import Document, Party
+from teleexpertise.prerequisites import satisfied
 from teleexpertise.texts import contexts as mails
 
 __all__ = ["Case", "build"]
@@ -25,6 +26,7 @@ class Case:
     now: datetime
     links: Links
     text: str = ""
+    warnings: tuple[str, ...] = ()
     person: Party | None = None
     documents: tuple[Document, ...] = ()
     filename: str = ""
@@ -36,7 +38,7 @@ class Case:
 def _opening(case: Case) -> mails.Mail:
     conversation = case.conversation
     opening = conversation.opening
-    lacking = set(conversation.missing)
+    given = satisfied(conversation.items, conversation.given)
     return mails.Opening(
         reference=conversation.ref,
         state=conversation.state,
@@ -45,8 +47,8 @@ def _opening(case: Case) -> mails.Mail:
         delay_days=opening.delay_days,
         prerequisites=opening.prerequisites,
         checklist=tuple(
-            mails.ChecklistLine(item, given=item.mandatory and item.name not in lacking)
-            for item in conversation.items
+            mails.ChecklistLine(item, given=there)
+            for item, there in zip(conversation.items, given, strict=True)
         ),
         documents=tuple(document.filename for document in case.documents),
         expert_links=case.links.of(conversation, Side.EXPERT),
@@ -181,6 +183,7 @@ def _confirmation(case: Case) -> mails.Mail:
         urgency=opening.urgency,
         delay_days=opening.delay_days,
         missing=conversation.missing,
+        warnings=case.warnings,
         links=case.links.of(conversation, Side.REQUESTER),
     )
 
@@ -200,6 +203,7 @@ def _closing_confirmation(case: Case) -> mails.Mail:
         reason=conversation.closing_reason,
         version=conversation.version,
         addressees=completion.addressees if completion else (),
+        warnings=case.warnings,
     )
 
 

@@ -12,7 +12,8 @@ import ssl
 import structlog
 from aiosmtpd.smtp import SMTP, TLSSetupException
 
-from gateway.smtp.lobby import Lobby, failure_place
+from gateway.failures import failure_place
+from gateway.smtp.lobby import Lobby
 from gateway.smtp.refusals import (
     AuthenticationFailed,
     BadSyntax,

@@ -11,11 +11,12 @@ from typing import Protocol, TypeVar
 
 import structlog
 
+from gateway.failures import failure_place
 from gateway.smtp.envelope import Doors, Envelope
 from gateway.smtp.limits import SmtpLimits
 from gateway.smtp.refusals import Refusal, TemporaryFailure
 
-__all__ = ["Guest", "Lobby", "failure_place"]
+__all__ = ["Guest", "Lobby"]
 
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
@@ -109,14 +110,3 @@ class Lobby:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
-
-
-def failure_place(error: BaseException) -> dict[str, str]:
-    """What may be logged of an unexpected error: its type and where it rose, never its words (they hold
-    content).
-    """
-    place, trace = "", error.__traceback__
-    while trace is not None:
-        place = f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return {"error": type(error).__name__, "place": place}

@@ -171,6 +171,7 @@ def _columns_of(conversation_id: UUID, record: Record) -> dict[str, Any]:
         "message_id": record.message,
         "message_sha256": record.message_sha256,
         "payload": dump_event(record.event),
+        "rules_version": record.rules,
     }
 
 
@@ -183,4 +184,5 @@ def _record_of(row: RowMapping) -> Record:
         message_sha256=row["message_sha256"],
         mail_id=row["mail_id"],
         event=load_event(row["payload"]),
+        rules=row["rules_version"],
     )

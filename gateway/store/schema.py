@@ -208,6 +208,7 @@ event = Table(
     Column("message_id", Uuid, ForeignKey("message.id"), nullable=False, index=True),
     _text("message_sha256"),
     Column("payload", JsonData(), nullable=False),
+    _text("rules_version"),
     UniqueConstraint("conversation_id", "seq"),
     sqlite_autoincrement=True,
 )

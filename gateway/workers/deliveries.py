@@ -9,11 +9,15 @@ from certs.results import remove_forged
 from gateway.compose.copies import copy_for, delivery_key, is_gateway_field
 from gateway.intake.rawmail import remove_fields, split
 from gateway.pipeline.screening import LOOP_FIELD
+from gateway.pipeline.unit import Unit
+from gateway.relay.dsn import Action
 from gateway.relay.failure import RelayFailed
 from gateway.relay.outbound import Relay
 from gateway.services import Services
+from gateway.smtp.envelope import DsnOptions, RecipientOptions
 from gateway.store.rows import Direction, OutboxRow
 from gateway.workers.failure import ActionFailed
+from gateway.workers.receipts import report_delivery, wishes_success
 from mailboxes.errors import DeliveryFailed
 from mailboxes.lmtp import LmtpDelivery
 
@@ -52,17 +56,35 @@ class Deliveries:
             await self.lmtp.deliver(row.mail_from, row.recipient, raw)
         except DeliveryFailed as failure:
             raise ActionFailed(failure.permanent, _status(failure.code), failure.text) from failure
+        if wishes_success(row):
+            await self._receipt(row)
+
+    async def _receipt(self, row: OutboxRow) -> None:
+        """The receipt and the end of the action in one transaction: a repeated attempt sends no second one."""
+        assert row.message_id is not None, "a delivery has a message"
+        async with self.services.store.transaction() as tx:
+            unit = Unit(self.services, tx, self.services.clock())
+            message = await tx.messages.get(row.message_id)
+            if message is not None:
+                await report_delivery(unit, row, message, Action.DELIVERED, "2.0.0", "")
+            await tx.outbox.done(row, unit.now)
 
     async def relay(self, row: OutboxRow) -> None:
         """To another operator, marked so that it does not come back unnoticed."""
         raw, _ = await self._copy(row)
         raw = copy_for(raw, [(LOOP_FIELD, self.services.settings.service.domain)])
         try:
-            await self.outbound.send(row.mail_from, row.recipient, raw)
+            await self.outbound.send(row.mail_from, row.recipient, raw, *_wishes(row))
         except RelayFailed as failure:
             raise ActionFailed(failure.permanent, failure.enhanced, failure.text) from failure
         except ssl.SSLError as failure:
             raise ActionFailed(False, "4.7.5", type(failure).__name__) from failure
+
+
+def _wishes(row: OutboxRow) -> tuple[DsnOptions, RecipientOptions]:
+    payload = row.payload
+    dsn = DsnOptions(str(payload.get("ret", "")), str(payload.get("envid", "")))
+    return dsn, RecipientOptions(frozenset(payload.get("notify", ())), str(payload.get("original", "")))
 
 
 def _status(code: int) -> str:

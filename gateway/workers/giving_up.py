@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.intake.rawmail import split
 from gateway.pipeline.reports import tell_failure
 from gateway.pipeline.unit import Unit
-from gateway.relay.dsn import Action, RecipientReport, ReportFacts, build_report
+from gateway.relay.dsn import Action
 from gateway.services import Services
-from gateway.store.rows import MessageRow, OutboxRow
+from gateway.store.rows import OutboxRow
 from gateway.workers.failure import ActionFailed
-from teleexpertise.letters import Mailbox
-from teleexpertise.texts import contexts as mails
+from gateway.workers.receipts import report_delivery, wishes_failure
 
 __all__ = ["GivingUp"]
 
@@ -35,26 +33,5 @@ class GivingUp:
             bounce = await tx.bounces.get(bounce_id) if bounce_id else None
             if bounce is not None:
                 await tell_failure(unit, bounce, message, failure.status, failure.text)
-            elif bounce_id is None and "NEVER" not in row.payload.get("notify", []):
-                await self._report(unit, row, message, failure)
-
-    async def _report(self, unit: Unit, row: OutboxRow, message: MessageRow, failure: ActionFailed) -> None:
-        raw = await unit.tx.messages.get_raw(message.id)
-        header, _ = split(raw or b"")
-        mail = mails.Undelivered(
-            recipient=row.recipient, sent_at=message.received_at, diagnostic=failure.text
-        )
-        body = self.services.texts.render(mail)
-        identifier = self.services.new_id()
-        facts = ReportFacts(
-            sender=Mailbox(self.services.book.service, self.services.settings.service.display_name),
-            addressee=row.mail_from,
-            subject=body.subject,
-            message_id=f"<{identifier}@{self.services.settings.service.domain}>",
-            now=unit.now,
-            reporting_mta=self.services.settings.hostname,
-            arrived_at=message.received_at,
-            recipients=(RecipientReport(Action.FAILED, failure.status, row.recipient, "", failure.text, ""),),
-        )
-        report = await unit.keep(identifier, facts.message_id, build_report(facts, body.text, header))
-        await unit.send(report, row.mail_from, mail_from="")
+            elif bounce_id is None and wishes_failure(row):
+                await report_delivery(unit, row, message, Action.FAILED, failure.status, failure.text)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
+from gateway.failures import failure_place
 from gateway.relay.schedule import next_attempt
 from gateway.services import Services
 from gateway.store.errors import StoreError
@@ -60,7 +62,7 @@ class Workers:
 
     async def _rest(self, *, full: bool) -> None:
         """Sleep until something was put into the outbox, something is due, or an action under way ends."""
-        waits: set[asyncio.Task[object]] = set()
+        waits: set[asyncio.Task[Any]] = set()
         store = self.services.store
         if not full:
             waits.add(asyncio.create_task(store.outbox_changed.wait()))
@@ -69,7 +71,7 @@ class Workers:
         seconds = _LONGEST_SLEEP_SECONDS
         if due is not None and not full:
             seconds = min(seconds, max(0.0, (due - self.services.clock()).total_seconds()))
-        pending: set[asyncio.Future[object]] = {*waits, *self._running}
+        pending = waits | self._running
         if pending:
             await asyncio.wait(pending, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         else:
@@ -83,12 +85,12 @@ class Workers:
             await self.performers[row.action](row)
         except ActionFailed as failure:
             await self._failed(row, failure)
-            log.warning("failed", permanent=failure.permanent, status=failure.status, text=failure.text)
+            log.warning("failed", permanent=failure.permanent, status=failure.status)
             return
         except Exception as error:  # noqa: BLE001 - poison goes to the held queue, where an operator sees it
             async with self.services.store.transaction() as tx:
-                await tx.outbox.hold(row, f"{type(error).__name__}: {error}"[:500], self.services.clock())
-            log.error("held", error=type(error).__name__, exc_info=True)
+                await tx.outbox.hold(row, " at ".join(failure_place(error).values()), self.services.clock())
+            log.error("held", **failure_place(error))
             return
         async with self.services.store.transaction() as tx:
             await tx.outbox.done(row, self.services.clock())

@@ -62,6 +62,7 @@ __all__ = [
     "ReportReady",
     "Role",
     "Synthesis",
+    "Undelivered",
     "VitalEmergency",
     "Worklist",
     "WorklistRow",
@@ -183,6 +184,7 @@ class Confirmation(ConversationMail):
     delay_days: int
     act: str = ""
     missing: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()
 
 
@@ -202,6 +204,7 @@ class ClosingConfirmation(ConversationMail):
     conclusion: str = ""
     reason: str = ""
     version: int = 1
+    warnings: tuple[str, ...] = ()
     addressees: tuple[str, ...] = ()
 
 
@@ -413,6 +416,17 @@ class NotDelivered(ConversationMail):
     recipient: str
     sent_at: datetime
     diagnostic: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undelivered(Mail):
+    """``non-remise-courrier``: the text of a report on ordinary mail (``delivered``: a receipt)."""
+
+    template: ClassVar[str] = "non-remise-courrier"
+    recipient: str
+    sent_at: datetime
+    diagnostic: str = ""
+    delivered: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -284,6 +284,9 @@ def all_mails() -> dict[str, contexts.Mail]:
             reason="Cette lésion relève d'un examen direct.",
             links=(SERVICES,),
         ),
+        "non-remise-courrier": c.Undelivered(
+            recipient="inconnu@autre.mssante.example", sent_at=NOW, diagnostic="550 5.1.1 inconnu"
+        ),
         "non-remise": c.NotDelivered(
             recipient="l.chany@autre.mssante.example",
             sent_at=NOW,

@@ -182,6 +182,7 @@ def _record() -> None:
         sa.Column("message_id", sa.Uuid(), nullable=False),
         sa.Column("message_sha256", sa.Text(), nullable=False),
         sa.Column("payload", sa.JSON(), nullable=False),
+        sa.Column("rules_version", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
             ["conversation_id"], ["conversation.id"], name=op.f("fk_event_conversation_id")
         ),
