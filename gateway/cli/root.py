@@ -4,19 +4,40 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-from config import ConfigError
-from gateway.cli.context import Invocation
+from gateway.cli.accounts import account
+from gateway.cli.audit import audit
+from gateway.cli.context import Invocation, errors_in_one_line
+from gateway.cli.conversations import conversation
+from gateway.cli.experts import expert
+from gateway.cli.explain import explain
+from gateway.cli.queue import queue
+from gateway.cli.rebuild import rebuild
+from gateway.cli.rules import rules
 from gateway.cli.running import check_config, init, run, serve_command
 from gateway.deployment import CONFIGURATION
-from gateway.errors import GatewayError
 
 __all__ = ["cli", "main"]
 
+_INTERRUPTED = 130
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+class _Commands(click.Group):
+    """A group whose commands end in one line and an exit code, never in a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with errors_in_one_line():
+            return super().invoke(ctx)
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 refused or not valid, 2 wrong use, 3 not available now.",
+)
 @click.option(
     "--config",
     "path",
@@ -33,19 +54,20 @@ def cli(context: click.Context, path: Path) -> None:
     context.obj = Invocation(path)
 
 
-for command in (init, serve_command, run, check_config):
+for command in (
+    *(init, serve_command, run, check_config),
+    *(account, audit, conversation, expert, explain, queue, rebuild, rules),
+):
     cli.add_command(command)
 
 
 def main() -> None:
     """Run the command line and exit with its code; an error is one line, never a traceback."""
     try:
-        cli(standalone_mode=False)
+        code = cli(standalone_mode=False)
     except click.exceptions.Abort:
-        sys.exit(130)
+        sys.exit(_INTERRUPTED)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (GatewayError, ConfigError) as error:
-        click.echo(f"gateway: {error}", err=True)
-        sys.exit(error.exit_code)
+    sys.exit(code if isinstance(code, int) else 0)

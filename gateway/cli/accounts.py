@@ -1,0 +1,236 @@
+"""``gateway account``: who has a mailbox of ours and may log in."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import IO, Any
+
+import click
+
+from config import Settings
+from gateway.bootstrap import dovecot_settings, read_key
+from gateway.cli.context import (
+    Invocation,
+    as_json,
+    example,
+    json_option,
+    now,
+    operator,
+    say,
+    show_table,
+)
+from gateway.cli.passwords import choose_password, hashed, password_file_option
+from gateway.cli.sessions import end_sessions
+from gateway.errors import GatewayError
+from gateway.serving import refresh_logins
+from gateway.store import AlreadyExists, NotFound, Store, Transaction
+from mailboxes.dovecot.logins import mailbox_address
+from teleexpertise.addressing import AddressBook
+from teleexpertise.identifiers import Identifier, read_billing_number, read_finess, read_rpps
+from teleexpertise.people import Account, AccountKind
+
+__all__ = ["account"]
+
+_NUMBERS: tuple[tuple[str, str, Callable[[str], Identifier]], ...] = (
+    ("rpps", "--rpps", read_rpps),
+    ("finess", "--finess", read_finess),
+    ("billing_number", "--billing-number", read_billing_number),
+)
+
+
+@click.group()
+def account() -> None:
+    """Accounts: add, list, change the password, suspend and resume."""
+
+
+@account.command(
+    epilog=example(
+        'account add lea.martin@demo.mssante.example --name "Dr Léa MARTIN" --profession Médecin',
+        'account add avis.dermatologie@demo.mssante.example --kind service --name "Avis Dermatologie"',
+    )
+)
+@click.argument("address")
+@click.option("--name", required=True, help='Name as mails show it, such as "Dr Léa MARTIN".')
+@click.option(
+    "--kind",
+    type=click.Choice([str(kind) for kind in AccountKind]),
+    default=str(AccountKind.PERSON),
+    show_default=True,
+    help="A person, a service of an organisation, or an application.",
+)
+@click.option("--profession", default="", help="Profession as shown.")
+@click.option("--specialty", default="", help="Specialty as the directory names it.")
+@click.option("--rpps", default="", help="RPPS number: 11 digits.")
+@click.option("--finess", default="", help="FINESS number of the organisation: 9 characters.")
+@click.option("--billing-number", default="", help="AM number, or FINESS and specialty code (430000018/05).")
+@click.option("--organisation", default="", help="Name of the hospital, practice or house.")
+@click.option("--department", default="", help="Department code: 43, 2A, 974.")
+@click.option("--postcode", default="", help="Postcode.")
+@click.option("--town", default="", help="Town.")
+@password_file_option
+@json_option
+@click.pass_obj
+def add(
+    invocation: Invocation, /, address: str, password_file: IO[str] | None, json_: bool, **fields: str
+) -> None:
+    """Add an account of one of our domains, which can log in at once."""
+    settings = invocation.settings()
+    password, made = choose_password(password_file)
+
+    async def work(store: Store) -> Account:
+        new = _checked(address, fields, settings)
+        hash_ = hashed(password)
+        async with store.transaction() as tx:
+            try:
+                await tx.accounts.add(new, hash_, now())
+            except AlreadyExists as error:
+                raise GatewayError(f"{new.address} is there already") from error
+            await tx.audit.write(now(), operator(), "account add", new.address, "done")
+        await _refresh(store, settings)
+        return new
+
+    added = invocation.run_on_store(work)
+    _told(added.address, "added", json_, {"password": password} if made else {})
+
+
+def _checked(address: str, fields: dict[str, str], settings: Settings) -> Account:
+    """The new account, its numbers without the spaces that people type. Raises :class:`GatewayError`."""
+    try:
+        lower = mailbox_address(address)
+    except ValueError as error:
+        raise GatewayError(str(error)) from error
+    domain = lower.rpartition("@")[2]
+    if domain not in settings.local_domains:
+        raise GatewayError(f"{domain} is none of our domains: {', '.join(sorted(settings.local_domains))}")
+    book = AddressBook(
+        settings.service.local_part, settings.service.domain, read_key(settings.files.mac_key_file)
+    )
+    if book.is_ours(lower):
+        raise GatewayError(f"{lower} is an address of the service itself")
+    if not fields["name"].strip() or not fields["name"].isprintable():
+        raise GatewayError("--name wants a name on one line")
+    for key, option, read in _NUMBERS:
+        if fields[key]:
+            found = read(fields[key])
+            if not found.valid:
+                raise GatewayError(f"{option} {fields[key]!r} is not valid ({found.problem})")
+            fields = {**fields, key: found.value}
+    kind = AccountKind(fields["kind"])
+    texts: dict[str, Any] = {key: value.strip() for key, value in fields.items() if key != "kind"}
+    return Account(address=lower, kind=kind, **texts)
+
+
+async def _refresh(store: Store, settings: Settings) -> None:
+    """Let the mailbox server know; the account itself is changed already, so that a repeated command is
+    harmless.
+    """
+    if not settings.mailboxes.embedded:
+        return
+    try:
+        await refresh_logins(store, settings)
+    except OSError as error:
+        raise GatewayError(f"saved, but the mailbox server was not told: {error}") from error
+
+
+def _told(address: str, done: str, json_: bool, more: dict[str, object] | None = None) -> None:
+    more = more or {}
+    if json_:
+        as_json({"address": address, "done": done, **more})
+        return
+    say(f"{address}: {done}")
+    for name, value in more.items():
+        click.echo(f"{name.replace('_', ' ')}: {value}")
+
+
+@account.command("list")
+@click.option("--suspended", is_flag=True, help="Only the accounts that are suspended.")
+@json_option
+@click.pass_obj
+def list_accounts(invocation: Invocation, suspended: bool, json_: bool) -> None:
+    """List the accounts by address."""
+
+    async def work(store: Store) -> tuple[Account, ...]:
+        async with store.reading() as tx:
+            return await tx.accounts.list()
+
+    found = [each for each in invocation.run_on_store(work) if not (suspended and each.active)]
+    if json_:
+        as_json([asdict(each) for each in found])
+        return
+    show_table(
+        ("address", "name", "kind", "state"),
+        [(each.address, each.name, each.kind, "active" if each.active else "suspended") for each in found],
+        "no account",
+    )
+
+
+@account.command(epilog=example("account passwd lea.martin@demo.mssante.example --password-file -"))
+@click.argument("address")
+@password_file_option
+@json_option
+@click.pass_obj
+def passwd(invocation: Invocation, address: str, password_file: IO[str] | None, json_: bool) -> None:
+    """Give an account a new password; the old one is of no use from the next login on."""
+    settings = invocation.settings()
+    password, made = choose_password(password_file)
+
+    async def work(store: Store) -> str:
+        hash_ = hashed(password)
+        found = await _change(
+            store, "account passwd", address, lambda tx, a: tx.accounts.set_password(a, hash_)
+        )
+        await _refresh(store, settings)
+        return found
+
+    _told(invocation.run_on_store(work), "password changed", json_, {"password": password} if made else {})
+
+
+@account.command()
+@click.argument("address")
+@json_option
+@click.pass_obj
+def suspend(invocation: Invocation, address: str, json_: bool) -> None:
+    """Let an account neither log in, write nor receive, and end its open mail sessions. Its mails stay."""
+    settings = invocation.settings()
+
+    async def work(store: Store) -> tuple[str, bool]:
+        found = await _change(store, "account suspend", address, lambda tx, a: tx.accounts.suspend(a))
+        await _refresh(store, settings)
+        embedded = settings.mailboxes.embedded
+        return found, embedded and await end_sessions(dovecot_settings(settings), found)
+
+    suspended, ended = invocation.run_on_store(work)
+    _told(suspended, "suspended", json_, {"sessions_ended": ended})
+
+
+@account.command()
+@click.argument("address")
+@json_option
+@click.pass_obj
+def resume(invocation: Invocation, address: str, json_: bool) -> None:
+    """Undo a suspension: the account logs in with its password as before."""
+    settings = invocation.settings()
+
+    async def work(store: Store) -> str:
+        found = await _change(store, "account resume", address, lambda tx, a: tx.accounts.resume(a))
+        await _refresh(store, settings)
+        return found
+
+    _told(invocation.run_on_store(work), "resumed", json_)
+
+
+async def _change(
+    store: Store, action: str, address: str, change: Callable[[Transaction, str], Awaitable[None]]
+) -> str:
+    """Change one account with its audit line; its address comes back. Raises :class:`GatewayError` for an
+    unknown one.
+    """
+    lower = address.strip().lower()
+    async with store.transaction() as tx:
+        try:
+            await change(tx, lower)
+        except NotFound as error:
+            raise GatewayError(f"there is no account {lower}") from error
+        await tx.audit.write(now(), operator(), action, lower, "done")
+    return lower

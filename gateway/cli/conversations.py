@@ -1,0 +1,257 @@
+"""``gateway conversation``: where tele-expertises stand; nothing of the patient unless that is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import click
+
+from gateway.cli.context import (
+    Invocation,
+    as_json,
+    conversation_of,
+    example,
+    json_option,
+    now,
+    operator,
+    say,
+    show_table,
+    stamp,
+)
+from gateway.cli.queue import action_json
+from gateway.errors import GatewayError
+from gateway.store import ConversationRow, OutboxRow, OutboxState, Store, Transaction
+from teleexpertise.conversation import Conversation, NotOpened, fold
+from teleexpertise.events import Record
+from teleexpertise.states import FHIR, IllegalStep, State
+
+__all__ = ["conversation"]
+
+_STATES = [str(state) for state in State if state is not State.NEW]
+
+
+@click.group()
+def conversation() -> None:
+    """Conversations: list them, show where one stands."""
+
+
+@conversation.command(
+    "list",
+    epilog=example(
+        "conversation list --state requested --state on_hold", "conversation list --member ADDRESS"
+    ),
+)
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice(_STATES),
+    help="Only in this state; may be repeated.",
+)
+@click.option("--member", metavar="ADDRESS", help="Only those that ADDRESS takes part in now.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=100, show_default=True, help="Conversations at most."
+)
+@json_option
+@click.pass_obj
+def list_conversations(
+    invocation: Invocation, states: tuple[str, ...], member: str | None, limit: int, json_: bool
+) -> None:
+    """List conversations, the last touched first."""
+
+    async def read(store: Store) -> tuple[ConversationRow, ...]:
+        async with store.reading() as tx:
+            if member is None:
+                return await tx.conversations.list(limit, states)
+            mine = await tx.conversations.of_member(member.strip().lower())
+            return tuple(row for row in mine if not states or row.projection.state in states)[:limit]
+
+    found = invocation.run_on_store(read)
+    if json_:
+        as_json([_listed(row) for row in found])
+        return
+    show_table(
+        ("reference", "state", "requester", "expert", "opened", "touched"),
+        [
+            (
+                row.ref,
+                row.projection.state,
+                row.projection.requester_address,
+                row.projection.expert_address,
+                stamp(row.opened_at),
+                stamp(row.projection.updated_at),
+            )
+            for row in found
+        ],
+        "no conversation",
+    )
+
+
+def _listed(row: ConversationRow) -> dict[str, Any]:
+    projection = row.projection
+    return {
+        "id": row.id,
+        "ref": row.ref,
+        "state": projection.state,
+        "fhir": FHIR[State(projection.state)],
+        "requester": projection.requester_address,
+        "expert": projection.expert_address,
+        "members": dict(projection.members),
+        "opened_at": row.opened_at,
+        "updated_at": projection.updated_at,
+        "events": row.next_seq - 1,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What there is to show of one conversation."""
+
+    row: ConversationRow
+    conversation: Conversation
+    records: tuple[Record, ...]
+    actions: tuple[OutboxRow, ...]
+
+
+@conversation.command(epilog=example("conversation show TLE-2026-000123"))
+@click.argument("name", metavar="REF|ID")
+@click.option("--patient", is_flag=True, help="Also who the patient is; the audit trail notes it.")
+@json_option
+@click.pass_obj
+def show(invocation: Invocation, name: str, patient: bool, json_: bool) -> None:
+    """Show one conversation: members, state, missing elements, events, exchanges, what is still to be
+    done.
+    """
+
+    async def read(store: Store) -> _Shown:
+        async with store.reading() as tx:
+            row = await conversation_of(tx, name)
+            records, folded = await _folded(tx, row)
+            open_ = (OutboxState.PENDING, OutboxState.HELD, OutboxState.FAILED)
+            actions = await tx.outbox.list(open_, row.id)
+        if patient:
+            async with store.transaction() as tx:
+                await tx.audit.write(now(), operator(), "show patient", str(row.id), "shown")
+        return _Shown(row, folded, records, actions)
+
+    found = invocation.run_on_store(read)
+    if json_:
+        as_json(_described(found, patient))
+    else:
+        _print(found, patient)
+
+
+async def _folded(tx: Transaction, row: ConversationRow) -> tuple[tuple[Record, ...], Conversation]:
+    """The record and the state that it gives. Raises :class:`GatewayError` for a record that gives none."""
+    try:
+        records = await tx.events.of(row.id)
+        return records, fold(row.id, records)
+    except (NotOpened, IllegalStep, ValueError) as error:
+        raise GatewayError(
+            f"the events of {row.ref} give no state; `gateway rebuild --check` tells more"
+        ) from error
+
+
+def _described(found: _Shown, patient: bool) -> dict[str, Any]:
+    now_ = found.conversation
+    described = {
+        **_listed(found.row),
+        "members": [
+            {
+                "address": member.party.address,
+                "name": member.party.name,
+                "local": member.party.local,
+                "side": now_.side(member.party.address),
+                "since": member.since,
+                "active": member.active,
+            }
+            for member in now_.members
+        ],
+        "promised_at": now_.promised_at,
+        "missing": now_.missing,
+        "asked": now_.asked,
+        "version": now_.version,
+        "reports": now_.reports,
+        "closed_at": now_.closed_at,
+        "closed_by": now_.closed_by.shown if now_.closed_by else None,
+        "events": [
+            {
+                "seq": record.seq,
+                "at": record.at,
+                "author": record.author.shown,
+                "address": record.author.address,
+                "kind": record.event.kind,
+                "message": record.message,
+                "mail_id": record.mail_id,
+            }
+            for record in found.records
+        ],
+        "exchanges": [
+            {
+                "seq": exchange.seq,
+                "at": exchange.at,
+                "author": exchange.author.shown,
+                "side": exchange.side,
+                "attachments": len(exchange.attachments),
+                "late": exchange.late,
+                "encrypted": exchange.encrypted,
+                "message": exchange.message,
+            }
+            for exchange in now_.exchanges
+        ],
+        "actions": [action_json(row) for row in found.actions],
+    }
+    return described | ({"patient": asdict(now_.patient)} if patient else {})
+
+
+def _print(found: _Shown, patient: bool) -> None:
+    now_ = found.conversation
+    status = "/".join(filter(None, FHIR[now_.state]))
+    say(f"{found.row.ref}  {found.row.id}")
+    say(f"state    {now_.state} (FHIR {status}), {found.row.next_seq - 1} events")
+    say(f"opened   {stamp(now_.opened_at)}, answer promised by {stamp(now_.promised_at)}")
+    if now_.closed_by:
+        say(f"closed   {stamp(now_.closed_at)} by {now_.closed_by.shown}, version {now_.version}")
+    if patient:
+        say(f"patient  {_patient(now_)}")
+    for label, names in (("missing", now_.missing), ("asked", now_.asked)):
+        if names:
+            say(f"{label:<8} {', '.join(names)}")
+    click.echo()
+    rows = [
+        (m.party.address, m.party.name, now_.side(m.party.address), "" if m.active else "left")
+        for m in now_.members
+    ]
+    show_table(("member", "name", "side", ""), rows, "no member")
+    click.echo()
+    show_table(
+        ("seq", "time (UTC)", "author", "event", "message"),
+        [(r.seq, stamp(r.at), r.author.shown, r.event.kind, r.message) for r in found.records],
+        "no event",
+    )
+    click.echo()
+    show_table(
+        ("exchange", "author", "side", "attachments", ""),
+        [
+            (e.seq, e.author.shown, e.side, len(e.attachments), "late" if e.late else "")
+            for e in now_.exchanges
+        ],
+        "no exchange",
+    )
+    click.echo()
+    show_table(
+        ("to be done", "action", "recipient", "state", "attempts", "last error"),
+        [
+            (row.id, row.action, row.recipient, row.state, row.attempts, row.last_error)
+            for row in found.actions
+        ],
+        "nothing is to be done",
+    )
+
+
+def _patient(now_: Conversation) -> str:
+    patient = now_.patient
+    if patient.anonymous:
+        return "anonymous"
+    return f"{patient.label}, {patient.sex}, born {patient.birth_date or '?'}, INS {patient.ins or '-'}"

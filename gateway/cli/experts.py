@@ -1,0 +1,177 @@
+"""``gateway expert``: who takes requests, as the directory shows them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway.cli.context import (
+    Failure,
+    Invocation,
+    as_json,
+    example,
+    json_option,
+    now,
+    operator,
+    plain,
+    say,
+    show_table,
+)
+from gateway.cli.expert_files import read_experts
+from gateway.errors import GatewayError
+from gateway.pipeline.directory_pages import experts_named
+from gateway.pipeline.unit import Unit
+from gateway.services import Services
+from gateway.store import Store
+from teleexpertise.people import Expert
+
+__all__ = ["expert"]
+
+
+@click.group()
+def expert() -> None:
+    """Experts: list and search, show one, import from a file."""
+
+
+@expert.command("list", epilog=example("expert list", "expert list dermatologie 43"))
+@click.argument("terms", nargs=-1)
+@json_option
+@click.pass_obj
+def list_experts(invocation: Invocation, terms: tuple[str, ...], json_: bool) -> None:
+    """List the experts: all of them, or those that the directory finds for TERMS.
+
+    TERMS are words of specialty, name, department, town or postcode, in any order, with or without accents.
+    """
+    if terms:
+
+        async def search(services: Services) -> tuple[Expert, ...]:
+            async with services.store.reading() as tx:
+                return tuple(await experts_named(Unit(services, tx, now()), " ".join(terms)))
+
+        found = invocation.run(search)
+    else:
+
+        async def read(store: Store) -> tuple[Expert, ...]:
+            async with store.reading() as tx:
+                return await tx.experts.all()
+
+        found = invocation.run_on_store(read)
+    if json_:
+        as_json([_described(each) for each in found])
+        return
+    rows = [
+        (
+            each.account.address,
+            each.account.name,
+            ", ".join(each.specialties),
+            ", ".join(each.departments),
+            f"{each.delay_days} d",
+            _state(each),
+        )
+        for each in found
+    ]
+    show_table(("address", "name", "specialties", "departments", "delay", "state"), rows, "no expert")
+
+
+def _state(found: Expert) -> str:
+    if not found.account.active:
+        return "suspended"
+    return "listed" if found.listed else "not listed"
+
+
+def _described(found: Expert) -> dict[str, Any]:
+    """An expert as JSON data; of documents their name, type and size in octets."""
+    documents = [
+        {"filename": each.filename, "content_type": each.content_type, "size": len(each.content)}
+        for each in found.documents
+    ]
+    return {**asdict(found), "documents": documents}
+
+
+@expert.command()
+@click.argument("address")
+@json_option
+@click.pass_obj
+def show(invocation: Invocation, address: str, json_: bool) -> None:
+    """Show the declaration of one expert: what is answered, what is asked for, which documents go out."""
+
+    async def read(store: Store) -> Expert | None:
+        async with store.reading() as tx:
+            return await tx.experts.get(address.strip().lower())
+
+    found = invocation.run_on_store(read)
+    if found is None:
+        raise GatewayError(f"{address} is not declared as an expert")
+    if json_:
+        as_json(_described(found))
+        return
+    say(f"{found.account.name} <{found.account.address}>, {_state(found)}")
+    lines = {
+        "specialties": ", ".join(found.specialties),
+        "departments": ", ".join(found.departments),
+        "delay": f"{found.delay_days} days",
+        "identity": found.identity,
+        "NIR": found.nir,
+        "other tool": found.tool_url,
+        "description": found.description,
+        "limits": found.limits,
+        "prerequisites": found.prerequisites,
+    }
+    for label, text in lines.items():
+        if text:
+            say(f"{label}: {' '.join(text.split())}")
+    for item in found.items:
+        duty = "mandatory" if item.mandatory else "optional"
+        say(f"element: {item.name} ({item.kind}, {duty}, {item.count})")
+    for document in found.documents:
+        say(f"document: {document.filename} ({document.content_type}, {len(document.content)} octets)")
+
+
+@expert.command("import", epilog=example("expert import experts.toml"))
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@json_option
+@click.pass_obj
+def import_experts(invocation: Invocation, file: Path, json_: bool) -> None:
+    """Declare the experts of FILE (TOML or JSON), or replace their declarations; all of them or, for a
+    mistake, none.
+
+    FILE holds a list `experts`; each entry names an account (`address`, or `local` for one of the service's
+    domain) and says `description`, `limits`, `specialties`, `departments`, `delay_days` (days), `anonymous`,
+    `nir`, `prerequisites`, `items`, `documents` (paths beside FILE), `tool_url`, `listed`.
+    """
+
+    domain = invocation.settings().service.domain
+
+    async def work(store: Store) -> dict[str, str]:
+        async with store.reading() as tx:
+            accounts = {each.address: each for each in await tx.accounts.list()}
+        read = read_experts(file, domain, accounts)
+        if read.problems:
+            *first, last = map(plain, read.problems)
+            for problem in first:
+                click.echo(f"gateway: {problem}", err=True)
+            raise Failure(f"{last}; nothing was saved")
+        return await _declare(store, read.experts)
+
+    done = invocation.run_on_store(work)
+    if json_:
+        as_json(done)
+        return
+    for address, what in done.items():
+        say(f"{address}: {what}")
+
+
+async def _declare(store: Store, experts: tuple[Expert, ...]) -> dict[str, str]:
+    done = {}
+    async with store.transaction() as tx:
+        for each in experts:
+            address = each.account.address
+            known = await tx.experts.get(address)
+            done[address] = "unchanged" if known == each else "replaced" if known else "declared"
+            if known != each:
+                await tx.experts.put(each)
+                await tx.audit.write(now(), operator(), "expert import", address, done[address])
+    return done
