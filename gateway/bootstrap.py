@@ -1,4 +1,6 @@
-"""The composition root: one reading of the settings becomes the parts of a running gateway, here and nowhere else."""
+"""The composition root: one reading of the settings becomes the parts of a running gateway, here and
+nowhere else.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def new_key() -> bytes:
 
 
 def read_key(path: Path) -> bytes:
-    """The deployment's key. Raises :class:`DeploymentIncomplete` where it is missing or too short to be one."""
+    """The deployment's key. Raises :class:`DeploymentIncomplete` where it is missing or too short to be
+    one.
+    """
     try:
         key = path.read_bytes()
     except OSError as error:
@@ -49,7 +53,9 @@ def read_key(path: Path) -> bytes:
 
 
 def load_rulebook(settings: Settings) -> RuleBook:
-    """The default rules and the operator's own. Raises ``RuleError`` that names rule, key and what is known."""
+    """The default rules and the operator's own. Raises ``RuleError`` that names rule, key and what is
+    known.
+    """
     sources = [read_resource("rules.toml")]
     if settings.rules.file is not None:
         try:
@@ -83,7 +89,9 @@ def _synonyms() -> Mapping[str, Sequence[str]]:
 
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
-    """Open the store and assemble everything that decides. Raises the errors of its parts, each telling what to do."""
+    """Open the store and assemble everything that decides. Raises the errors of its parts, each telling
+    what to do.
+    """
     key = read_key(settings.files.mac_key_file)
     texts = Texts(ServiceView(settings.service.organisation_name, settings.service_address), PARIS)
     smtp = settings.smtp

@@ -1,4 +1,6 @@
-"""Making a deployment: settings file, key, test PKI, trust list, database; the same folder twice changes nothing."""
+"""Making a deployment: settings file, key, test PKI, trust list, database; the same folder twice changes
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from config import Settings, load, write_toml
 from gateway.bootstrap import new_key
 from gateway.errors import DeploymentIncomplete
 
-__all__ = ["CONFIGURATION", "NewDeployment", "make_deployment", "mail_home"]
+__all__ = ["CONFIGURATION", "NewDeployment", "mail_home", "make_deployment"]
 
 CONFIGURATION = "gateway.toml"
 
@@ -44,7 +46,8 @@ def _passable(folder: Path) -> bool:
 def mail_home(folder: Path) -> Path:
     """Where the mails of a deployment lie: beside its settings, or under /var/lib where that cannot be.
 
-    Started by root, the mailbox server drops to an account of its own, which cannot reach a folder below a private home
+    Started by root, the mailbox server drops to an account of its own, which cannot reach a folder below a
+    private home
     (``/root`` has mode 0700).
     """
     if os.geteuid() != 0 or _passable(folder / "mail"):
@@ -75,7 +78,8 @@ def _values(new: NewDeployment) -> dict[str, dict[str, object]]:
 def make_deployment(new: NewDeployment, now: datetime) -> Settings:
     """Make what is missing of a deployment in ``new.folder`` and load its settings.
 
-    An existing settings file is kept as it is. Raises :class:`DeploymentIncomplete` for a folder that cannot be written,
+    An existing settings file is kept as it is. Raises :class:`DeploymentIncomplete` for a folder that
+    cannot be written,
     ``ConfigError`` for settings that are not valid.
     """
     folder = new.folder

@@ -20,6 +20,9 @@ def configure_logging(settings: Settings) -> None:
         renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
     else:
         renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    # Libraries that tell of connections and of content: nothing of it below a warning.
+    for library in ("mail.log", "aioimaplib", "weasyprint", "fontTools"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

@@ -47,7 +47,9 @@ class TrustSpace(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """The parts of a running gateway. ``key`` seals addresses, forms and deliveries; ``zone`` is where its readers live."""
+    """The parts of a running gateway. ``key`` seals addresses, forms and deliveries; ``zone`` is where its
+    readers live.
+    """
 
     settings: Settings
     store: Store

@@ -1,4 +1,6 @@
-"""A running gateway: its mailbox server, its listeners and its workers, started together and stopped together."""
+"""A running gateway: its mailbox server, its listeners and its workers, started together and stopped
+together.
+"""
 
 from __future__ import annotations
 
@@ -147,8 +149,10 @@ def _workers(services: Services, dovecot: DovecotServer, printers: ProcessPoolEx
 
 @asynccontextmanager
 async def serve(settings: Settings) -> AsyncIterator[Running]:
-    """Start all, yield while it serves, stop all. Raises :class:`NotAvailable` for a port that is taken, and the
-    errors of the mailbox server, which name the packages to install."""
+    """Start all, yield while it serves, stop all. Raises :class:`NotAvailable` for a port that is taken,
+    and the
+    errors of the mailbox server, which name the packages to install.
+    """
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(open_services(settings))
         await refresh_logins(services.store, settings)

@@ -54,7 +54,9 @@ def _files(folder: Path, pattern: str) -> list[bytes]:
 
 
 def load_trust(settings: Settings) -> OperatorTrust:
-    """Read list, anchors and CRLs from the configured files. Raises ``TrustListFault``, ``TrustFault``, ``OSError``."""
+    """Read list, anchors and CRLs from the configured files. Raises ``TrustListFault``, ``TrustFault``,
+    ``OSError``.
+    """
     pki = settings.pki
     chain = pki.smime_chain
     anchors = load_anchors(

@@ -1,6 +1,7 @@
 """Building a mail of ours: text and HTML, attachments, thread, X-TLE headers, signed by the organisation.
 
-The From is always the service's address under a name (design section 5): no person's address is ever the From of words
+The From is always the service's address under a name (design section 5): no person's address is ever the
+From of words
 that are not theirs.
 """
 
@@ -30,7 +31,8 @@ _POLICY = SMTP.clone(max_line_length=76)
 class Draft:
     """What a mail of ours says, to whom, and where it stands in its thread.
 
-    ``automatic`` is the Auto-Submitted word (``RFC 3834``): ``auto-replied`` for answers, ``auto-generated`` for
+    ``automatic`` is the Auto-Submitted word (``RFC 3834``): ``auto-replied`` for answers,
+    ``auto-generated`` for
     conversation mail. ``fields`` are further header fields (X-TLE) in order.
     """
 
@@ -85,7 +87,8 @@ def _text_part(text: str, subtype: str) -> bytes:
 def _message_part(original: bytes) -> bytes:
     """An attached mail, octet for octet, within what a signed entity may hold: 7 bits (``RFC 8551 §3.1.3``).
 
-    message/rfc822 must not be encoded (``RFC 2046 §5.2.1``); one with 8-bit octets goes as message/global, which may be
+    message/rfc822 must not be encoded (``RFC 2046 §5.2.1``); one with 8-bit octets goes as message/global,
+    which may be
     (``RFC 6532 §3.7``).
     """
     disposition = b"Content-Disposition: attachment\r\n"
@@ -115,14 +118,18 @@ def _attachment_part(attachment: Attachment) -> bytes:
 
 
 class Composer:
-    """Writes the service's mails. ``sign`` is ``None`` only where a deployment has no organisation certificate."""
+    """Writes the service's mails. ``sign`` is ``None`` only where a deployment has no organisation
+    certificate.
+    """
 
     def __init__(self, service: Mailbox, sign: Signing | None) -> None:
         self._service = service
         self._sign = sign
 
     def write(self, draft: Draft, identifier: UUID, now: datetime) -> Written:
-        """The mail; ``identifier`` becomes its Message-ID and its MIME boundaries, so the octets follow from the facts."""
+        """The mail; ``identifier`` becomes its Message-ID and its MIME boundaries, so the octets follow
+        from the facts.
+        """
         mail_id = f"<{identifier}@{self._service.domain}>"
         headers = self._headers(draft, mail_id, now)
         entity = self._entity(draft, identifier)

@@ -1,4 +1,6 @@
-"""The copy of a mail for one recipient: header fields taken away and added, the body byte for byte (design section 5)."""
+"""The copy of a mail for one recipient: header fields taken away and added, the body byte for byte (design
+section 5).
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ def delivery_key(key: bytes, message_sha256: str, recipient: str) -> str:
 def copy_for(raw: bytes, fields: Sequence[tuple[str, str]], drop: Iterable[str] = ()) -> bytes:
     """``raw`` with ``fields`` put before it and the fields named in ``drop`` (lower case) taken out.
 
-    The gateway's own fields in ``raw`` stay unless named: mail that comes in is cleaned once, when it is accepted for
+    The gateway's own fields in ``raw`` stay unless named: mail that comes in is cleaned once, when it is
+    accepted for
     delivery (:func:`is_gateway_field`), mail that we wrote carries genuine ones.
     """
     unwanted = HOP_FIELDS | set(drop)

@@ -1,1 +1,3 @@
-"""From an accepted envelope to a committed decision: screening, placing, commands, forms, conversation, outbox."""
+"""From an accepted envelope to a committed decision: screening, placing, commands, forms, conversation,
+outbox.
+"""

@@ -1,4 +1,6 @@
-"""Finalise, decline, cancel, ask for elements: their forms, prefilled from the conversation, and what they cause."""
+"""Finalise, decline, cancel, ask for elements: their forms, prefilled from the conversation, and what they
+cause.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ def allowed_side(kind: FormKind) -> Side:
 async def sheet(
     unit: Unit, conversation: Conversation, kind: FormKind, login: Mailbox, options: Mapping[str, object]
 ) -> Sheet:
-    """The form of one kind for a conversation, as it stands now or as the ``options`` of a sent copy say it stood."""
+    """The form of one kind for a conversation, as it stands now or as the ``options`` of a sent copy say
+    it stood.
+    """
     catalogue = unit.services.forms
     match kind:
         case FormKind.FINALISE:
@@ -65,7 +69,9 @@ async def sheet(
 async def _finalise_sheet(
     unit: Unit, conversation: Conversation, login: Mailbox, options: Mapping[str, object]
 ) -> Sheet:
-    """Prefilled: requester, expert (for a service its own account), billing numbers, all exchanges, all addressees."""
+    """Prefilled: requester, expert (for a service its own account), billing numbers, all exchanges, all
+    addressees.
+    """
     offered = options.get("exchanges")
     exchanges = [
         exchange
@@ -126,7 +132,7 @@ async def _line(unit: Unit, conversation: Conversation, exchange: Exchange) -> s
     return f"{day}, {exchange.author.shown}{joined}, {text}"
 
 
-def _chosen(conversation: Conversation, sheet_: Sheet, address: str, login: Party | None) -> Party:
+def _chosen(conversation: Conversation, address: str, login: Party | None) -> Party:
     known = {party.address: party for party in conversation.active()}
     if login is not None:
         known.setdefault(login.address, login)
@@ -152,8 +158,8 @@ async def _proposed(
 
 def _completed(conversation: Conversation, filled: FilledForm, login: Party | None) -> Completed:
     sheet_ = filled.sheet
-    requester = _chosen(conversation, sheet_, filled.text("requester"), login)
-    expert = _chosen(conversation, sheet_, filled.text("expert"), login)
+    requester = _chosen(conversation, filled.text("requester"), login)
+    expert = _chosen(conversation, filled.text("expert"), login)
     seqs, addresses = sheet_.options["exchanges"], sheet_.options["addressees"]
     assert isinstance(seqs, list), "the sent form listed its exchanges"
     assert isinstance(addresses, list), "the sent form listed its addressees"

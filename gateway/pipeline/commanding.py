@@ -59,7 +59,9 @@ async def _new_request(unit: Unit, incoming: Incoming, command: commands.NewRequ
 
 
 async def _member_of(unit: Unit, incoming: Incoming, reference: str) -> tuple[Conversation, Authorship]:
-    """The conversation of a reference and the side somebody takes in it; refused alike for unknown and foreign ones."""
+    """The conversation of a reference and the side somebody takes in it; refused alike for unknown and
+    foreign ones.
+    """
     row = await unit.tx.conversations.by_ref(reference) if reference else None
     conversation = await unit.load(row.id) if row else None
     rights = await unit.tx.delegations.rights()

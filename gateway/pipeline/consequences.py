@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from gateway.compose.composer import Draft, address_field
+from gateway.compose.composer import Draft
+from gateway.pipeline.fanout import FannedOut, reply_to, thread_fields, voice_name
 from gateway.pipeline.incoming import Incoming
-from gateway.pipeline.unit import MAX_REFERENCES, Unit, tle_fields
+from gateway.pipeline.unit import Unit, tle_fields
 from gateway.pipeline.views import Case, build
 from gateway.store.rows import DecisionRow, MessageRow
 from teleexpertise.actions import (
@@ -20,24 +21,24 @@ from teleexpertise.actions import (
     Notify,
     Post,
     Tag,
-    Voice,
 )
 from teleexpertise.conversation import Conversation
 from teleexpertise.decision import Decision, decide
 from teleexpertise.events import Author, Opened, Posted
 from teleexpertise.facts import Facts
-from teleexpertise.letters import Attachment, Mailbox, PartKind
+from teleexpertise.letters import Attachment, Mailbox
 from teleexpertise.people import Document, NoticeMode, Party
 from teleexpertise.texts import contexts as mails
 
-__all__ = ["Act", "carry_out", "voice_name"]
+__all__ = ["Act", "carry_out"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
     """One thing that happened, with all that its consequences may need.
 
-    ``message`` is the stored mail that caused it, ``incoming`` the same as received where it is a member's letter.
+    ``message`` is the stored mail that caused it, ``incoming`` the same as received where it is a member's
+    letter.
     ``attachments`` are what a post may carry on; ``also`` are told although they are no members (any more);
     ``only``, where given, are the addresses that posts and files go to.
     """
@@ -59,22 +60,12 @@ class Act:
     diagnostic: str = ""
 
 
-def voice_name(unit: Unit, conversation: Conversation, voice: Voice) -> str:
-    """The display name under which a mail of ours speaks: ``Dr Rémy PERRET (téléexpertise)``."""
-    words = unit.services.texts.words
-    match voice:
-        case Voice.EXPERT:
-            return words.of("voices", "person").format(name=conversation.expert.name)
-        case Voice.REQUESTER:
-            return words.of("voices", "person").format(name=conversation.requester.name)
-        case Voice.SERVICE:
-            return unit.services.settings.service.display_name
-
-
 async def carry_out(
     unit: Unit, conversation: Conversation | None, identifier: UUID, act: Act
 ) -> tuple[Decision, Conversation | None]:
-    """Decide on ``act`` and put all that follows into the transaction; the conversation after it comes back."""
+    """Decide on ``act`` and put all that follows into the transaction; the conversation after it comes
+    back.
+    """
     decision = decide(conversation, act.facts, unit.services.rules, unit.now)
     after = conversation
     if decision.events:
@@ -160,19 +151,6 @@ class _Work:
             diagnostic=act.diagnostic,
         )
 
-    def _reply_to(self) -> Mailbox:
-        conversation = self.conversation
-        address = self.unit.services.book.reply(conversation.id)
-        return Mailbox(address, f"{conversation.ref} {conversation.opening.expert.name}")
-
-    def _thread(self) -> tuple[str, tuple[str, ...]]:
-        """In-Reply-To and References for the next mail of the thread."""
-        thread = self.conversation.thread
-        if not thread:
-            return "", ()
-        references = thread if len(thread) <= MAX_REFERENCES else (thread[0], *thread[1 - MAX_REFERENCES :])
-        return thread[-1], references
-
     async def _post(self, post: Post) -> None:
         unit, conversation = self.unit, self.conversation
         attachments: list[Attachment] = []
@@ -183,15 +161,15 @@ class _Work:
             ]
         if post.letter or self.act.filename:
             attachments += self.act.attachments
-        reply_to = self._reply_to()
-        in_reply_to, references = self._thread()
+        answers_to = reply_to(unit, conversation)
+        in_reply_to, references = thread_fields(conversation.thread)
         seq = conversation.seq + 1
         draft = Draft(
             body=unit.services.texts.render(build(post.template, self._case(post.text))),
             from_name=voice_name(unit, conversation, post.voice),
-            to=(reply_to,),
+            to=(answers_to,),
             automatic="auto-generated",
-            reply_to=reply_to,
+            reply_to=answers_to,
             in_reply_to=in_reply_to,
             references=references,
             attachments=tuple(attachments),
@@ -218,81 +196,17 @@ class _Work:
         )
 
     async def _deliver(self) -> None:
-        """Fan the author's mail out (design, section 5, "Bodies are never altered")."""
         incoming = self.act.incoming
         assert incoming is not None, "only a member's letter is delivered"
-        fields = (*tle_fields(self.conversation, self._event(), self.conversation.seq), *incoming.trace)
-        fields += (("Reply-To", address_field(self._reply_to())),)
-        drop = {"reply-to"}
-        thread_fields = self._repaired_thread(incoming)
-        if thread_fields:
-            drop |= {"in-reply-to", "references"}
-            fields += thread_fields
-        if incoming.letter.reply_to:
-            own = ", ".join(address_field(mailbox) for mailbox in incoming.letter.reply_to)
-            fields += (("X-Original-Reply-To", own),)
-        acting = self.act.facts.author.account
-        relayed: MessageRow | None = None
-        for party in self.conversation.active():
-            place = await self.unit.placed_fields(party)
-            if party.address == acting:
-                place += (("X-TLE-Copy", "seen"),)
-            if party.local or incoming.local:
-                if party.address == acting and not party.local:
-                    continue
-                await self.unit.send(
-                    self.act.message,
-                    party.address,
-                    conversation=self.conversation.id,
-                    fields=(*place, *fields),
-                    drop=drop,
-                )
-            elif party.address != acting:
-                relayed = relayed or await self._retell(incoming)
-                await self.unit.send(relayed, party.address, conversation=self.conversation.id)
-
-    def _event(self) -> str:
-        late = self.conversation.exchanges[-1].late if self.conversation.exchanges else False
-        return "late" if late else "message"
-
-    def _repaired_thread(self, incoming: Incoming) -> tuple[tuple[str, str], ...]:
-        """Thread fields for a mail whose client dropped them: the reader's client still shows one thread."""
-        thread = self.conversation.thread[:-1]
-        cited = (*incoming.letter.references, *incoming.letter.in_reply_to)
-        if not thread or any(name in thread for name in cited):
-            return ()
-        references = thread if len(thread) <= MAX_REFERENCES else (thread[0], *thread[1 - MAX_REFERENCES :])
-        return (("In-Reply-To", thread[-1]), ("References", " ".join(references)))
-
-    async def _retell(self, incoming: Incoming) -> MessageRow:
-        """A foreign author's mail for foreign members: readable, signed by us, the original beside it."""
-        unit, conversation, letter = self.unit, self.conversation, incoming.letter
-        original = Attachment("message.eml", "message/rfc822", incoming.raw)
-        readable = tuple(item for item in letter.attachments if item.kind is not PartKind.MESSAGE)
-        exchange = conversation.exchanges[-1]
-        mail = mails.Relayed(
-            reference=conversation.ref,
-            state=conversation.state,
+        letter = FannedOut(
+            unit=self.unit,
+            conversation=self.conversation,
             author=self.act.facts.author,
-            sent_at=letter.sent_at or unit.now,
+            incoming=incoming,
+            message=self.act.message,
             text=self.act.text,
-            attachments=exchange.attachments,
         )
-        words = unit.services.texts.words
-        reply_to = self._reply_to()
-        thread = conversation.thread[:-1]
-        draft = Draft(
-            body=unit.services.texts.render(mail),
-            from_name=words.of("voices", "person").format(name=self.act.facts.author.shown),
-            to=(reply_to,),
-            automatic="auto-generated",
-            reply_to=reply_to,
-            in_reply_to=thread[-1] if thread else "",
-            references=thread[-MAX_REFERENCES:],
-            attachments=(*readable, original),
-            fields=tle_fields(conversation, self._event(), conversation.seq),
-        )
-        return await unit.write(draft, conversation.id)
+        await letter.deliver()
 
     async def _notify(self, notify: Notify) -> None:
         """A short notice into INBOX, without patient data, for the members of our domains who want it so."""
@@ -313,14 +227,14 @@ class _Work:
             who=author.shown,
             folder=unit.services.texts.words.of("folders", "conversations"),
         )
-        in_reply_to, references = self._thread()
-        reply_to = self._reply_to()
+        in_reply_to, references = thread_fields(conversation.thread)
+        answers_to = reply_to(unit, conversation)
         draft = Draft(
             body=unit.services.texts.render(mail),
             from_name=unit.services.settings.service.display_name,
-            to=(reply_to,),
+            to=(answers_to,),
             automatic="auto-generated",
-            reply_to=reply_to,
+            reply_to=answers_to,
             in_reply_to=in_reply_to,
             references=references,
         )

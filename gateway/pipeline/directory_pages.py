@@ -23,7 +23,9 @@ def _search(unit: Unit, listed: dict[str, Expert], terms: str) -> list[Expert]:
 
 
 async def experts_named(unit: Unit, text: str) -> list[Expert]:
-    """The experts that an address or a name means: the one with that address or exact name, else all that match."""
+    """The experts that an address or a name means: the one with that address or exact name, else all that
+    match.
+    """
     listed = await _listed(unit)
     wanted = text.strip().lower()
     exact = [e for e in listed.values() if wanted in (e.account.address, e.account.name.lower())]

@@ -62,7 +62,9 @@ class GatewayDoors:
         return stored is not None
 
     async def check_sender(self, peer: Peer, mail_from: str, size: int) -> None:
-        """MAIL FROM: a user's own address, a delegator's, or ``<>``; at the MX a domain listed with the certificate."""
+        """MAIL FROM: a user's own address, a delegator's, or ``<>``; at the MX a domain listed with the
+        certificate.
+        """
         if peer.kind is PeerKind.OPERATOR:
             if mail_from:
                 self._check_operator(peer, mail_from.lower())
@@ -110,7 +112,9 @@ class GatewayDoors:
             raise PolicyRefused("Mailbox suspended", code=550, enhanced="5.2.1")
 
     async def accept(self, envelope: Envelope, raw: bytes) -> str:
-        """Screen the mail, then decide and commit in one transaction; a refusal leaves an audit line, nothing else."""
+        """Screen the mail, then decide and commit in one transaction; a refusal leaves an audit line,
+        nothing else.
+        """
         try:
             incoming = await screen(self.services, envelope, raw)
             async with self.services.store.transaction() as tx:

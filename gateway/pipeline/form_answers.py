@@ -69,7 +69,9 @@ async def _sheet(unit: Unit, incoming: Incoming, row: FormRow) -> Sheet | None:
 
 
 async def _ask_back(unit: Unit, incoming: Incoming, sheet: Sheet) -> str:
-    """Send the form again as filled, what is wrong beside its line; the attachments wait for the corrected answer."""
+    """Send the form again as filled, what is wrong beside its line; the attachments wait for the corrected
+    answer.
+    """
     message = await unit.store(incoming)
     kept = sheet.options.get("kept", [])
     assert isinstance(kept, list), "kept is a list of message ids"

@@ -71,7 +71,8 @@ async def revived(unit: Unit, message: UUID) -> Incoming:
     """A stored mail as it stood at the door, from what was kept with it; its signature was judged then."""
     row = await unit.tx.messages.get(message)
     raw = await unit.tx.messages.get_raw(message)
-    assert row is not None and raw is not None, "a held mail is kept until it is settled"
+    assert row is not None, "a held mail is kept until it is settled"
+    assert raw is not None, "a held mail is kept until it is settled"
     return _incoming(unit, row, raw)
 
 

@@ -19,7 +19,8 @@ __all__ = ["Incoming"]
 class Incoming:
     """A screened mail. ``id`` is what it is stored under.
 
-    ``login`` is who answers for it: the authenticated account, or at the MX the From that the operator vouches for.
+    ``login`` is who answers for it: the authenticated account, or at the MX the From that the operator
+    vouches for.
     ``trace`` are the header fields that every copy gets (Authentication-Results, Sender, Received).
     """
 

@@ -63,7 +63,9 @@ async def receive(unit: Unit, incoming: Incoming, identifier: UUID, *, confirmed
 
 
 async def _is_known(unit: Unit, incoming: Incoming, conversation: Conversation) -> bool:
-    """The same sender, Message-ID and body count once; the same Message-ID with another body is another mail."""
+    """The same sender, Message-ID and body count once; the same Message-ID with another body is another
+    mail.
+    """
     letter = incoming.letter
     if not letter.message_id:
         return False
@@ -76,7 +78,9 @@ async def _is_known(unit: Unit, incoming: Incoming, conversation: Conversation) 
 async def _invited(
     unit: Unit, letter: Letter, conversation: Conversation, author: Author
 ) -> tuple[Party, ...]:
-    """Who is named in To or Cc and no member yet; refused before anything is sent where one is out of reach."""
+    """Who is named in To or Cc and no member yet; refused before anything is sent where one is out of
+    reach.
+    """
     book = unit.services.book
     ours = [mailbox.address for mailbox in (*letter.to, *letter.cc) if book.is_ours(mailbox.address)]
     parties = []
@@ -132,7 +136,9 @@ async def post_letter(
 
 
 async def _automatic(unit: Unit, incoming: Incoming, conversation: Conversation) -> str:
-    """Automatic mail changes no state, is not fanned out and never answered; an absence is shown once (RFC 3834)."""
+    """Automatic mail changes no state, is not fanned out and never answered; an absence is shown once (RFC
+    3834).
+    """
     message = await unit.store(incoming, conversation.id)
     party = conversation.member(incoming.written_as)
     shown = incoming.automatic is Automatic.ABSENCE and party is not None

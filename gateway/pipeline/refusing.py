@@ -11,7 +11,9 @@ __all__ = ["rate_limited", "refused"]
 
 
 def refused(services: Services, reason: RefusalReason, detail: str = "") -> Refusal:
-    """The refusal of a mail for a reason of the service: ``550 5.7.1`` with its sentence (``RFC 5321 §4.2``)."""
+    """The refusal of a mail for a reason of the service: ``550 5.7.1`` with its sentence (``RFC 5321
+    §4.2``).
+    """
     return PolicyRefused(services.texts.sentence(RefusalMail(reason=reason, detail=detail)))
 
 

@@ -1,4 +1,6 @@
-"""Reports on what we sent: bounces of conversation mail are matched by their address and told to the author."""
+"""Reports on what we sent: bounces of conversation mail are matched by their address and told to the
+author.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ __all__ = ["match_bounce", "tell_failure"]
 
 
 async def match_bounce(unit: Unit, incoming: Incoming) -> str:
-    """A mail to one of our bounce addresses: a failure report goes to the author concerned, all else is kept only."""
+    """A mail to one of our bounce addresses: a failure report goes to the author concerned, all else is
+    kept only.
+    """
     message = await unit.store(incoming)
     report = read_report(incoming.raw)
     (first, *_) = sorted(incoming.addressed.bounces, key=str)
@@ -31,7 +35,8 @@ async def match_bounce(unit: Unit, incoming: Incoming) -> str:
 async def tell_failure(
     unit: Unit, bounce: BounceRow, evidence: MessageRow, status: str, diagnostic: str
 ) -> bool:
-    """Record that a mail of a conversation did not reach somebody, and tell its author; ``False`` without one.
+    """Record that a mail of a conversation did not reach somebody, and tell its author; ``False`` without
+    one.
 
     ``evidence`` is the stored mail that says so. Once per recipient and message: reports repeat.
     """

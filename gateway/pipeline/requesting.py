@@ -59,7 +59,9 @@ def is_vital(kind: str, values: Mapping[str, Value]) -> bool:
 
 
 async def _acting(unit: Unit, login: Mailbox) -> tuple[Account, ...]:
-    """The accounts somebody may ask for: the own one first; a person of another operator stands for themselves."""
+    """The accounts somebody may ask for: the own one first; a person of another operator stands for
+    themselves.
+    """
     own = await unit.account(login.address)
     if own is None:
         return (Account(address=login.address, name=login.name or login.address),)
@@ -71,7 +73,9 @@ async def _acting(unit: Unit, login: Mailbox) -> tuple[Account, ...]:
 async def sheet(
     unit: Unit, login: Mailbox, expert_address: str, options: Mapping[str, object]
 ) -> Sheet | None:
-    """The request form for one expert, prefilled with what is known; ``None`` when the expert has left the directory."""
+    """The request form for one expert, prefilled with what is known; ``None`` when the expert has left the
+    directory.
+    """
     expert = await unit.tx.experts.get(expert_address)
     if expert is None or not expert.listed or not expert.account.active:
         return None

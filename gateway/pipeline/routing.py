@@ -31,7 +31,9 @@ async def route(unit: Unit, incoming: Incoming) -> str:
 
 
 async def pass_on(unit: Unit, incoming: Incoming) -> str:
-    """Ordinary mail: kept, and put into the outbox for each recipient; its own envelope sender hears of a failure."""
+    """Ordinary mail: kept, and put into the outbox for each recipient; its own envelope sender hears of a
+    failure.
+    """
     message = await unit.store(incoming)
     for recipient in incoming.addressed.others:
         await unit.send(

@@ -1,6 +1,7 @@
 """From an envelope and octets to an :class:`Incoming`, or a refusal: intake, loops, who wrote, signature.
 
-Nothing here changes anything; the order is that of the design (section 3.2-3.3): cheap and certain refusals first.
+Nothing here changes anything; the order is that of the design (section 3.2-3.3): cheap and certain
+refusals first.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ def _single_author(letter: Letter) -> Mailbox:
 def _user_may_write(
     services: Services, letter: Letter, author: Mailbox, login: Account, rights: Rights
 ) -> None:
-    """From is the account's own or that of a delegator; a Sender field must name the account (design, section 5)."""
+    """From is the account's own or that of a delegator; a Sender field must name the account (design,
+    section 5).
+    """
     if not rights.may_act(login.address, author.address):
         raise refused(services, RefusalReason.MAY_NOT_ACT, author.address)
     if letter.sender is not None and letter.sender.address not in (login.address, author.address):
@@ -100,7 +103,8 @@ async def screen(services: Services, envelope: Envelope, raw: bytes) -> Incoming
     now = services.clock()
     signature = await services.trust.verify(raw, now)
     if signature.verdict is Verdict.INDETERMINATE:
-        # Three-valued verdicts: what cannot be judged now is asked again later, never passed (design, section 3.3).
+        # Three-valued verdicts: what cannot be judged now is asked again later, never passed (design,
+        # section 3.3).
         raise TemporaryFailure("Signature cannot be judged now", code=451, enhanced="4.7.5")
     if signature.entity is not None and letter.content_type.endswith("pkcs7-mime"):
         letter = read_letter(raw, services.limits, signature.entity)

@@ -22,7 +22,8 @@ __all__ = ["Sheet", "kept_attachments", "send_form"]
 class Sheet:
     """One form to be sent: the form of this case, what is filled in already, what is wrong, what is kept.
 
-    ``options`` is what the answer will need to be understood (JSON); ``options["kept"]`` lists the stored mails whose
+    ``options`` is what the answer will need to be understood (JSON); ``options["kept"]`` lists the stored
+    mails whose
     attachments belong to the answer.
     """
 

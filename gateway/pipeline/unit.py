@@ -1,6 +1,7 @@
 """One transaction's worth of consequences: messages stored, events recorded, actions put into the outbox.
 
-Everything here happens before the ``250`` and inside one transaction (design, section 3.6); nothing here sends.
+Everything here happens before the ``250`` and inside one transaction (design, section 3.6); nothing here
+sends.
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ class Unit:
     now: datetime
     _accounts: dict[str, Account | None] = field(default_factory=dict)
 
-    # -- messages -------------------------------------------------------------------------------------------------
+    # -- messages
+    # -------------------------------------------------------------------------------------------------
 
     async def store(self, incoming: Incoming, conversation: UUID | None = None) -> MessageRow:
         """Keep a received mail byte for byte."""
@@ -117,7 +119,8 @@ class Unit:
         await self.tx.messages.add(row, raw)
         return row
 
-    # -- outbox ---------------------------------------------------------------------------------------------------
+    # -- outbox
+    # ---------------------------------------------------------------------------------------------------
 
     async def send(
         self,
@@ -132,7 +135,8 @@ class Unit:
     ) -> None:
         """Put one delivery of a stored mail into the outbox: to a mailbox of ours, or to another operator.
 
-        ``mail_from`` ``None`` makes a bounce address of ours, so that a bounce comes back to the gateway; ``wishes`` are
+        ``mail_from`` ``None`` makes a bounce address of ours, so that a bounce comes back to the gateway;
+        ``wishes`` are
         the sender's for delivery reports (``RFC 3461``).
         """
         action = "deliver" if self.services.is_local(recipient) else "relay"
@@ -198,7 +202,8 @@ class Unit:
         )
         await self.tx.outbox.put([row])
 
-    # -- answers --------------------------------------------------------------------------------------------------
+    # -- answers
+    # --------------------------------------------------------------------------------------------------
 
     async def answer(
         self,
@@ -209,7 +214,9 @@ class Unit:
         attachments: tuple[Attachment, ...] = (),
         conversation: UUID | None = None,
     ) -> MessageRow:
-        """An automatic answer: ``MAIL FROM:<>``, ``auto-replied``, into the INBOX of one person (``RFC 3834``)."""
+        """An automatic answer: ``MAIL FROM:<>``, ``auto-replied``, into the INBOX of one person (``RFC
+        3834``).
+        """
         draft = Draft(
             body=self.services.texts.render(mail),
             from_name=self.services.settings.service.display_name,
@@ -222,7 +229,8 @@ class Unit:
         await self.send(row, to.address, conversation=conversation, mail_from="")
         return row
 
-    # -- conversations --------------------------------------------------------------------------------------------
+    # -- conversations
+    # --------------------------------------------------------------------------------------------
 
     async def load(self, conversation: UUID) -> Conversation | None:
         """A conversation as its events say, or ``None``."""

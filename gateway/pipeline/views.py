@@ -1,4 +1,6 @@
-"""From the domain's state to what our mails show: the contexts of ``teleexpertise.texts`` for one conversation."""
+"""From the domain's state to what our mails show: the contexts of ``teleexpertise.texts`` for one
+conversation.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ __all__ = ["Case", "build"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One mail to be written: the conversation after the decision, who caused it, and what only this case has."""
+    """One mail to be written: the conversation after the decision, who caused it, and what only this case
+    has.
+    """
 
     conversation: Conversation
     author: Author

@@ -1,4 +1,6 @@
-"""``Mes téléexpertises``: where somebody stands, as requester and as expert, for oneself and those acted for."""
+"""``Mes téléexpertises``: where somebody stands, as requester and as expert, for oneself and those acted
+for.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def next_step(conversation: Conversation, side: Side) -> NextStep:
 
 
 async def of(unit: Unit, login: Mailbox) -> mails.Worklist:
-    """The worklist: open conversations first, the oldest first; closed ones after them, the last closed first."""
+    """The worklist: open conversations first, the oldest first; closed ones after them, the last closed
+    first.
+    """
     rights = await unit.tx.delegations.rights()
     mine = {login.address, *rights.principals(login.address)}
     rows = await unit.tx.conversations.of_member(*mine)

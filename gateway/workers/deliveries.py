@@ -1,4 +1,6 @@
-"""Deliveries: a stored mail as one recipient's copy, by LMTP to a mailbox of ours or over TLS to another operator."""
+"""Deliveries: a stored mail as one recipient's copy, by LMTP to a mailbox of ours or over TLS to another
+operator.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ __all__ = ["Deliveries"]
 
 @dataclass(frozen=True, slots=True)
 class Deliveries:
-    """Performs ``deliver`` and ``relay``. Local delivery is idempotent by its key, so a repeated attempt is harmless."""
+    """Performs ``deliver`` and ``relay``. Local delivery is idempotent by its key, so a repeated attempt
+    is harmless.
+    """
 
     services: Services
     lmtp: LmtpDelivery
@@ -60,7 +64,9 @@ class Deliveries:
             await self._receipt(row)
 
     async def _receipt(self, row: OutboxRow) -> None:
-        """The receipt and the end of the action in one transaction: a repeated attempt sends no second one."""
+        """The receipt and the end of the action in one transaction: a repeated attempt sends no second
+        one.
+        """
         assert row.message_id is not None, "a delivery has a message"
         async with self.services.store.transaction() as tx:
             unit = Unit(self.services, tx, self.services.clock())

@@ -6,7 +6,9 @@ __all__ = ["ActionFailed"]
 
 
 class ActionFailed(Exception):
-    """``permanent`` is no matter of waiting; ``status`` the enhanced code (``RFC 3463``), ``text`` the answer given."""
+    """``permanent`` is no matter of waiting; ``status`` the enhanced code (``RFC 3463``), ``text`` the
+    answer given.
+    """
 
     def __init__(self, permanent: bool, status: str, text: str) -> None:
         super().__init__(f"{status} {text}"[:500])

@@ -1,4 +1,6 @@
-"""What happens when a delivery is given up: somebody who can act is told, and never by a loop (RFC 5321 §6.1)."""
+"""What happens when a delivery is given up: somebody who can act is told, and never by a loop (RFC 5321
+§6.1).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The worker loop: claim due actions, do each, settle it. A crash at any instant leaves the action to be claimed again."""
+"""The worker loop: claim due actions, do each, settle it. A crash at any instant leaves the action to be
+claimed again.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ __all__ = ["Perform", "Workers"]
 
 Perform = Callable[[OutboxRow], Awaitable[None]]
 
-#: Longer than the longest action (a relay attempt, a report of many photos) takes: a lease that ends is a crash.
+#: Longer than the longest action (a relay attempt, a report of many photos) takes: a lease that ends is a
+#: crash.
 _LEASE_SECONDS = 1200.0
 #: How long to sleep when nothing wakes the loop: only clocks that jump make this matter.
 _LONGEST_SLEEP_SECONDS = 30.0

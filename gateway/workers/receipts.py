@@ -1,4 +1,6 @@
-"""Delivery reports on ordinary mail, to its envelope sender: failures unless unwanted, successes when wished (RFC 3461)."""
+"""Delivery reports on ordinary mail, to its envelope sender: failures unless unwanted, successes when
+wished (RFC 3461).
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def wishes_success(row: OutboxRow) -> bool:
 async def report_delivery(
     unit: Unit, row: OutboxRow, message: MessageRow, action: Action, status: str, diagnostic: str
 ) -> None:
-    """Write a report (``RFC 3464``) and put it into the outbox with a null sender, so that it is never answered."""
+    """Write a report (``RFC 3464``) and put it into the outbox with a null sender, so that it is never
+    answered.
+    """
     services = unit.services
     raw = await unit.tx.messages.get_raw(message.id)
     header, _ = split(raw or b"")
