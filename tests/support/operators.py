@@ -1,0 +1,139 @@
+"""Several operators in one trust space: deployments of our gateway and the certificates and list that they share."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import smtplib
+import ssl
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from certs.authority import SubjectNames, issue, subject
+from certs.names import DistinguishedName
+from certs.operators import TrustEntry, render_trust_list
+from certs.paths import read_certificates
+from certs.pki import DemoPki, load_authority, write_private, write_public
+from certs.profiles import SERV_SSL
+from certs.tls import mx_client_context, peer_name
+from config import Settings
+from gateway.bootstrap import open_services
+from gateway.deployment import NewDeployment, make_deployment
+from gateway.pipeline.doors import password_hasher
+from teleexpertise.people import Account
+from tests.support import region
+from tests.support.dovecot import free_port
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorCertificate:
+    """Certificate (with its chain) and key of one operator, and the root that all believe."""
+
+    certificate: Path
+    key: Path
+    anchors: Path
+
+    @property
+    def name(self) -> DistinguishedName:
+        """The name that the trust list knows it by."""
+        name = peer_name(read_certificates(self.certificate.read_bytes())[0])
+        assert name is not None
+        return name
+
+    @property
+    def client_tls(self) -> ssl.SSLContext:
+        """A context that shows this certificate."""
+        return mx_client_context(self.certificate, self.key, self.anchors)
+
+
+def own_certificate(settings: Settings) -> OperatorCertificate:
+    """The certificate of a deployment of ours."""
+    return OperatorCertificate(settings.pki.tls_certificate, settings.pki.tls_key, settings.pki.anchors)
+
+
+def issued_certificate(settings: Settings, folder: Path, host: str) -> OperatorCertificate:
+    """A certificate for another operator's ``host`` from the test authority of a deployment."""
+    authority = load_authority(DemoPki(settings.pki.anchors.parent))
+    name = subject(host, "300000000000042", "AUTRE OPERATEUR DE TEST", "Loire (42)")
+    names = SubjectNames(hosts=(host, "localhost", "127.0.0.1"))
+    issued = issue(authority, SERV_SSL, name, datetime.now(UTC), names)
+    certificate, key = folder / f"{host}.pem", folder / f"{host}.key"
+    write_public(certificate, issued.certificate_pem + issued.chain_pem)
+    write_private(key, issued.key_pem)
+    return OperatorCertificate(certificate, key, settings.pki.anchors)
+
+
+def write_list(settings: Settings, operators: Mapping[str, OperatorCertificate]) -> None:
+    """Write the trust list of a deployment: domain -> certificate of its operator."""
+    entries = [TrustEntry(domain, certificate.name) for domain, certificate in operators.items()]
+    write_public(settings.trust.list_file, render_trust_list(entries, datetime.now(UTC)))
+
+
+def resident(account: Account, domain: str) -> Account:
+    """The same person with an account in another domain."""
+    return replace(account, address=f"{account.address.partition('@')[0]}@{domain}")
+
+
+async def _fill(settings: Settings) -> None:
+    domain = settings.service.domain
+    hash_ = password_hasher().hash(region.PASSWORD)
+    async with open_services(settings) as services, services.store.transaction() as tx:
+        for account in region.ACCOUNTS:
+            await tx.accounts.add(resident(account, domain), hash_, services.clock())
+        for expert in region.EXPERTS:
+            await tx.experts.put(replace(expert, account=resident(expert.account, domain)))
+
+
+def made_operator(
+    folder: Path,
+    domain: str,
+    routes: Mapping[str, int],
+    *,
+    mx_port: int = 0,
+    retry_minutes: Sequence[int] = (60,),
+) -> Settings:
+    """A deployment with the test region's people in ``domain``; ``routes`` are ports of other domains on loopback."""
+    ports = (
+        ("smtp", "mx_port", mx_port),
+        ("smtp", "submission_port", 0),
+        ("smtp", "submissions_port", 0),
+        ("imap", "starttls_port", free_port()),
+        ("imap", "tls_port", free_port()),
+        ("conversation", "answers_per_hour", 500),
+    )
+    new = NewDeployment(folder=folder, domain=domain, organisation=f"Opérateur {domain}", ports=ports)
+    settings = make_deployment(new, datetime.now(UTC))
+    relay = ["", "[relay]", f"retry_minutes = {list(retry_minutes)}", "[relay.routes]"]
+    relay += [f'"{name}" = "127.0.0.1:{port}"' for name, port in routes.items()]
+    path = folder / "gateway.toml"
+    path.write_text(path.read_text("utf-8") + "\n".join(relay) + "\n", "utf-8")
+    settings = make_deployment(new, datetime.now(UTC))
+    asyncio.run(_fill(settings))
+    return settings
+
+
+@contextmanager
+def operators_folder() -> Iterator[Path]:
+    """A folder that Dovecot's and Postfix's own accounts can reach, gone afterwards; skips without Dovecot."""
+    if shutil.which("dovecot") is None:
+        pytest.skip("Dovecot is not installed")
+    folder = Path(tempfile.mkdtemp(prefix="tle-test-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def operator_session(port: int, tls: ssl.SSLContext) -> Iterator[smtplib.SMTP]:
+    """An SMTP session at an operator's MX, under TLS with the certificate of ``tls``."""
+    with smtplib.SMTP("127.0.0.1", port, local_hostname="mx.test", timeout=30) as smtp:
+        smtp.starttls(context=tls)
+        yield smtp
