@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import resource
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -34,6 +35,7 @@ from gateway.store.store import Store
 from gateway.workers.deliveries import Deliveries
 from gateway.workers.filing import FolderWork
 from gateway.workers.giving_up import GivingUp
+from gateway.workers.housekeeping import keep_house
 from gateway.workers.loop import Workers
 from gateway.workers.reporting import ReportWork
 from mailboxes.dovecot.logins import MailboxLogin, write_logins
@@ -44,6 +46,7 @@ from mailboxes.lmtp import LmtpDelivery
 __all__ = ["Running", "refresh_logins", "serve"]
 
 _GRACE_SECONDS = 10.0
+_MOST_FILES = 8192
 _HANDSHAKE_ADDRESSES = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to reach what listens everywhere
 
 
@@ -62,6 +65,13 @@ async def refresh_logins(store: Store, settings: Settings) -> None:
         logins = await tx.accounts.logins()
     entries = [MailboxLogin(address, stored, active) for address, stored, active in logins if stored]
     await asyncio.to_thread(write_logins, dovecot_settings(settings), entries)
+
+
+def _allow_many_files() -> None:
+    """Raise the soft limit of open files: every connection, here and in Dovecot, is one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _reported(event: ServerEvent) -> None:
@@ -116,10 +126,11 @@ def _smtp(services: Services) -> SmtpServers:
     )
 
 
-def _workers(services: Services, dovecot: DovecotServer, printers: ProcessPoolExecutor) -> Workers:
+def _workers(
+    services: Services, dovecot: DovecotServer, lmtp: LmtpDelivery, printers: ProcessPoolExecutor
+) -> Workers:
     settings = services.settings
     seconds = float(settings.mailboxes.timeout_s)
-    lmtp = LmtpDelivery(dovecot.lmtp_socket, settings.mailboxes.lmtp_connections, seconds)
     host = _HANDSHAKE_ADDRESSES.get(settings.imap.bind, settings.imap.bind)
     filing = Filing(
         host,
@@ -155,10 +166,14 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
     """
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(open_services(settings))
+        _allow_many_files()
         await refresh_logins(services.store, settings)
         dovecot = DovecotServer(dovecot_settings(settings), _reported)
         await dovecot.start()
         stack.push_async_callback(dovecot.stop)
+        # The mailbox server's lock says that no other gateway works on this deployment: claims are a dead one's.
+        async with services.store.transaction() as tx:
+            await tx.outbox.release_claims()
         context = multiprocessing.get_context("spawn")
         printers = ProcessPoolExecutor(settings.workers.pdf_processes, mp_context=context)
         stack.callback(printers.shutdown, wait=False, cancel_futures=True)
@@ -167,10 +182,16 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
             await servers.start()
         except OSError as error:
             raise NotAvailable(f"cannot listen: {error.strerror or error}") from error
-        workers = asyncio.create_task(_workers(services, dovecot, printers).run())
-        stack.push_async_callback(_ended, workers)
+        mailboxes = settings.mailboxes
+        lmtp = LmtpDelivery(dovecot.lmtp_socket, mailboxes.lmtp_connections, float(mailboxes.timeout_s))
+        stack.push_async_callback(lmtp.close)
+        workers = _workers(services, dovecot, lmtp, printers)
+        stack.push_async_callback(workers.stop, _GRACE_SECONDS)
+        working = asyncio.create_task(workers.run())
+        stack.push_async_callback(_ended, working)
         stack.push_async_callback(servers.stop, _GRACE_SECONDS)
-        watch = asyncio.create_task(_first(workers, asyncio.create_task(dovecot.watch())))
+        house = asyncio.create_task(keep_house(services))
+        watch = asyncio.create_task(_first(working, house, asyncio.create_task(dovecot.watch())))
         stack.push_async_callback(_ended, watch)
         yield Running(services, servers.ports, watch)
 

@@ -102,6 +102,13 @@ class Outbox(Repository):
         chosen = (outbox.c.id == action_id) & stopped
         return await self._move(chosen, state=OutboxState.PENDING, next_at=next_at, finished_at=None)
 
+    async def release_claims(self) -> int:
+        """End every claim, where all who could hold one are known to be gone (a restart of the only gateway);
+        how many there were.
+        """
+        claimed = (outbox.c.state == OutboxState.PENDING) & outbox.c.claimed_until.is_not(None)
+        return await self._changed(update(outbox).where(claimed).values(claimed_until=None))
+
     async def _answer(self, row: OutboxRow, **values: object) -> bool:
         # The count of attempts names the claim: a worker whose lease ended must not undo its successor's.
         own = (outbox.c.state == OutboxState.PENDING) & (outbox.c.attempts == row.attempts)

@@ -39,8 +39,16 @@ class Workers:
     count: int
     _running: set[asyncio.Task[None]] = field(default_factory=set)
 
+    async def stop(self, grace: float) -> None:
+        """Let actions under way end for at most ``grace`` seconds; what is left is claimed again later."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=grace)
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
     async def run(self) -> None:
-        """Work until cancelled; what is under way is left to its lease."""
+        """Work until cancelled; then :meth:`stop` ends what is under way."""
         store = self.services.store
         while True:
             store.outbox_changed.clear()
