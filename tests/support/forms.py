@@ -1,7 +1,12 @@
-"""Sample forms: an expert with prerequisites, a request form for her, a finalisation form, and a form id."""
+"""Sample forms: an expert with prerequisites, a request form for her, a finalisation form, and a form id.
+
+And forms as people answer them from a mail client: :func:`typed_into`, :func:`quoted`, :func:`form_of`.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from datetime import date
 from uuid import UUID
 
@@ -71,3 +76,28 @@ FILLED: dict[str, Value] = {
     "question": "Lésion pigmentée du mollet, 9 mm.\nFaut-il une exérèse ?",
     "element_1": "4 mois",
 }
+
+
+def form_of(text: str) -> str:
+    """The form in a mail's text, its marks included."""
+    match = re.search(
+        r"^--- DÉBUT DU FORMULAIRE .*^--- FIN DU FORMULAIRE ---", text, re.DOTALL | re.MULTILINE
+    )
+    assert match is not None, "no form in this mail"
+    return match[0]
+
+
+def typed_into(form: str, values: Mapping[str, str]) -> str:
+    """A form with ``values`` typed behind the labels that begin so; a label that the form has not is an error."""
+    left = dict(values)
+    lines = []
+    for line in form.splitlines():
+        label = next((label for label in left if line.startswith(label) and ":" in line), None)
+        lines.append(f"{line.partition(':')[0]}: {left.pop(label)}" if label else line)
+    assert not left, f"no such lines in the form: {', '.join(left)}"
+    return "\n".join(lines)
+
+
+def quoted(text: str, sign: str = "> ") -> str:
+    """Every line behind a quote sign, as a Reply shows it."""
+    return "\n".join(f"{sign}{line}".rstrip() for line in text.splitlines())

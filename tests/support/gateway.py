@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email import message_from_bytes
@@ -29,9 +29,10 @@ from config import Settings, load
 from gateway.bootstrap import open_services
 from gateway.deployment import NewDeployment, make_deployment
 from gateway.pipeline.doors import password_hasher
-from gateway.serving import Running, serve
 from gateway.services import Services
+from gateway.serving import Running, serve
 from gateway.smtp.dialogue import ListenerKind
+from gateway.store.rows import OutboxState
 from tests.support import region
 from tests.support.dovecot import free_port
 
@@ -52,13 +53,27 @@ def eventually(look: Callable[[], _Found], what: str, seconds: float = DEADLINE)
 
 
 @dataclass(slots=True)
+class Folder:
+    """What a client has read of one folder: as mails never change, only new ones are fetched."""
+
+    validity: bytes = b""
+    mails: dict[int, tuple[bytes, EmailMessage]] = field(default_factory=dict)
+    flags: dict[int, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Client:
-    """A mail client of one account: sends by submission, reads by IMAP, both over verified TLS."""
+    """A mail client of one account: sends by submission, reads by IMAP, both over verified TLS.
+
+    It keeps one IMAP session, as clients do, and what it has read; it belongs to one thread.
+    """
 
     address: str
     name: str
     gateway: TestGateway
     password: str = region.PASSWORD
+    _session: imaplib.IMAP4_SSL | None = None
+    _read: dict[str, Folder] = field(default_factory=dict)
 
     def send_bytes(self, raw: bytes, recipients: Sequence[str], mail_from: str | None = None) -> None:
         """Send octets as they are. Raises ``smtplib.SMTPException`` with the server's answer."""
@@ -120,25 +135,63 @@ class Client:
         finally:
             connection.logout()
 
-    def raw_mails(self, folder: str = "INBOX") -> list[tuple[bytes, tuple[str, ...]]]:
-        """All mails of a folder as (octets, flags), oldest first; none for a folder that is not there."""
-        with self.imap() as connection:
-            wire = imap_utf7.encode(folder).decode("ascii")
-            status, count = connection.select(f'"{wire}"', readonly=True)
-            if status != "OK" or not int(count[0] or b"0"):
-                return []
-            _, answer = connection.fetch("1:*", "(FLAGS BODY.PEEK[])")
-            found = []
+    def close(self) -> None:
+        """End the session."""
+        session, self._session = self._session, None
+        if session is not None:
+            with suppress(imaplib.IMAP4.error, OSError):
+                session.logout()
+
+    def _sync(self, folder: str) -> Folder:
+        """The folder as it is now; empty for one that is not there. A session that broke is opened again once."""
+        try:
+            return self._fetch(self._opened(), folder)
+        except (imaplib.IMAP4.abort, OSError):
+            self.close()
+            return self._fetch(self._opened(), folder)
+
+    def _opened(self) -> imaplib.IMAP4_SSL:
+        if self._session is None:
+            session = imaplib.IMAP4_SSL("localhost", self.gateway.imaps_port, ssl_context=self.gateway.tls)
+            self._session = session
+            session.login(self.address, self.password)
+        return self._session
+
+    def _fetch(self, session: imaplib.IMAP4_SSL, folder: str) -> Folder:
+        wire = imap_utf7.encode(folder).decode("ascii")
+        status, count = session.select(f'"{wire}"', readonly=True)
+        if status != "OK" or not int(count[0] or b"0"):
+            return Folder()
+        validity = session.response("UIDVALIDITY")[1][0] or b""
+        known = self._read.setdefault(folder, Folder())
+        if known.validity != validity:
+            known = self._read[folder] = Folder(validity)
+        _, answer = session.uid("FETCH", "1:*", "(FLAGS)")
+        known.flags = {}
+        for line in filter(None, answer):
+            uid, flags = re.search(rb"UID (\d+)", line), re.search(rb"FLAGS \(([^)]*)\)", line)
+            assert uid is not None
+            assert flags is not None
+            known.flags[int(uid[1])] = tuple(flags[1].decode().split())
+        new = [str(uid) for uid in known.flags if uid not in known.mails]
+        if new:
+            _, answer = session.uid("FETCH", ",".join(new), "(BODY.PEEK[])")
             for item in answer:
                 if isinstance(item, tuple):
-                    flags = re.search(rb"FLAGS \(([^)]*)\)", item[0])
-                    names = tuple(flags[1].decode().split()) if flags else ()
-                    found.append((item[1], names))
-            return found
+                    uid = re.search(rb"UID (\d+)", item[0])
+                    assert uid is not None
+                    known.mails[int(uid[1])] = (item[1], read(item[1]))
+        return known
+
+    def raw_mails(self, folder: str = "INBOX") -> list[tuple[bytes, tuple[str, ...]]]:
+        """All mails of a folder as (octets, flags), oldest first; none for a folder that is not there."""
+        found = self._sync(folder)
+        return [(found.mails[uid][0], flags) for uid, flags in sorted(found.flags.items())]
 
     def mails(self, folder: str = "INBOX") -> list[EmailMessage]:
         """All mails of a folder, read."""
-        return [read(raw) for raw, _ in self.raw_mails(folder)]
+        found = self._sync(folder)
+        return [found.mails[uid][1] for uid in sorted(found.flags)]
 
     def wait(self, matches: Callable[[EmailMessage], bool] | str, folder: str = "INBOX") -> EmailMessage:
         """The newest mail that matches (a text: its subject contains it), as soon as it is there."""
@@ -148,6 +201,15 @@ class Client:
             return next((mail for mail in reversed(self.mails(folder)) if test(mail)), None)
 
         return eventually(look, f"{matches!r} in {folder} of {self.address}")
+
+    def answer_to(self, sent: EmailMessage) -> EmailMessage:
+        """The service's answer to a mail of ours, as soon as it is in INBOX."""
+        wanted = str(sent["message-id"])
+        return self.wait(lambda mail: str(mail["in-reply-to"] or "").strip() == wanted)
+
+    def ask_service(self, subject: str) -> EmailMessage:
+        """Send a command to the service and wait for its answer."""
+        return self.answer_to(self.send(self.compose(self.gateway.service, subject)))
 
     def folders(self) -> list[str]:
         """Names of all subscribed folders."""
@@ -163,11 +225,28 @@ def read(raw: bytes) -> EmailMessage:
     return message
 
 
-def text_of(mail: EmailMessage) -> str:
-    """The plain text part."""
-    body = mail.get_body(("plain",))
+def octets_after_header(raw: bytes) -> bytes:
+    """The body of a mail, octet for octet."""
+    return raw.partition(b"\r\n\r\n")[2]
+
+
+def html_of(mail: EmailMessage) -> str:
+    """The HTML part."""
+    body = mail.get_body(("html",))
     assert body is not None
     return str(body.get_content())
+
+
+def text_of(mail: EmailMessage) -> str:
+    """The plain text part, its lines ending with LF."""
+    body = mail.get_body(("plain",))
+    assert body is not None
+    return str(body.get_content()).replace("\r\n", "\n")
+
+
+def words_of(mail: EmailMessage) -> str:
+    """The plain text part on one line, every blank a plain space: for sentences that may be wrapped."""
+    return " ".join(text_of(mail).split())
 
 
 @dataclass(slots=True)
@@ -182,6 +261,7 @@ class TestGateway:
     _thread: threading.Thread | None = None
     _stop: asyncio.Event | None = None
     _failure: list[BaseException] = field(default_factory=list)
+    _clients: dict[tuple[str, str], Client] = field(default_factory=dict)
 
     @property
     def submission_port(self) -> int:
@@ -220,8 +300,21 @@ class TestGateway:
         return self.settings.service_address
 
     def client(self, account: Any, password: str = region.PASSWORD) -> Client:
-        """A mail client of an account."""
-        return Client(account.address, account.name, self, password)
+        """The mail client of an account; the same one each time, so that it reads no mail twice."""
+        key = (account.address, password)
+        if key not in self._clients:
+            self._clients[key] = Client(account.address, account.name, self, password)
+        return self._clients[key]
+
+    def settled(self) -> None:
+        """Wait until everything that was accepted has had its consequences: then what is not there will not come."""
+
+        async def waiting(services: Services) -> int:
+            async with services.store.reading() as tx:
+                rows = await tx.outbox.list([OutboxState.PENDING], limit=1)
+            return len(rows)
+
+        eventually(lambda: not self.ask(waiting), "an empty queue")
 
     def ask(self, work: Callable[[Services], Any]) -> Any:
         """Run a coroutine function on the gateway's own loop and return its result."""
@@ -256,6 +349,8 @@ class TestGateway:
 
     def stop(self) -> None:
         """Stop all; raises what made it fail meanwhile."""
+        for client in self._clients.values():
+            client.close()
         if self._loop is not None and self._stop is not None and self._thread is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join(60)

@@ -1,0 +1,28 @@
+"""What the tests of the whole path share: one served gateway, because starting one takes seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.services import Services
+from gateway.store.rows import OutboxState
+from tests.support.gateway import TestGateway, gateway
+
+
+@pytest.fixture(scope="session")
+def served() -> Iterator[TestGateway]:
+    """A gateway of the test region that answers as often as it is asked; each test plays its own conversation."""
+    with gateway("\n[conversation]\nanswers_per_hour = 100000\npage_size = 2\n") as made:
+        yield made
+        made.settled()
+        left = made.ask(_left)
+        assert (left[OutboxState.HELD], left[OutboxState.FAILED]) == (0, 0), (
+            "actions that nobody expected to fail"
+        )
+
+
+async def _left(services: Services) -> dict[OutboxState, int]:
+    async with services.store.reading() as tx:
+        return await tx.outbox.counts()
