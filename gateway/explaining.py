@@ -7,6 +7,7 @@ became of them.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -169,6 +170,7 @@ async def explain(tx: Transaction, name: str) -> Explanation | None:
     records = await tx.events.of(conversation.id) if conversation else ()
     known = _Known.of(records, await _actions(tx, places), about)
     paths = [_path(row, await tx.decisions.of_message(row.id), known) for row in messages]
+    paths.sort(key=_course)
     place = _place(conversation, known) if conversation else None
     return Explanation(asked, place, tuple(paths), lines)
 
@@ -297,6 +299,11 @@ def _path(row: MessageRow, decisions: Iterable[DecisionRow], known: _Known) -> M
         events=tuple(known.events.get(row.id, ())),
         actions=tuple(known.actions.get(row.id, ())),
     )
+
+
+def _course(path: MessagePath) -> tuple[datetime, float]:
+    """Messages of one instant in the order of their events; notices and answers have none and come last."""
+    return path.at, path.events[0].seq if path.events else math.inf
 
 
 def _decided(row: DecisionRow) -> DecisionPath:

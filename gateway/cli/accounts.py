@@ -39,7 +39,7 @@ _NUMBERS: tuple[tuple[str, str, Callable[[str], Identifier]], ...] = (
 )
 
 
-@click.group()
+@click.group(short_help="Accounts: add, list, passwd, suspend, resume.")
 def account() -> None:
     """Accounts: add, list, change the password, suspend and resume."""
 
@@ -201,7 +201,7 @@ def suspend(invocation: Invocation, address: str, json_: bool) -> None:
         return found, embedded and await end_sessions(dovecot_settings(settings), found)
 
     suspended, ended = invocation.run_on_store(work)
-    _told(suspended, "suspended", json_, {"sessions_ended": ended})
+    _told(suspended, "suspended", json_, {"sessions_ended": ended} if json_ or ended else {})
 
 
 @account.command()

@@ -50,6 +50,7 @@ _Result = TypeVar("_Result")
 #: What is written to a pipe is not folded: each row stays one line for grep and awk.
 _ENDLESS = 10_000
 _PATIENT_ADDRESS = re.compile(r"[0-9ABab]{15}(\+[^@\s]{0,64})?(?=@patient\.)")
+_BREAK = re.compile(r"\s*[\t\n\v\f\r]\s*")
 _REFERENCE = re.compile(r"TLE-\d{4}-\d{6,}")
 
 json_option = click.option("--json", "json_", is_flag=True, help="Print JSON instead of text.")
@@ -162,8 +163,8 @@ def plain(value: object) -> str:
 
     A patient's mailbox is named by the INS (``<INS>@patient.<domain>``); only its domain is shown.
     """
-    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(value))
-    return _masked(text)
+    line = _BREAK.sub(" ", str(value))
+    return _masked("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line))
 
 
 def _masked(text: str) -> str:

@@ -24,11 +24,12 @@ _LABEL = 11
 
 
 @click.command(
+    short_help="Why a message or conversation went as it did.",
     epilog=example(
         "explain TLE-2026-000123",
         "explain '<20260302.1@client.example>'",
         "explain 6f1c2a52-6ab1-4ef0-9c0a-5a3f1f0c7d11 --json",
-    )
+    ),
 )
 @click.argument("name", metavar="ID")
 @json_option
@@ -99,7 +100,9 @@ def _decision(decision: DecisionPath) -> Iterator[str]:
     )
     yield from _labelled("", _values(decision.symbols))
     for rule in decision.rules:
-        yield from _labelled("fired" if rule.fired else "not fired", f"{rule.rule}: {rule.why}", indent=4)
+        yield from _labelled(
+            "fired" if rule.fired else "not fired", f"{rule.rule}: {' '.join(rule.why.split())}", indent=4
+        )
 
 
 def _values(symbols: Mapping[str, Any]) -> str:

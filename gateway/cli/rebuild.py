@@ -14,7 +14,7 @@ from gateway.store import Store
 __all__ = ["rebuild"]
 
 
-@click.command(epilog=example("rebuild --check"))
+@click.command(short_help="Compute all states anew, or --check them.", epilog=example("rebuild --check"))
 @click.option("--check", is_flag=True, help="Change nothing: only tell what differs.")
 @json_option
 @click.pass_context
@@ -44,7 +44,7 @@ def rebuild(context: click.Context, check: bool, json_: bool) -> None:
     if json_:
         as_json({**counts, "differences": found})
     else:
-        counted = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in counts.items())
-        say(f"{counted}: {len(found) or 'no'} difference{'' if len(found) == 1 else 's'}")
+        counted = ", ".join(f"{name.replace('_', ' ')} {number}" for name, number in counts.items())
+        say(f"{counted}, differences {len(found)}")
     if not all(difference["mended"] for difference in found):
         context.exit(1)

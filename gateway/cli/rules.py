@@ -16,7 +16,7 @@ from teleexpertise.rules import Accept, Ask, Move, Operation, Rule, RuleBook
 __all__ = ["rules"]
 
 
-@click.group()
+@click.group(short_help="The rules that decide: check, list.")
 def rules() -> None:
     """The rules that decide: check a file of them, list those in use."""
 
@@ -53,7 +53,7 @@ def list_rules(invocation: Invocation, trigger: str | None, json_: bool) -> None
         return
     for rule in chosen:
         say(f"{rule.name}  on {_triggers(rule)}")
-        say(f"    when {rule.when or 'always'}")
+        say(f"    when {_condition(rule)}")
         say(f"    do   {', '.join(map(_operation, rule.do)) or 'nothing'}{'; stop' if rule.stop else ''}")
 
 
@@ -66,8 +66,12 @@ def _book(invocation: Invocation, file: Path | None) -> RuleBook:
 
 
 def _show(found: tuple[Rule, ...]) -> None:
-    rows = [(rule.name, _triggers(rule), rule.when or "always") for rule in found]
+    rows = [(rule.name, _triggers(rule), _condition(rule)) for rule in found]
     show_table(("rule", "on", "when"), rows, "no rule")
+
+
+def _condition(rule: Rule) -> str:
+    return " ".join(rule.when.split()) or "always"
 
 
 def _triggers(rule: Rule) -> str:

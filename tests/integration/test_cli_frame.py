@@ -1,0 +1,131 @@
+"""The command line as a whole: help, --json, exit codes, one line for an error."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from gateway.cli.root import cli
+
+#: These run until they are stopped and have no result to print.
+UNENDING = {("serve",), ("run",)}
+
+#: Good arguments of every command that looks into a deployment.
+LOOKING = [
+    ("account", "add", "a@b.example", "--name", "A"),
+    ("account", "list"),
+    ("account", "passwd", "a@b.example"),
+    ("account", "suspend", "a@b.example"),
+    ("account", "resume", "a@b.example"),
+    ("audit", "verify"),
+    ("check-config",),
+    ("conversation", "list"),
+    ("conversation", "show", "TLE-2026-000001"),
+    ("expert", "import", __file__),
+    ("expert", "list"),
+    ("expert", "list", "dermatologie"),
+    ("expert", "show", "a@b.example"),
+    ("explain", "TLE-2026-000001"),
+    ("queue", "list"),
+    ("queue", "hold", "6f1c2a52-6ab1-4ef0-9c0a-5a3f1f0c7d11"),
+    ("queue", "release", "6f1c2a52-6ab1-4ef0-9c0a-5a3f1f0c7d11"),
+    ("queue", "retry", "6f1c2a52-6ab1-4ef0-9c0a-5a3f1f0c7d11"),
+    ("rebuild", "--check"),
+    ("rules", "check"),
+    ("rules", "list"),
+]
+
+
+def commands(
+    group: click.Group, above: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    for name, command in group.commands.items():
+        yield (*above, name), command
+        if isinstance(command, click.Group):
+            yield from commands(command, (*above, name))
+
+
+ALL = dict(commands(cli))
+LEAVES = [path for path, command in ALL.items() if not isinstance(command, click.Group)]
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_command_says_what_it_is_for(path: tuple[str, ...]) -> None:
+    told = CliRunner().invoke(cli, [*path, "--help"])
+    assert told.exit_code == 0
+    assert (ALL[path].help or "").strip()
+    for parameter in ALL[path].params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, f"{path}: {parameter.name}"
+
+
+def test_the_list_of_commands_is_not_cut_short() -> None:
+    told = CliRunner().invoke(cli, ["--help"], terminal_width=100)
+    for name in ("account", "audit", "conversation", "expert", "explain", "queue", "rebuild", "rules"):
+        (line,) = [each for each in told.output.splitlines() if each.split()[:1] == [name]]
+        assert not line.endswith("...")
+
+
+@pytest.mark.parametrize("path", [path for path in LEAVES if path not in UNENDING], ids=" ".join)
+def test_every_command_can_print_json(path: tuple[str, ...]) -> None:
+    assert "--json" in {name for each in ALL[path].params for name in each.opts}
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+def test_wrong_use_exits_with_2(path: tuple[str, ...]) -> None:
+    assert CliRunner().invoke(cli, [*path, "--no-such-option"]).exit_code == 2
+
+
+@pytest.mark.parametrize("arguments", LOOKING, ids=" ".join)
+def test_without_a_deployment_nothing_is_available(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    told = CliRunner().invoke(cli, ["--config", str(tmp_path / "gateway.toml"), *arguments])
+    assert told.exit_code == 3
+    assert "gateway init" in told.stderr
+    assert told.stdout == ""
+
+
+def test_every_command_that_looks_is_tried() -> None:
+    tried = {
+        arguments[: len(path)] for path in LEAVES for arguments in LOOKING if arguments[: len(path)] == path
+    }
+    ending = set(LEAVES) - UNENDING - {("init",), ("demo",)}
+    assert ending <= tried
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(["account", "list"], 3), (["account", "lst"], 2), (["--help"], 0)],
+    ids=["unavailable", "misspelt", "help"],
+)
+def test_the_process_ends_with_the_code_and_no_traceback(
+    arguments: list[str], code: int, root: Path, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from gateway.cli import main; main()",
+            "--config",
+            tmp_path / "no.toml",
+            *arguments,
+        ],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+
+
+def test_settings_that_are_not_valid_are_told_with_their_line(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.toml"
+    path.write_text('[service]\ndomain = "d.example"\nlocal_prt = "x"\n', "utf-8")
+    told = CliRunner().invoke(cli, ["--config", str(path), "queue", "list"])
+    assert told.exit_code == 1
+    assert f"{path}:3: service.local_prt" in told.stderr
