@@ -171,7 +171,7 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
         dovecot = DovecotServer(dovecot_settings(settings), _reported)
         await dovecot.start()
         stack.push_async_callback(dovecot.stop)
-        # The mailbox server's lock says that no other gateway works on this deployment: claims are a dead one's.
+        # The mailbox server's lock says that no other gateway works here: claims are those of a dead one.
         async with services.store.transaction() as tx:
             await tx.outbox.release_claims()
         context = multiprocessing.get_context("spawn")

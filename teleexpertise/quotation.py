@@ -1,4 +1,5 @@
-"""Quotation in mails: which lines are quoted, which introduce a quotation, which words are the author's own now.
+"""Quotation in mails: which lines are quoted, which introduce a quotation, which words are the author's
+own now.
 
 The mail itself always stays whole; this serves lists, forms and the report. Pure, total and bounded.
 """

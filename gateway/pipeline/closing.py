@@ -24,6 +24,7 @@ from teleexpertise.forms import (
     cancel_form,
     decline_form,
     finalise_form,
+    synthesis_form,
 )
 from teleexpertise.letters import Mailbox
 from teleexpertise.people import Party
@@ -32,7 +33,7 @@ from teleexpertise.plaintext import readable_text
 from teleexpertise.quotation import own_words
 from teleexpertise.texts.contexts import RefusalReason
 
-__all__ = ["act_on", "allowed_side", "sheet"]
+__all__ = ["act_on", "allowed_sides", "not_yours", "order_synthesis", "sheet"]
 
 _TRIGGERS = {
     FormKind.FINALISE: Trigger.FINALISE,
@@ -42,9 +43,20 @@ _TRIGGERS = {
 }
 
 
-def allowed_side(kind: FormKind) -> Side:
-    """Whose form it is: the requester cancels, everything else is the expert's."""
-    return Side.REQUESTER if kind is FormKind.CANCEL else Side.EXPERT
+def allowed_sides(kind: FormKind) -> frozenset[Side]:
+    """Whose form it is: any member may want a synthesis, the requester cancels, all else is the expert's."""
+    match kind:
+        case FormKind.SYNTHESIS:
+            return frozenset(Side)
+        case FormKind.CANCEL:
+            return frozenset({Side.REQUESTER})
+        case _:
+            return frozenset({Side.EXPERT})
+
+
+def not_yours(kind: FormKind) -> RefusalReason:
+    """Why somebody on another side is refused."""
+    return RefusalReason.REQUESTER_ONLY if kind is FormKind.CANCEL else RefusalReason.EXPERT_ONLY
 
 
 async def sheet(
@@ -57,6 +69,8 @@ async def sheet(
     match kind:
         case FormKind.FINALISE:
             return await _finalise_sheet(unit, conversation, login, options)
+        case FormKind.SYNTHESIS:
+            return await _synthesis_sheet(unit, conversation, options)
         case FormKind.DECLINE:
             form = decline_form(catalogue)
         case FormKind.CANCEL:
@@ -72,12 +86,7 @@ async def _finalise_sheet(
     """Prefilled: requester, expert (for a service its own account), billing numbers, all exchanges, all
     addressees.
     """
-    offered = options.get("exchanges")
-    exchanges = [
-        exchange
-        for exchange in conversation.exchanges
-        if not isinstance(offered, list) or exchange.seq in offered
-    ]
+    exchanges = _offered(conversation, options)
     members = {party.address: party for party in conversation.active()}
     wanted = options.get("addressees")
     addresses = [str(address) for address in wanted] if isinstance(wanted, list) else list(members)
@@ -113,6 +122,34 @@ async def _finalise_sheet(
         "addressees": addresses,
     }
     return Sheet(form=form, values=values, options=kept_options, conversation=conversation)
+
+
+def _offered(conversation: Conversation, options: Mapping[str, object]) -> list[Exchange]:
+    """The exchanges to tick: those that the sent copy listed, all of them for a new one."""
+    listed = options.get("exchanges")
+    return [
+        exchange
+        for exchange in conversation.exchanges
+        if not isinstance(listed, list) or exchange.seq in listed
+    ]
+
+
+def ticked_exchanges(filled: FilledForm) -> tuple[int, ...]:
+    """The sequence numbers of the exchanges that were left ticked."""
+    listed = filled.sheet.options["exchanges"]
+    assert isinstance(listed, list), "the sent form listed its exchanges"
+    return tuple(listed[number - 1] for number in filled.ticked("exchanges") if number <= len(listed))
+
+
+async def _synthesis_sheet(unit: Unit, conversation: Conversation, options: Mapping[str, object]) -> Sheet:
+    exchanges = _offered(conversation, options)
+    lines = [await _line(unit, conversation, exchange) for exchange in exchanges]
+    return Sheet(
+        form=synthesis_form(unit.services.forms, lines),
+        values={"exchanges": list(range(1, len(exchanges) + 1))},
+        options={"kept": [], **options, "exchanges": [exchange.seq for exchange in exchanges]},
+        conversation=conversation,
+    )
 
 
 def _addressee(members: Mapping[str, Party], address: str) -> str:
@@ -160,8 +197,7 @@ def _completed(conversation: Conversation, filled: FilledForm, login: Party | No
     sheet_ = filled.sheet
     requester = _chosen(conversation, filled.text("requester"), login)
     expert = _chosen(conversation, filled.text("expert"), login)
-    seqs, addresses = sheet_.options["exchanges"], sheet_.options["addressees"]
-    assert isinstance(seqs, list), "the sent form listed its exchanges"
+    addresses = sheet_.options["addressees"]
     assert isinstance(addresses, list), "the sent form listed its addressees"
     ticked = [
         str(addresses[number - 1]) for number in filled.ticked("addressees") if number <= len(addresses)
@@ -173,7 +209,7 @@ def _completed(conversation: Conversation, filled: FilledForm, login: Party | No
         expert=replace(expert, billing_number=filled.text("expert_billing")),
         conclusion=filled.text("conclusion"),
         outcome=filled.text("outcome"),
-        exchanges=tuple(seqs[number - 1] for number in filled.ticked("exchanges") if number <= len(seqs)),
+        exchanges=ticked_exchanges(filled),
         addressees=tuple(due),
     )
 
@@ -187,10 +223,10 @@ async def act_on(unit: Unit, incoming: Incoming, filled: FilledForm) -> str:
     by = authorship(conversation, incoming.login, incoming.written_as, rights)
     if by is None:
         raise refused(unit.services, RefusalReason.NOT_A_MEMBER, conversation.ref)
-    wanted = allowed_side(kind)
-    if by.side is not wanted:
-        reason = RefusalReason.EXPERT_ONLY if wanted is Side.EXPERT else RefusalReason.REQUESTER_ONLY
-        raise refused(unit.services, reason, conversation.ref)
+    if by.side not in allowed_sides(kind):
+        raise refused(unit.services, not_yours(kind), conversation.ref)
+    if kind is FormKind.SYNTHESIS:
+        return await order_synthesis(unit, incoming, conversation, ticked_exchanges(filled))
     message = await unit.store(incoming, conversation.id)
     facts = Facts(
         trigger=_TRIGGERS[kind],
@@ -207,3 +243,27 @@ async def act_on(unit: Unit, incoming: Incoming, filled: FilledForm) -> str:
     )
     decision, _ = await carry_out(unit, conversation, conversation.id, act)
     return f"{kind}: {'conflict' if decision.conflict else decision.after}"
+
+
+async def order_synthesis(
+    unit: Unit, incoming: Incoming, conversation: Conversation, exchanges: tuple[int, ...] | None = None
+) -> str:
+    """Let a worker make the PDF, which may take longer than a client waits; without a choice, of all
+    exchanges.
+    """
+    message = await unit.store(incoming)
+    payload: dict[str, object] = {
+        "name": incoming.login.name,
+        "in_reply_to": incoming.letter.message_id,
+    }
+    if exchanges is not None:
+        payload["exchanges"] = list(exchanges)
+    await unit.job(
+        "synthesis",
+        f"synthesis:{message.id}",
+        recipient=incoming.login.address,
+        conversation=conversation.id,
+        message=message.id,
+        payload=payload,
+    )
+    return "synthesis"

@@ -74,11 +74,8 @@ async def _member_of(unit: Unit, incoming: Incoming, reference: str) -> tuple[Co
 def _form(kind: FormKind) -> Callable[[Unit, Incoming, Any], Awaitable[str]]:
     async def send(unit: Unit, incoming: Incoming, command: commands.Finalise) -> str:
         conversation, by = await _member_of(unit, incoming, command.reference)
-        wanted = closing.allowed_side(kind)
-        if by.side is not wanted:
-            expert_only = wanted is Side.EXPERT
-            reason = RefusalReason.EXPERT_ONLY if expert_only else RefusalReason.REQUESTER_ONLY
-            raise refused(unit.services, reason, conversation.ref)
+        if by.side not in closing.allowed_sides(kind):
+            raise refused(unit.services, closing.not_yours(kind), conversation.ref)
         again = kind is FormKind.FINALISE and conversation.state is State.COMPLETED
         if conversation.closed and not again:
             mail = mails.Refusal(reason=RefusalReason.CONVERSATION_CLOSED, detail=conversation.ref)
@@ -93,23 +90,8 @@ def _form(kind: FormKind) -> Callable[[Unit, Incoming, Any], Awaitable[str]]:
 
 
 async def _synthesis(unit: Unit, incoming: Incoming, command: commands.Synthesis) -> str:
-    """The PDF is made by a worker: it may take longer than a client waits."""
     conversation, _ = await _member_of(unit, incoming, command.reference)
-    message = await unit.store(incoming)
-    payload: dict[str, object] = {
-        "name": incoming.login.name,
-        "in_reply_to": incoming.letter.message_id,
-        "seq": conversation.seq,
-    }
-    await unit.job(
-        "synthesis",
-        f"synthesis:{message.id}",
-        recipient=incoming.login.address,
-        conversation=conversation.id,
-        message=message.id,
-        payload=payload,
-    )
-    return "synthesis"
+    return await closing.order_synthesis(unit, incoming, conversation)
 
 
 async def _worklist(unit: Unit, incoming: Incoming, _: commands.Worklist) -> str:

@@ -36,7 +36,9 @@ class Sheet:
     expert: Expert | None = None
 
 
-async def send_form(unit: Unit, to: Mailbox, sheet: Sheet, in_reply_to: str) -> None:
+async def send_form(
+    unit: Unit, to: Mailbox, sheet: Sheet, in_reply_to: str, enclosed: tuple[Attachment, ...] = ()
+) -> None:
     """Send a form to the mailbox that may act, and remember it until it is answered or too old."""
     identifier = unit.services.new_id()
     copy = FormCopy(
@@ -59,6 +61,7 @@ async def send_form(unit: Unit, to: Mailbox, sheet: Sheet, in_reply_to: str) -> 
         problems=tuple(
             mails.FormProblem(labels.get(name, ""), sentence) for name, sentence in sheet.problems.items()
         ),
+        enclosed=", ".join(attachment.filename for attachment in enclosed),
         kept=tuple(attachment.filename for attachment in kept),
     )
     documents = sheet.expert.documents if sheet.expert and not sheet.problems else ()
@@ -66,8 +69,9 @@ async def send_form(unit: Unit, to: Mailbox, sheet: Sheet, in_reply_to: str) -> 
         mail,
         to,
         in_reply_to=in_reply_to,
-        attachments=tuple(
-            Attachment(document.filename, document.content_type, document.content) for document in documents
+        attachments=(
+            *enclosed,
+            *(Attachment(each.filename, each.content_type, each.content) for each in documents),
         ),
     )
     row = FormRow(

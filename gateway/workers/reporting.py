@@ -10,7 +10,9 @@ from hashlib import sha256
 from zoneinfo import ZoneInfo
 
 from gateway.intake.letter import read_letter
+from gateway.pipeline import closing
 from gateway.pipeline.consequences import Act, carry_out
+from gateway.pipeline.sending_forms import send_form
 from gateway.pipeline.unit import Unit
 from gateway.services import Services
 from gateway.store.rows import OutboxRow
@@ -18,6 +20,7 @@ from gateway.store.transaction import Transaction
 from teleexpertise.conversation import Conversation, Exchange, fold
 from teleexpertise.events import AttachmentNote, Completed, Posted, Record, ReportMade, Side
 from teleexpertise.facts import Facts, Trigger
+from teleexpertise.forms import FormKind
 from teleexpertise.letters import Attachment, Letter, Mailbox
 from teleexpertise.plaintext import readable_text
 from teleexpertise.quotation import own_words
@@ -61,7 +64,8 @@ class ReportWork:
             version = int(row.payload["version"])
             if version in conversation.reports or version != conversation.version:
                 return  # made already, or overtaken by a later finalisation
-            report = await self._gather(tx, conversation, records)
+            assert conversation.completion is not None, "a report follows a finalisation"
+            report = await self._gather(tx, conversation, records, conversation.completion.exchanges)
         octets = await self._print(report)
         filename = f"{conversation.ref}-v{version}.pdf"
         async with self.services.store.transaction() as tx:
@@ -97,23 +101,31 @@ class ReportWork:
         await carry_out(unit, conversation, conversation.id, act)
 
     async def synthesis(self, row: OutboxRow) -> None:
-        """Answer with the same PDF as the report would be now; nothing else changes."""
+        """Answer with the same PDF as the report would be now; nothing else changes.
+
+        The first one holds all exchanges and comes with the form that chooses some of them.
+        """
         assert row.conversation_id is not None, "a synthesis belongs to a conversation"
+        chosen = row.payload.get("exchanges")
         async with self.services.store.reading() as tx:
             records = await tx.events.of(row.conversation_id)
             conversation = fold(row.conversation_id, records)
-            report = await self._gather(tx, conversation, records)
+            wanted = tuple(chosen) if chosen is not None else tuple(e.seq for e in conversation.exchanges)
+            report = await self._gather(tx, conversation, records, wanted)
         octets = await self._print(report)
-        filename = f"{conversation.ref}-synthese.pdf"
-        mail = mails.Synthesis(reference=conversation.ref, state=conversation.state, filename=filename)
+        enclosed = (Attachment(f"{conversation.ref}-synthese.pdf", "application/pdf", octets),)
+        to = Mailbox(row.recipient, str(row.payload["name"]))
+        in_reply_to = str(row.payload["in_reply_to"])
         async with self.services.store.transaction() as tx:
             unit = Unit(self.services, tx, self.services.clock())
-            await unit.answer(
-                mail,
-                Mailbox(row.recipient, str(row.payload["name"])),
-                in_reply_to=str(row.payload["in_reply_to"]),
-                attachments=(Attachment(filename, "application/pdf", octets),),
-            )
+            if chosen is None:
+                sheet = await closing.sheet(unit, conversation, FormKind.SYNTHESIS, to, {})
+                await send_form(unit, to, sheet, in_reply_to, enclosed)
+            else:
+                mail = mails.Synthesis(
+                    reference=conversation.ref, state=conversation.state, filename=enclosed[0].filename
+                )
+                await unit.answer(mail, to, in_reply_to=in_reply_to, attachments=enclosed)
             await tx.outbox.done(row, unit.now)
 
     async def _print(self, report: Report) -> bytes:
@@ -124,15 +136,20 @@ class ReportWork:
         return read_letter(raw, self.services.limits) if raw is not None else None
 
     async def _gather(
-        self, tx: Transaction, conversation: Conversation, records: tuple[Record, ...]
+        self,
+        tx: Transaction,
+        conversation: Conversation,
+        records: tuple[Record, ...],
+        chosen: tuple[int, ...],
     ) -> Report:
-        """All that the report says, from the record and its stored messages."""
+        """All that the report says, from the record and its stored messages; ``chosen`` exchanges by
+        number.
+        """
         opening = conversation.opening
         completion = conversation.completion
         label = self._urgency_label(opening.urgency)
         posted = [r for r in records if isinstance(r.event, Posted) and r.event.template == "question"]
         question = await self._letter(tx, posted[0].message) if posted else None
-        chosen = completion.exchanges if completion else tuple(e.seq for e in conversation.exchanges)
         exchanges = [
             await self._exchange(tx, number, exchange)
             for number, exchange in enumerate(conversation.exchanges, start=1)

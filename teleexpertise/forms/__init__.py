@@ -13,6 +13,7 @@ from teleexpertise.forms.building import (
     element_answers,
     finalise_form,
     request_form,
+    synthesis_form,
 )
 from teleexpertise.forms.declarations import (
     Catalogue,
@@ -58,5 +59,6 @@ __all__ = [
     "render_html",
     "render_text",
     "request_form",
+    "synthesis_form",
     "validate",
 ]

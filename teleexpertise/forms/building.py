@@ -11,7 +11,15 @@ from teleexpertise.forms.marks import exchange_line
 from teleexpertise.people import Account, Expert, IdentityPolicy, ItemKind, NirPolicy, Party, PrerequisiteItem
 from teleexpertise.plaintext import one_space, squashed
 
-__all__ = ["ask_form", "cancel_form", "decline_form", "element_answers", "finalise_form", "request_form"]
+__all__ = [
+    "ask_form",
+    "cancel_form",
+    "decline_form",
+    "element_answers",
+    "finalise_form",
+    "request_form",
+    "synthesis_form",
+]
 
 _LONGEST_LABEL = 60
 #: The colon ends a label, parentheses enclose its hint, the others begin quotations, ticks and escaped lines.
@@ -122,3 +130,9 @@ def cancel_form(catalogue: Catalogue) -> Form:
 def ask_form(catalogue: Catalogue) -> Form:
     """The form by which the expert's side asks for elements."""
     return catalogue.form(FormKind.ASK)
+
+
+def synthesis_form(catalogue: Catalogue, exchanges: Sequence[str]) -> Form:
+    """The form that chooses the exchanges of a synthesis, one text per line, numbered from 1."""
+    form = catalogue.form(FormKind.SYNTHESIS)
+    return form.changed(exchanges=_checklist(form.field("exchanges"), exchanges))

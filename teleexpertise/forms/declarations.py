@@ -47,6 +47,7 @@ class FormKind(StrEnum):
     DECLINE = "decline"
     CANCEL = "cancel"
     ASK = "ask"
+    SYNTHESIS = "synthesis"
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,6 +148,7 @@ class FormMail(Mail):
     state: str = ""
     expert: Expert | None = None
     problems: tuple[FormProblem, ...] = ()
+    enclosed: str = ""
     kept: tuple[str, ...] = ()
 
 
