@@ -13,7 +13,7 @@ from tests.support.gateway import TestGateway, gateway
 
 @pytest.fixture(scope="session")
 def served() -> Iterator[TestGateway]:
-    """A gateway of the test region that answers as often as it is asked; each test plays its own conversation."""
+    """The test region's gateway, which answers as often as it is asked; each test plays its own conversation."""
     with gateway("\n[conversation]\nanswers_per_hour = 100000\npage_size = 2\n") as made:
         yield made
         made.settled()

@@ -87,15 +87,16 @@ def form_of(text: str) -> str:
     return match[0]
 
 
-def typed_into(form: str, values: Mapping[str, str]) -> str:
-    """A form with ``values`` typed behind the labels that begin so; a label that the form has not is an error."""
+def typed_into(text: str, values: Mapping[str, str]) -> str:
+    """A text with ``values`` typed behind the labels of its form that begin so; each must be there."""
+    form = form_of(text)
     left = dict(values)
     lines = []
     for line in form.splitlines():
         label = next((label for label in left if line.startswith(label) and ":" in line), None)
         lines.append(f"{line.partition(':')[0]}: {left.pop(label)}" if label else line)
     assert not left, f"no such lines in the form: {', '.join(left)}"
-    return "\n".join(lines)
+    return text.replace(form, "\n".join(lines))
 
 
 def quoted(text: str, sign: str = "> ") -> str:

@@ -1,4 +1,4 @@
-"""A whole gateway for tests: real listeners, real Dovecot, in a thread of its own; clients speak to it over TLS."""
+"""A whole gateway for tests: real listeners, real Dovecot, in a thread of its own; clients reach it over TLS."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import ssl
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -40,7 +40,7 @@ _Found = TypeVar("_Found")
 DEADLINE = 30.0
 
 
-def eventually(look: Callable[[], _Found], what: str, seconds: float = DEADLINE) -> _Found:
+def eventually(look: Callable[[], _Found | None], what: str, seconds: float = DEADLINE) -> _Found:
     """What ``look`` finds as soon as it is true; fails after ``seconds``."""
     end = time.monotonic() + seconds
     while True:
@@ -143,7 +143,7 @@ class Client:
                 session.logout()
 
     def _sync(self, folder: str) -> Folder:
-        """The folder as it is now; empty for one that is not there. A session that broke is opened again once."""
+        """The folder as it is now; empty for one that is not there. A broken session is opened again once."""
         try:
             return self._fetch(self._opened(), folder)
         except (imaplib.IMAP4.abort, OSError):
@@ -170,9 +170,8 @@ class Client:
         known.flags = {}
         for line in filter(None, answer):
             uid, flags = re.search(rb"UID (\d+)", line), re.search(rb"FLAGS \(([^)]*)\)", line)
-            assert uid is not None
-            assert flags is not None
-            known.flags[int(uid[1])] = tuple(flags[1].decode().split())
+            if uid and flags:  # changes that others make meanwhile are told without UID
+                known.flags[int(uid[1])] = tuple(flags[1].decode().split())
         new = [str(uid) for uid in known.flags if uid not in known.mails]
         if new:
             _, answer = session.uid("FETCH", ",".join(new), "(BODY.PEEK[])")
@@ -284,7 +283,7 @@ class TestGateway:
         return self.settings.imap.tls_port
 
     @property
-    def _ports(self) -> Any:
+    def _ports(self) -> Mapping[ListenerKind, int]:
         assert self.running is not None
         return self.running.ports
 
@@ -307,7 +306,7 @@ class TestGateway:
         return self._clients[key]
 
     def settled(self) -> None:
-        """Wait until everything that was accepted has had its consequences: then what is not there will not come."""
+        """Wait until what was accepted has had its consequences: then what is not there will not come."""
 
         async def waiting(services: Services) -> int:
             async with services.store.reading() as tx:
@@ -342,7 +341,7 @@ class TestGateway:
 
         try:
             asyncio.run(whole())
-        except BaseException as error:  # handed to the test's thread
+        except BaseException as error:  # noqa: BLE001 - handed to the test's thread
             self._failure.append(error)
         finally:
             started.set()
