@@ -12,6 +12,7 @@ from gateway.cli.accounts import account
 from gateway.cli.audit import audit
 from gateway.cli.context import Invocation, errors_in_one_line
 from gateway.cli.conversations import conversation
+from gateway.cli.demo import demo
 from gateway.cli.experts import expert
 from gateway.cli.explain import explain
 from gateway.cli.queue import queue
@@ -55,7 +56,7 @@ def cli(context: click.Context, path: Path) -> None:
 
 
 for command in (
-    *(init, serve_command, run, check_config),
+    *(init, serve_command, run, demo, check_config),
     *(account, audit, conversation, expert, explain, queue, rebuild, rules),
 ):
     cli.add_command(command)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
+import uvloop
 
 from config import Settings, manual
 from gateway.bootstrap import load_rulebook
 from gateway.cli.context import Invocation, as_json, json_option
 from gateway.demo.installing import client_settings, install_demo, is_empty
+from gateway.demo.player import play_if_empty
+from gateway.demo.steps import load_story, outcome_lines
 from gateway.deployment import NewDeployment, make_deployment
 from gateway.errors import GatewayError
 from gateway.journal import configure_logging
 from gateway.serving import Running, serve
-from mailboxes.errors import MailboxError
 from teleexpertise.rules import RuleError
 
 __all__ = ["check_config", "init", "run", "serve_command"]
@@ -56,13 +60,13 @@ def serve_command(invocation: Invocation) -> None:
     """Serve until Ctrl-C or SIGTERM: listeners, mailbox server, queue."""
     settings = invocation.settings()
     configure_logging(settings)
-    _serve(settings)
+    _serve(settings, _say_ready)
 
 
 @click.command()
 @click.pass_obj
 def run(invocation: Invocation) -> None:
-    """Start the demonstration: make it where it is missing, serve, play one conversation, print client settings."""
+    """Run the demonstration: make it if missing, serve, play one conversation, print client settings."""
     folder = invocation.path.parent
     demo = NewDeployment(
         folder=folder,
@@ -70,49 +74,65 @@ def run(invocation: Invocation) -> None:
         organisation="Téléexpertise Haute-Loire (démonstration)",
         town="Le Puy-en-Velay",
     )
-    fresh = not invocation.path.exists()
     settings = make_deployment(demo, _now())
     configure_logging(settings)
-    if fresh or asyncio.run(is_empty(settings)):
+    if asyncio.run(is_empty(settings)):
         asyncio.run(install_demo(settings, _now()))
-    _serve(settings, demonstration=True, out=folder / "demo")
+
+    async def begin(running: Running) -> None:
+        await _demonstrate(settings, running, folder / "demo")
+
+    _serve(settings, begin)
 
 
-def _serve(settings: Settings, *, demonstration: bool = False, out: Path | None = None) -> None:
-    try:
-        with asyncio.Runner(loop_factory=_loop) as runner:
-            runner.run(_until_stopped(settings, demonstration, out))
-    except MailboxError as error:
-        raise GatewayError(str(error)) from error
+def _serve(settings: Settings, begin: Callable[[Running], Awaitable[None]]) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_until_stopped(settings, begin))
 
 
-def _loop() -> asyncio.AbstractEventLoop:
-    import uvloop
-
-    return uvloop.new_event_loop()
-
-
-async def _until_stopped(settings: Settings, demonstration: bool, out: Path | None) -> None:
+async def _until_stopped(settings: Settings, begin: Callable[[Running], Awaitable[None]]) -> None:
+    """Serve, do what is to be done first, and go on until a signal or the failure of a part."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
     async with serve(settings) as running:
-        if demonstration and out is not None:
-            await _demonstrate(settings, running, out)
-        else:
-            click.echo(f"gateway: serving {settings.service.domain}", err=True)
-        stop = asyncio.create_task(stopped.wait())
-        await asyncio.wait((stop, running.failed), return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()
+        stop = asyncio.ensure_future(stopped.wait())
+        beginning = asyncio.ensure_future(begin(running))
+        try:
+            await asyncio.wait((beginning, stop, running.failed), return_when=asyncio.FIRST_COMPLETED)
+            if beginning.done():
+                beginning.result()
+                await asyncio.wait((stop, running.failed), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await _cancelled(beginning)
+            await _cancelled(stop)
         if running.failed.done():
             running.failed.result()
 
 
-async def _demonstrate(settings: Settings, running: Running, out: Path) -> None:
-    from gateway.demo.player import play_if_empty
+async def _cancelled(task: asyncio.Future[Any]) -> None:
+    task.cancel()
+    await asyncio.wait((task,))
 
-    await play_if_empty(settings, running.services, out)
+
+async def _say_ready(running: Running) -> None:
+    click.echo(f"gateway: serving {running.services.settings.service.domain}", err=True)
+
+
+async def _demonstrate(settings: Settings, running: Running, out: Path) -> None:
+    """Play the first conversation, then tell how to connect; the gateway serves on where it was not seen."""
+    words = load_story().words
+    try:
+        performance = await play_if_empty(
+            settings, running.services, out, lambda: click.echo(words["playing"], err=True)
+        )
+    except GatewayError as error:
+        click.echo(f"gateway: {error}", err=True)
+    else:
+        if performance is not None:
+            for line in outcome_lines(performance, words):
+                click.echo(line)
     click.echo(client_settings(settings))
 
 

@@ -1,4 +1,4 @@
-"""The file that tells an evaluator how to log in: servers, and each demonstration account with its password."""
+"""The file that tells an evaluator how to log in: servers, and each account with its password."""
 
 from __future__ import annotations
 
@@ -16,8 +16,18 @@ from gateway.errors import DeploymentIncomplete
 from mailboxes.folders import PATIENTS
 from mailboxes.vocabulary import CONVERSATIONS_FOLDER
 
-__all__ = ["DemoAccount", "DemoFile", "Endpoint", "demo_file", "read_demo_file", "write_demo_file"]
+__all__ = [
+    "IMPLICIT_TLS",
+    "DemoAccount",
+    "DemoFile",
+    "Endpoint",
+    "demo_file",
+    "read_demo_file",
+    "write_demo_file",
+]
 
+#: As account dialogues of mail clients name it; the other way is STARTTLS.
+IMPLICIT_TLS = "SSL/TLS"
 _FOLDERS = ("INBOX", CONVERSATIONS_FOLDER, PATIENTS)
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - these are recognised, not listened on
 _LOOPBACK = ("127.0.0.1", "::1")
@@ -34,7 +44,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoAccount:
-    """One account. ``role`` is requester, expert, delegate or service; ``acts_for`` are addresses it may act for."""
+    """One account: ``role`` is requester, expert, delegate or service, ``acts_for`` whom it may act for."""
 
     address: str
     password: str
@@ -78,11 +88,11 @@ def demo_file(settings: Settings, accounts: tuple[DemoAccount, ...]) -> DemoFile
         service_address=settings.service_address,
         ca_certificate=str(settings.pki.anchors.resolve()),
         imap=(
-            Endpoint(host=read, port=imap.tls_port, security="SSL/TLS"),
+            Endpoint(host=read, port=imap.tls_port, security=IMPLICIT_TLS),
             Endpoint(host=read, port=imap.starttls_port, security="STARTTLS"),
         ),
         smtp=(
-            Endpoint(host=send, port=smtp.submissions_port, security="SSL/TLS"),
+            Endpoint(host=send, port=smtp.submissions_port, security=IMPLICIT_TLS),
             Endpoint(host=send, port=smtp.submission_port, security="STARTTLS"),
         ),
         accounts=accounts,
@@ -90,7 +100,7 @@ def demo_file(settings: Settings, accounts: tuple[DemoAccount, ...]) -> DemoFile
 
 
 def read_demo_file(path: Path) -> DemoFile | None:
-    """What the file says; ``None`` where there is none. Raises :class:`DeploymentIncomplete` for one that is not ours."""
+    """What the file says, ``None`` without one. Raises :class:`DeploymentIncomplete` for another content."""
     try:
         return _FILE.validate_json(path.read_bytes())
     except FileNotFoundError:

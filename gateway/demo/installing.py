@@ -33,8 +33,9 @@ async def is_empty(settings: Settings) -> bool:
 async def install_demo(settings: Settings, now: datetime) -> None:
     """Add what is missing of the demonstration: accounts with random passwords, experts, delegations.
 
-    The file of the accounts is written before they are: an installation that was cut short goes on with the same
-    passwords. An account that is there already keeps its password. Raises ``DeploymentIncomplete``, ``StoreError``.
+    The file of the accounts is written before they are: an installation that was cut short goes on with the
+    same passwords. An account that is there already keeps its own. Raises ``DeploymentIncomplete``,
+    ``StoreError``.
     """
     data = load_demo(settings.service.domain)
     async with Store.open(settings.database.url.get_secret_value()) as store:
@@ -47,7 +48,7 @@ async def install_demo(settings: Settings, now: datetime) -> None:
 
 
 def _told(data: DemoData, known: DemoFile | None, present: Collection[str]) -> tuple[DemoAccount, ...]:
-    """What the file is to say of each account that is of the demonstration: not of one that somebody else made."""
+    """What the file is to say of each account of the demonstration: not of one that somebody else made."""
     passwords = {account.address: account.password for account in known.accounts} if known else {}
     experts = {expert.account.address for expert in data.experts}
     delegates = {delegate for _, delegate in data.delegations}
