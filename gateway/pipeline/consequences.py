@@ -226,6 +226,7 @@ class _Work:
             event=mails.NoticeEvent(notify.subject),
             who=author.shown,
             folder=unit.services.texts.words.of("folders", "conversations"),
+            missing=() if conversation.closed else conversation.missing,
         )
         in_reply_to, references = thread_fields(conversation.thread)
         answers_to = reply_to(unit, conversation)

@@ -9,6 +9,7 @@ import structlog
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from gateway.pipeline.attempts import Attempts
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.routing import route
 from gateway.pipeline.screening import screen
@@ -39,16 +40,24 @@ class GatewayDoors:
 
     services: Services
     _hasher: PasswordHasher = field(default_factory=password_hasher)
+    _attempts: Attempts = field(default_factory=Attempts)
     _decoy: str = ""
 
     async def authenticate(self, login: str, password: str, peer: Peer) -> str | None:
         """The account that name and password open. An unknown name takes as long as a wrong password."""
         address = login.strip().lower()
+        now = self.services.clock()
+        if self._attempts.blocked(address, now) or self._attempts.blocked(peer.ip, now):
+            await self._audit(address, "authenticate", peer.ip, "blocked")
+            raise Refusal("Too many failed logins, try again later", code=454, enhanced="4.7.0")
         async with self.services.store.reading() as tx:
             stored = await tx.accounts.password_hash(address)
         opened = await asyncio.to_thread(self._verify, stored, password)
         if opened:
+            self._attempts.succeeded(address)
             return address
+        self._attempts.failed(address, now)
+        self._attempts.failed(peer.ip, now)
         await self._audit(address, "authenticate", peer.ip, "refused")
         return None
 

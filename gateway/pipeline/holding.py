@@ -11,7 +11,6 @@ from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.unit import Unit
 from gateway.smtp.envelope import Envelope, Peer, PeerKind
 from gateway.store.rows import HeldRow, HeldState, MessageRow
-from teleexpertise.addressing import Addressed
 from teleexpertise.commands import Confirm
 from teleexpertise.conversation import Conversation
 from teleexpertise.letters import Mailbox
@@ -98,7 +97,7 @@ def _incoming(unit: Unit, row: MessageRow, raw: bytes) -> Incoming:
         local=local,
         signature=SignatureReport(Verdict(str(kept["signature"])), Reason(str(kept["reason"]))),
         trace=tuple((str(name), str(value)) for name, value in kept["trace"]),
-        addressed=Addressed(False, frozenset(), frozenset(), (), ()),
+        addressed=unit.services.book.sort(envelope.recipients),
         automatic=None,
         encrypted=str(kept["reason"]) == Reason.ENCRYPTED,
         received_at=row.received_at,

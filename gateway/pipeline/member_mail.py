@@ -9,6 +9,7 @@ from gateway.pipeline.attachment_notes import notes_of
 from gateway.pipeline.consequences import Act, carry_out
 from gateway.pipeline.holding import hold
 from gateway.pipeline.incoming import Incoming
+from gateway.pipeline.ordinary import pass_on
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.unit import Unit
 from gateway.store.rows import MessageRow
@@ -58,8 +59,17 @@ async def receive(unit: Unit, incoming: Incoming, identifier: UUID, *, confirmed
     message = await unit.tx.messages.get(incoming.id) or await unit.store(incoming, conversation.id)
     if confirmed:
         await unit.tx.messages.place(message.id, conversation.id)
-    await post_letter(unit, incoming, conversation, by, message, invited)
+    after = await post_letter(unit, incoming, conversation, by, message, invited)
+    await _pass_on_copies(unit, incoming, message, after)
     return f"posted to {conversation.ref}"
+
+
+async def _pass_on_copies(
+    unit: Unit, incoming: Incoming, message: MessageRow, conversation: Conversation
+) -> None:
+    """Blind copies: recipients of the envelope who are no members get the mail as ordinary mail."""
+    others = [name for name in incoming.addressed.others if conversation.member(name) is None]
+    await pass_on(unit, incoming, message, others)
 
 
 async def _is_known(unit: Unit, incoming: Incoming, conversation: Conversation) -> bool:
@@ -69,10 +79,13 @@ async def _is_known(unit: Unit, incoming: Incoming, conversation: Conversation) 
     letter = incoming.letter
     if not letter.message_id:
         return False
-    duplicate = await unit.tx.messages.find_duplicate(
-        conversation.id, incoming.written_as, letter.message_id, letter.body_sha256
-    )
-    return duplicate is not None
+    for place in (conversation.id, None):  # posted already, or held in doubt
+        known = await unit.tx.messages.find_duplicate(
+            place, incoming.written_as, letter.message_id, letter.body_sha256
+        )
+        if known is not None:
+            return True
+    return False
 
 
 async def _invited(
@@ -104,7 +117,7 @@ async def post_letter(
     by: Authorship,
     message: MessageRow,
     invited: tuple[Party, ...] = (),
-) -> None:
+) -> Conversation:
     """Invite who was named, then decide on the mail itself: it is the first that the invited see."""
     for person in invited:
         facts = Facts(
@@ -132,7 +145,8 @@ async def post_letter(
         answer_to=incoming.login,
         text=readable_text(letter),
     )
-    await carry_out(unit, conversation, conversation.id, act)
+    _, after = await carry_out(unit, conversation, conversation.id, act)
+    return after or conversation
 
 
 async def _automatic(unit: Unit, incoming: Incoming, conversation: Conversation) -> str:
@@ -140,6 +154,7 @@ async def _automatic(unit: Unit, incoming: Incoming, conversation: Conversation)
     3834).
     """
     message = await unit.store(incoming, conversation.id)
+    await _pass_on_copies(unit, incoming, message, conversation)
     party = conversation.member(incoming.written_as)
     shown = incoming.automatic is Automatic.ABSENCE and party is not None
     if not shown or party is None or party.address in conversation.absences:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from gateway.pipeline import member_mail, reports, service_mail
 from gateway.pipeline.incoming import Incoming
+from gateway.pipeline.ordinary import pass_on
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.unit import Unit
-from gateway.smtp.envelope import Envelope, RecipientOptions
 from teleexpertise.texts.contexts import RefusalReason
 
 __all__ = ["route"]
@@ -27,33 +27,5 @@ async def route(unit: Unit, incoming: Incoming) -> str:
         return await member_mail.receive(unit, incoming, conversation)
     if addressed.service:
         return await service_mail.receive(unit, incoming)
-    return await pass_on(unit, incoming)
-
-
-async def pass_on(unit: Unit, incoming: Incoming) -> str:
-    """Ordinary mail: kept, and put into the outbox for each recipient; its own envelope sender hears of a
-    failure.
-    """
-    message = await unit.store(incoming)
-    for recipient in incoming.addressed.others:
-        await unit.send(
-            message,
-            recipient,
-            fields=incoming.trace,
-            mail_from=incoming.envelope.mail_from,
-            wishes=_wishes(incoming.envelope, recipient),
-        )
+    await pass_on(unit, incoming, await unit.store(incoming), addressed.others)
     return "passed on"
-
-
-def _wishes(envelope: Envelope, recipient: str) -> dict[str, object]:
-    """What the sender wants to hear of this recipient (RFC 3461); empty without DSN parameters."""
-    named = zip(envelope.recipients, envelope.options, strict=False)
-    options = next((option for name, option in named if name.lower() == recipient), RecipientOptions())
-    wishes: dict[str, object] = {
-        "notify": sorted(options.notify),
-        "original": options.original,
-        "ret": envelope.dsn.ret,
-        "envid": envelope.dsn.envid,
-    }
-    return {name: value for name, value in wishes.items() if value}

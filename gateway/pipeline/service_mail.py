@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.pipeline import commanding, form_answers, member_mail
 from gateway.pipeline.incoming import Incoming
+from gateway.pipeline.ordinary import pass_on
 from gateway.pipeline.refusing import rate_limited, refused
 from gateway.pipeline.unit import Unit
 from teleexpertise.commands import Unknown, read_command
@@ -19,26 +20,38 @@ async def receive(unit: Unit, incoming: Incoming) -> str:
     """Answer a command or a form; nothing automatic is ever answered (design, section 5)."""
     if incoming.automatic is not None:
         await unit.store(incoming)
+        await _pass_on_copies(unit, incoming)
         return f"automatic mail kept: {incoming.automatic}"
     letter = incoming.letter
     if await _answered_already(unit, incoming):
         return "duplicate"
     await _within_rate(unit, incoming)
     found = find_form(readable_text(letter))
-    if found is not None:
-        return await form_answers.receive(unit, incoming, found)
     command = read_command(letter.subject)
-    if not isinstance(command, Unknown):
-        return await commanding.obey(unit, incoming, command)
-    cited = (*letter.in_reply_to, *letter.references)
-    conversations = await unit.tx.messages.by_mail_ids(cited) if cited else ()
-    if len(conversations) > 1:
-        raise refused(unit.services, RefusalReason.TWO_CONVERSATIONS)
-    if conversations:
-        return await member_mail.receive(unit, incoming, conversations[0])
-    if await _answers_a_form(unit, cited):
-        return await _form_lost(unit, incoming)
-    return await commanding.obey(unit, incoming, command)
+    if found is not None:
+        outcome = await form_answers.receive(unit, incoming, found)
+    elif not isinstance(command, Unknown):
+        outcome = await commanding.obey(unit, incoming, command)
+    else:
+        cited = (*letter.in_reply_to, *letter.references)
+        conversations = await unit.tx.messages.by_mail_ids(cited) if cited else ()
+        if len(conversations) > 1:
+            raise refused(unit.services, RefusalReason.TWO_CONVERSATIONS)
+        if conversations:
+            return await member_mail.receive(unit, incoming, conversations[0])
+        if await _answers_a_form(unit, cited):
+            outcome = await _form_lost(unit, incoming)
+        else:
+            outcome = await commanding.obey(unit, incoming, command)
+    await _pass_on_copies(unit, incoming)
+    return outcome
+
+
+async def _pass_on_copies(unit: Unit, incoming: Incoming) -> None:
+    """People whom a command or form was addressed to as well get it as ordinary mail."""
+    message = await unit.tx.messages.get(incoming.id)
+    if message is not None:
+        await pass_on(unit, incoming, message, incoming.addressed.others)
 
 
 async def _answered_already(unit: Unit, incoming: Incoming) -> bool:

@@ -447,6 +447,7 @@ class Notice(ConversationMail):
     event: NoticeEvent
     who: str
     folder: str
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
