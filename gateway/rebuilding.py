@@ -2,9 +2,9 @@
 
 For each conversation the record must be whole (numbered without gaps), each event's message stored with the
 hash that the event names (a purged one leaves a tombstone with the same hash), the fold lawful, and the
-folded state equal to the projection that lists and rights read. The chain of the audit trail must hold.
-Memory does not grow with the number of conversations or the size of their mails: one record and one mail are
-held at a time.
+folded state equal to the projection that lists and rights read. What the rules in use have decided must come
+out the same again, and the chain of the audit trail must hold. Memory does not grow with the number of
+conversations or the size of their mails: one record and one mail are held at a time.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from hashlib import sha256
 from uuid import UUID
 
 from gateway.pipeline.unit import projection
-from gateway.store import ConversationRow, Projection, Store, Transaction
+from gateway.redeciding import Redeciding
+from gateway.store import ConversationRow, DecisionRow, Projection, Store, Transaction
 from teleexpertise.conversation import NotOpened, fold
 from teleexpertise.events import Record
+from teleexpertise.rules import RuleBook
 from teleexpertise.states import IllegalStep
 
 __all__ = ["Difference", "Rebuild"]
@@ -45,12 +47,14 @@ class Rebuild:
     """
 
     store: Store
+    rules: RuleBook
     check: bool
     now: datetime
     actor: str
     conversations: int = field(default=0, init=False)
     events: int = field(default=0, init=False)
     messages: int = field(default=0, init=False)
+    decisions: int = field(default=0, init=False)
     audit_lines: int = field(default=0, init=False)
 
     async def differences(self) -> AsyncIterator[Difference]:
@@ -77,9 +81,22 @@ class Rebuild:
                 return [Difference(row.ref, "an event cannot be read")]
             found = [Difference(row.ref, what) for what in _gaps(row, records)]
             found += [Difference(row.ref, what) async for what in self._damaged(tx, records)]
+            decisions = await tx.decisions.of(identifier)
         self.conversations += 1
         self.events += len(records)
-        found += await self._projection(row, records)
+        try:
+            folded = projection(fold(identifier, records))
+            found += [Difference(row.ref, what) for what in self._redecided(identifier, records, decisions)]
+        except (NotOpened, IllegalStep) as error:
+            return [*found, Difference(row.ref, f"the events give no state: {error or type(error).__name__}")]
+        return found + await self._projection(row, folded)
+
+    def _redecided(
+        self, identifier: UUID, records: Sequence[Record], decisions: Sequence[DecisionRow]
+    ) -> list[str]:
+        again = Redeciding(self.rules, identifier, records)
+        found = list(again.differences(decisions))
+        self.decisions += again.count
         return found
 
     async def _damaged(self, tx: Transaction, records: Sequence[Record]) -> AsyncIterator[str]:
@@ -97,11 +114,7 @@ class Rebuild:
                 if raw is None or sha256(raw).hexdigest() != digest:
                     yield f"event {seq}: the octets of message {identifier} are not those of its hash"
 
-    async def _projection(self, row: ConversationRow, records: Sequence[Record]) -> list[Difference]:
-        try:
-            folded = projection(fold(row.id, records))
-        except (NotOpened, IllegalStep) as error:
-            return [Difference(row.ref, f"the events give no state: {error or type(error).__name__}")]
+    async def _projection(self, row: ConversationRow, folded: Projection) -> list[Difference]:
         names = _differing(row.projection, folded)
         if not names:
             return []

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from gateway.bootstrap import load_rulebook
 from gateway.cli.context import Invocation, as_json, example, json_option, now, operator, say
 from gateway.rebuilding import Rebuild
 from gateway.store import Store
@@ -21,13 +22,15 @@ __all__ = ["rebuild"]
 def rebuild(context: click.Context, check: bool, json_: bool) -> None:
     """Compute the state of every conversation from its events, verify stored messages and the audit chain.
 
-    States that differ are rewritten, unless --check. Exit code 1 where something differs that was not mended.
+    Decisions that the rules in use have made are made again. States that differ are rewritten, unless
+    --check. Exit code 1 where something differs that was not mended.
     """
     invocation: Invocation = context.obj
+    rules = load_rulebook(invocation.settings())
 
     async def work(store: Store) -> tuple[Rebuild, list[dict[str, Any]]]:
         found = []
-        one = Rebuild(store, check, now(), operator())
+        one = Rebuild(store, rules, check, now(), operator())
         async for difference in one.differences():
             found.append(asdict(difference))
             if not json_:
@@ -39,6 +42,7 @@ def rebuild(context: click.Context, check: bool, json_: bool) -> None:
         "conversations": done.conversations,
         "events": done.events,
         "messages": done.messages,
+        "decisions": done.decisions,
         "audit_lines": done.audit_lines,
     }
     if json_:

@@ -54,6 +54,7 @@ def test_a_sound_store_has_no_difference(deployment: Deployment, played: Played)
     assert found["differences"] == []
     assert (found["conversations"], found["events"]) == (1, 5)
     assert found["messages"] == 4
+    assert found["decisions"] == 2
     assert found["audit_lines"] >= 3
 
 
@@ -91,6 +92,8 @@ def test_a_projection_that_differs_is_named_and_mended(
         ("DELETE FROM event", "give no state"),
         ("UPDATE event SET payload = json_set(payload, '$.kind', 'lost') WHERE seq = 5", "cannot be read"),
         ('UPDATE event SET payload = \'{"kind": "resumed"}\' WHERE seq = 2', "no step resumed"),
+        ("UPDATE decision SET facts = json_set(facts, '$.images', 3) WHERE id = 1", "other values of images"),
+        ("UPDATE decision SET trace = '[]' WHERE id = 2", "the rules say otherwise"),
         ("UPDATE audit SET result = 'nothing' WHERE id = 2", "chain is broken at line 2"),
     ],
 )
@@ -98,6 +101,12 @@ def test_damage_is_named_and_never_mended(deployment: Deployment, statement: str
     damage(deployment, statement)
     assert what in "\n".join(told(deployment, "--check", code=1))
     assert what in "\n".join(told(deployment, code=1))
+
+
+def test_decisions_of_other_rules_are_left_alone(deployment: Deployment) -> None:
+    damage(deployment, "UPDATE decision SET rules_version = 'earlier', trace = '[]'")
+    found = deployment.json("rebuild", "--check")
+    assert (found["decisions"], found["differences"]) == (0, [])
 
 
 def test_a_message_that_was_purged_is_accepted(deployment: Deployment, played: Played) -> None:
