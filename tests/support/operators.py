@@ -1,4 +1,4 @@
-"""Several operators in one trust space: deployments of our gateway and the certificates and list that they share."""
+"""Several operators in one trust space: deployments of ours, the certificates and the list they share."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def made_operator(
     mx_port: int = 0,
     retry_minutes: Sequence[int] = (60,),
 ) -> Settings:
-    """A deployment with the test region's people in ``domain``; ``routes`` are ports of other domains on loopback."""
+    """A deployment with the test region's people in ``domain``; ``routes``: ports of other domains."""
     ports = (
         ("smtp", "mx_port", mx_port),
         ("smtp", "submission_port", 0),
@@ -120,7 +120,7 @@ def made_operator(
 
 @contextmanager
 def operators_folder() -> Iterator[Path]:
-    """A folder that Dovecot's and Postfix's own accounts can reach, gone afterwards; skips without Dovecot."""
+    """A folder that the servers' own accounts can reach, gone afterwards; skips without Dovecot."""
     if shutil.which("dovecot") is None:
         pytest.skip("Dovecot is not installed")
     folder = Path(tempfile.mkdtemp(prefix="tle-test-"))

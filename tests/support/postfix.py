@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
 import signal
 import smtplib
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
 
 from certs.tls import submission_client_context
 from tests.support.dovecot import free_port
-from tests.support.gateway import Client, TestGateway, eventually
+from tests.support.gateway import Client, TestGateway, eventually, read
 from tests.support.operators import (
     OperatorCertificate,
     issued_certificate,
@@ -62,8 +62,11 @@ postlog unix-dgram n - n - 1 postlogd
 
 @dataclass(frozen=True, slots=True)
 class Postfix:
-    """The other operator: ``mx_port`` wants TLS and a certificate, ``clear_port`` offers no TLS, its own people
-    submit at ``user_port`` without any ado."""
+    """The other operator.
+
+    ``mx_port`` wants TLS and a certificate, ``clear_port`` offers no TLS, its own people submit at
+    ``user_port`` without any ado.
+    """
 
     folder: Path
     domain: str
@@ -106,6 +109,9 @@ class ForeignClient(Client):
     def raw_mails(self, folder: str = "INBOX") -> list[tuple[bytes, tuple[str, ...]]]:
         return [(raw, ()) for raw in self.operator.received(self.address)]
 
+    def mails(self, folder: str = "INBOX") -> list[EmailMessage]:
+        return [read(raw) for raw, _ in self.raw_mails(folder)]
+
 
 @dataclass(frozen=True, slots=True)
 class Operators:
@@ -128,11 +134,11 @@ def require_postfix() -> None:
         pytest.skip("a Postfix of our own needs root")
 
 
-def _main_cf(
-    folder: Path, credentials: OperatorCertificate, domains: Iterable[str], routes: Mapping[str, int]
-) -> str:
+def _main_cf(postfix: Postfix, domains: Iterable[str], routes: Mapping[str, int]) -> str:
+    folder, credentials = postfix.folder, postfix.credentials
     nobody = pwd.getpwnam("nobody")
     own = sorted(domains)
+    people = [f"{name}@{domain}" for domain in own for name in PEOPLE]
     settings = {
         "compatibility_level": "3.6",
         "queue_directory": folder / "queue",
@@ -153,9 +159,7 @@ def _main_cf(
         "biff": "no",
         "virtual_mailbox_domains": " ".join(own),
         # Somebody who is not in it is found out by delivery only, so that Postfix bounces.
-        "virtual_mailbox_maps": _inline(
-            {f"{name}@{domain}": f"{name}@{domain}/" for domain in own for name in PEOPLE}
-        ),
+        "virtual_mailbox_maps": _inline({address: f"{address}/" for address in people}),
         "virtual_mailbox_base": folder / "mail",
         "virtual_uid_maps": f"static:{nobody.pw_uid}",
         "virtual_gid_maps": f"static:{nobody.pw_gid}",
@@ -215,7 +219,7 @@ def _lay_out(postfix: Postfix, domains: Iterable[str], routes: Mapping[str, int]
     os.chown(folder / "data", owner.pw_uid, owner.pw_gid)
     nobody = pwd.getpwnam("nobody")
     os.chown(folder / "mail", nobody.pw_uid, nobody.pw_gid)
-    (folder / "etc" / "main.cf").write_text(_main_cf(folder, postfix.credentials, domains, routes))
+    (folder / "etc" / "main.cf").write_text(_main_cf(postfix, domains, routes))
     (folder / "etc" / "master.cf").write_text(_master_cf(postfix))
     return folder / "etc"
 
@@ -224,13 +228,14 @@ def _lay_out(postfix: Postfix, domains: Iterable[str], routes: Mapping[str, int]
 def served_postfix(postfix: Postfix, domains: Iterable[str], routes: Mapping[str, int]) -> Iterator[Postfix]:
     """Run it for ``domains``; ``routes`` are the MX ports of others on loopback. Leaves no process."""
     configuration = _lay_out(postfix, domains, routes)
-    process = subprocess.Popen(
-        [str(MASTER), "-c", str(configuration), "-d"],
-        start_new_session=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=(postfix.folder / "errors").open("wb"),
-    )
+    with (postfix.folder / "errors").open("wb") as errors:
+        process = subprocess.Popen(
+            [str(MASTER), "-c", str(configuration), "-d"],
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+        )
     try:
         _wait_for_greeting(postfix)
         yield postfix
@@ -259,7 +264,7 @@ def _answers(port: int) -> bool:
 
 
 def _end_group(group: int) -> None:
-    """Postfix's master signals its children when it ends; whoever is left of its own process group ends here."""
+    """Postfix's master ends its children; whoever is left of its process group ends here."""
     try:
         os.killpg(group, signal.SIGKILL)
     except ProcessLookupError:
@@ -270,10 +275,10 @@ def _end_group(group: int) -> None:
 def operators(
     extra_domains: Mapping[str, str] | None = None, *, retry_minutes: Sequence[int] = (60,)
 ) -> Iterator[Operators]:
-    """Our gateway and Postfix. ``extra_domains`` are further foreign domains of the list and how to reach them:
+    """Our gateway and Postfix. ``extra_domains`` are further foreign domains of the list and their way:
 
-    ``stranger`` (Postfix, but the list names another certificate), ``clear`` (Postfix without TLS), ``mute`` (nobody
-    listens).
+    ``stranger`` (Postfix, but the list names another certificate), ``clear`` (Postfix without TLS), ``mute``
+    (nobody listens).
     """
     require_postfix()
     with operators_folder() as folder:
