@@ -135,7 +135,8 @@ install_python_packages() {
 
 # The project runs from its sources: a path file makes the rooms importable, a script gives the command. This
 # needs no build tool and no network. The first two lines are shell and Python at once, because a #! line can
-# hold neither a blank nor a long path.
+# hold neither a blank nor a long path. Processes that multiprocessing spawns run the script under another name:
+# they must neither start a gateway of their own nor import all of it.
 install_project() {
     site=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
     echo "$root" >"$site/teleexpertise-gateway.pth"
@@ -143,11 +144,12 @@ install_project() {
 #!/bin/sh
 '''exec' "$root/.venv/bin/python" "\$0" "\$@"
 ' '''
-import sys
+if __name__ == "__main__":
+    import sys
 
-from gateway.cli import main
+    from gateway.cli import main
 
-sys.exit(main())
+    sys.exit(main())
 END
     chmod 755 .venv/bin/gateway.new
     mv .venv/bin/gateway.new .venv/bin/gateway
