@@ -22,7 +22,14 @@ __all__ = [
 
 #: The mails that a rule may answer the author with, post to all members, or announce in INBOX: each has its
 #: template or sentence in ``texts``.
-ANSWERS = ("confirmation", "confirmation-cloture", "non-remise", "redirection", "urgence-vitale")
+ANSWERS = (
+    "confirmation",
+    "confirmation-cloture",
+    "confirmation-commande",
+    "non-remise",
+    "redirection",
+    "urgence-vitale",
+)
 POSTS = (
     "absence",
     "cloture",

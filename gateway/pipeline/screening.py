@@ -52,7 +52,7 @@ def _user_may_write(
     """
     if not rights.may_act(login.address, author.address):
         raise refused(services, RefusalReason.MAY_NOT_ACT, author.address)
-    if letter.sender is not None and letter.sender.address not in (login.address, author.address):
+    if letter.sender is not None and letter.sender.address != login.address:
         raise PolicyRefused("Sender is not the authenticated account")
 
 
@@ -64,6 +64,11 @@ def _operator_may_write(services: Services, envelope: Envelope, author: Mailbox)
     fault = services.trust.sender_fault(certificate, envelope.mail_from, author.address)
     if fault is not None:
         raise PolicyRefused(fault)
+
+
+def _unnamed(letter: Letter, login: Mailbox) -> bool:
+    """Whether a mail in somebody else's name does not say yet who sent it (``RFC 5322 §3.6.2``)."""
+    return letter.author is not None and letter.author.address != login.address and letter.sender is None
 
 
 def _trace(
@@ -118,7 +123,7 @@ async def screen(services: Services, envelope: Envelope, raw: bytes) -> Incoming
         login=login,
         local=local,
         signature=signature,
-        trace=_trace(services, envelope, results, login if login.address != author.address else None),
+        trace=_trace(services, envelope, results, login if _unnamed(letter, login) else None),
         addressed=services.book.sort(envelope.recipients),
         automatic=classify(letter, envelope.mail_from),
         encrypted=signature.reason is Reason.ENCRYPTED,

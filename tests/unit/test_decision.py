@@ -131,6 +131,7 @@ def test_the_expert_asks_and_any_answer_goes_on() -> None:
     decision = play.act(Trigger.ASK, asked, Side.EXPERT)
     assert decision.actions == (
         Post(template="complement", voice=Voice.EXPERT),
+        Answer(template="confirmation-commande"),
         Notify(subject="missing"),
         Tag(),
     )
@@ -216,7 +217,7 @@ def test_a_removed_member_is_told_first() -> None:
     play.request()
     play.act(Trigger.INVITE, dict(proposals())[Trigger.INVITE], Side.REQUESTER)
     decision = play.act(Trigger.REMOVE, MemberLeft(address=GUEST.address), Side.REQUESTER)
-    assert decision.actions == (Post(template="retrait"),)
+    assert decision.actions == (Post(template="retrait"), Answer(template="confirmation-commande"))
     assert play.now is not None
     assert play.now.member(GUEST.address) is None
 
