@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.padding import Padding
 from rich.rule import Rule
 from rich.text import Text
 
 from gateway.cli.context import Failure, Invocation, as_json, example, json_option, plain
 from gateway.demo.player import play
 from gateway.demo.steps import Performance, Sent, Sight, Step, load_story, outcome_lines
+from teleexpertise.forms.marks import BEGIN, END, NOTE_SIGN
+from teleexpertise.plaintext import one_space
 from teleexpertise.texts import Words, load_words
 
 __all__ = ["demo"]
 
 _COLUMNS = 100
-_LINES = 9
+_LINES = 12
 
 
 @click.command(epilog=example("demo", "demo --out /tmp/demonstration"))
@@ -61,13 +62,14 @@ class _Display:
     def step(self, step: Step) -> None:
         self.number += 1
         self.console.print()
-        self.console.print(Rule(Text(f"{self.number}. {step.title}", style="bold"), align="left"))
+        self.console.print(Rule(style="dim"))
+        self.console.print(Text(f"{self.number}. {step.title}", style="bold"))
         for sent in step.sent:
             self._sent(sent)
-        shown = {sent.text.strip() for sent in step.sent}
+        shown = {_same(sent.text) for sent in step.sent}
         for sight in step.seen:
             self._sight(sight, shown)
-            shown.add(sight.text.strip())
+            shown.add(_same(sight.text))
 
     def end(self, performance: Performance) -> None:
         line, files = outcome_lines(performance, self.words)
@@ -81,7 +83,7 @@ class _Display:
         self._fields((("to", sent.to), ("subject", sent.subject), ("attached", ", ".join(sent.attachments))))
         self._text(sent.text, sent.file)
 
-    def _sight(self, sight: Sight, shown: Iterable[str]) -> None:
+    def _sight(self, sight: Sight, shown: Collection[str]) -> None:
         where = f"{sight.mailbox} · {sight.folder}"
         self._line(f"{self.words[sight.side]} {self.words['seen']}", where, "bold magenta")
         state = self.states.of("states", sight.state) if sight.state else ""
@@ -93,24 +95,49 @@ class _Display:
                 ("attached", ", ".join(sight.attachments)),
             )
         )
-        if sight.text.strip() in shown:
-            self.console.print(Padding(Text(self.words["same"], style="dim"), (0, 0, 0, 4)))
+        if _same(sight.text) in shown:
+            self._indented(Text(self.words["same"], style="dim"), 6)
         else:
             self._text(sight.text, sight.file)
 
     def _line(self, who: str, what: str, style: str) -> None:
-        self.console.print(Text.assemble((f"  {plain(who)} ", style), plain(what)), soft_wrap=True)
+        self.console.print(Text.assemble((f"  {_shown(who)} ", style), _shown(what)), soft_wrap=True)
 
     def _fields(self, fields: Iterable[tuple[str, str]]) -> None:
         for name, value in fields:
             if value:
-                label = (f"{self.words[name]} : ", "dim")
-                self.console.print(Padding(Text.assemble(label, plain(value)), (0, 0, 0, 4)))
+                self._indented(Text.assemble((f"{self.words[name]} : ", "dim"), _shown(value)), 4)
 
     def _text(self, text: str, file: str) -> None:
-        lines = [plain(line) for line in text.splitlines() if line.strip(" >")]
+        lines = _excerpt(text)
         body = Text("\n".join(lines[:_LINES]))
         if len(lines) > _LINES:
             body.append("\n" + self.words["more"].format(count=len(lines) - _LINES, file=file), style="dim")
         if lines:
-            self.console.print(Padding(body, (0, 0, 0, 6)))
+            self._indented(body, 6)
+
+    def _indented(self, text: Text, columns: int) -> None:
+        for line in text.wrap(self.console, _COLUMNS - columns):
+            line.rstrip()
+            self.console.print(Text(" " * columns) + line, soft_wrap=True)
+
+
+def _shown(text: str) -> str:
+    """One line for a terminal: French spaces are spaces there."""
+    return plain(one_space(text))
+
+
+def _same(text: str) -> str:
+    """What is left of a text when it was only broken into other lines."""
+    return "".join(text.split())
+
+
+def _excerpt(text: str) -> list[str]:
+    """The lines worth showing: of a form its fields, of another mail all that is not empty."""
+    lines = [_shown(line).strip() for line in text.splitlines()]
+    bare = [line.lstrip("> ") for line in lines]
+    for number, line in enumerate(bare):
+        if BEGIN.match(line):
+            rest = bare[number + 1 :]
+            return [line for line in rest if line and not line.startswith(NOTE_SIGN) and not END.match(line)]
+    return [line for line, words in zip(lines, bare, strict=True) if words]

@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email import message_from_bytes
+from email.header import decode_header, make_header
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP, default
+from email.policy import SMTP, compat32, default
 from email.utils import make_msgid
 from html import unescape
 from threading import Event
@@ -59,6 +60,12 @@ class Received:
     def header(self, name: str) -> str:
         """A header field, '' where there is none."""
         return str(self.mail[name] or "")
+
+    @property
+    def sender(self) -> str:
+        """The field From as people read it (the newer reader of the library splits long names by a space)."""
+        field = message_from_bytes(self.raw, policy=compat32)["From"]
+        return str(make_header(decode_header(str(field or ""))))
 
     @property
     def body(self) -> bytes:

@@ -174,7 +174,7 @@ class Stage:
                 side=side,
                 mailbox=client.account.address,
                 folder=received.folder,
-                sender=received.header("From"),
+                sender=received.sender,
                 subject=received.header("Subject"),
                 state=_state(received.flags),
                 text=received.text,
