@@ -65,7 +65,7 @@ class Folder:
 class Client:
     """A mail client of one account: sends by submission, reads by IMAP, both over verified TLS.
 
-    It keeps one IMAP session, as clients do, and what it has read; it belongs to one thread.
+    It keeps one session of each kind, as clients do, and what it has read; it belongs to one thread.
     """
 
     address: str
@@ -73,14 +73,24 @@ class Client:
     gateway: TestGateway
     password: str = region.PASSWORD
     _session: imaplib.IMAP4_SSL | None = None
+    _outgoing: smtplib.SMTP | None = None
     _read: dict[str, Folder] = field(default_factory=dict)
 
     def send_bytes(self, raw: bytes, recipients: Sequence[str], mail_from: str | None = None) -> None:
         """Send octets as they are. Raises ``smtplib.SMTPException`` with the server's answer."""
-        with smtplib.SMTP("localhost", self.gateway.submission_port, timeout=30) as smtp:
-            smtp.starttls(context=self.gateway.tls)
-            smtp.login(self.address, self.password)
-            smtp.sendmail(self.address if mail_from is None else mail_from, list(recipients), raw)
+        self._submission().sendmail(self.address if mail_from is None else mail_from, list(recipients), raw)
+
+    def _submission(self) -> smtplib.SMTP:
+        """The open submission session, or a new one where there is none or it was ended."""
+        with suppress(smtplib.SMTPException, OSError):
+            if self._outgoing is not None and self._outgoing.noop()[0] == 250:
+                return self._outgoing
+        if self._outgoing is not None:
+            self._outgoing.close()
+        self._outgoing = session = smtplib.SMTP("localhost", self.gateway.submission_port, timeout=30)
+        session.starttls(context=self.gateway.tls)
+        session.login(self.address, self.password)
+        return session
 
     def compose(self, to: str, subject: str, text: str = "", *, cc: str = "") -> EmailMessage:
         """A new mail as a client writes it."""
@@ -136,7 +146,12 @@ class Client:
             connection.logout()
 
     def close(self) -> None:
-        """End the session."""
+        """End the sessions."""
+        outgoing, self._outgoing = self._outgoing, None
+        if outgoing is not None:
+            with suppress(smtplib.SMTPException, OSError):
+                outgoing.quit()
+            outgoing.close()
         session, self._session = self._session, None
         if session is not None:
             with suppress(imaplib.IMAP4.error, OSError):
