@@ -62,8 +62,11 @@ class AddressBook:
 
     def is_ours(self, address: str) -> bool:
         """Whether an address is the service's own and never a mailbox's (broken tokens included)."""
-        local, _, domain = address.lower().rpartition("@")
-        return domain == self.domain and local.partition("+")[0] in (self.local_part, _BOUNCE_WORD)
+        return address.lower().rpartition("@")[2] == self.domain and self.is_service(address)
+
+    def is_service(self, address: str) -> bool:
+        """Whether an address is a service's, ours or a peer gateway's that is named like it: no person's."""
+        return address.lower().rpartition("@")[0].partition("+")[0] in (self.local_part, _BOUNCE_WORD)
 
     def conversation(self, address: str) -> UUID | None:
         """The conversation of a reply address, or ``None``."""

@@ -95,9 +95,9 @@ async def _invited(
     reach.
     """
     book = unit.services.book
-    ours = [mailbox.address for mailbox in (*letter.to, *letter.cc) if book.is_ours(mailbox.address)]
+    services = [mailbox.address for mailbox in (*letter.to, *letter.cc) if book.is_service(mailbox.address)]
     parties = []
-    for mailbox in strangers(letter, conversation, ours, author):
+    for mailbox in strangers(letter, conversation, services, author):
         if unit.services.is_local(mailbox.address):
             account = await unit.account(mailbox.address)
             if account is None or not account.active:

@@ -23,6 +23,10 @@ async def receive(unit: Unit, incoming: Incoming) -> str:
         await _pass_on_copies(unit, incoming)
         return f"automatic mail kept: {incoming.automatic}"
     letter = incoming.letter
+    if _of_a_peer(incoming):
+        await unit.store(incoming)
+        await _pass_on_copies(unit, incoming)
+        return "mail of a peer's conversation kept"
     if await _answered_already(unit, incoming):
         return "duplicate"
     await _within_rate(unit, incoming)
@@ -45,6 +49,14 @@ async def receive(unit: Unit, incoming: Incoming) -> str:
             outcome = await commanding.obey(unit, incoming, command)
     await _pass_on_copies(unit, incoming)
     return outcome
+
+
+def _of_a_peer(incoming: Incoming) -> bool:
+    """Whether a peer gateway fanned this mail out to our service: its author wrote to a conversation there.
+
+    The field need not be believed: a forged one only costs its author the answer.
+    """
+    return not incoming.local and bool(incoming.letter.first("X-TLE-Id"))
 
 
 async def _pass_on_copies(unit: Unit, incoming: Incoming) -> None:

@@ -1,0 +1,253 @@
+"""Two operators that both run the gateway: a user of one asks an expert of the other; nothing ever loops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from email.message import EmailMessage
+
+import pytest
+
+from certs.tls import submission_client_context
+from tests.support import region
+from tests.support.dovecot import free_port
+from tests.support.gateway import Client, TestGateway, eventually, octets_after_header, text_of
+from tests.support.operators import (
+    made_operator,
+    operator_session,
+    operators_folder,
+    own_certificate,
+    resident,
+    write_list,
+)
+from tests.support.threads import (
+    Thread,
+    answered,
+    attach,
+    attachments,
+    open_thread,
+    photo,
+    reference_in,
+    request_values,
+)
+
+pytestmark = pytest.mark.timeout(120)
+HERE, THERE = region.DOMAIN, "voisin.mssante.example"
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """The gateway of the one who asks, and that of the expert."""
+
+    here: TestGateway
+    there: TestGateway
+
+    @property
+    def doctor(self) -> Client:
+        """Who asks; there she has no account."""
+        return self.here.client(region.GP)
+
+    @property
+    def expert(self) -> Client:
+        """Who is asked."""
+        return self.there.client(resident(region.DERMATOLOGIST, THERE))
+
+    @property
+    def colleague(self) -> Client:
+        """Another account beside the expert's."""
+        return self.there.client(resident(region.CARDIOLOGIST, THERE))
+
+    def counts(self) -> list[int]:
+        """How many mails everybody has who takes part, and how many the gateways keep."""
+        readers = (self.doctor, self.expert, self.colleague)
+        mails = [len(client.mails(folder)) for client in readers for folder in ("INBOX", "Téléexpertises")]
+        return [*mails, *(gateway.ask(_outbox_size) for gateway in (self.here, self.there))]
+
+    def quiet(self) -> list[int]:
+        """The counts once nothing moves any more: two looks alike with empty queues on both sides."""
+
+        def look() -> list[int] | None:
+            before = self.counts()
+            self.here.settled()
+            self.there.settled()
+            return before if before == self.counts() else None
+
+        return eventually(look, "quiet on both sides")
+
+
+async def _outbox_size(services: object) -> int:
+    async with services.store.reading() as tx:  # type: ignore[attr-defined]
+        return sum((await tx.outbox.counts()).values())
+
+
+@pytest.fixture(scope="module")
+def both() -> Iterator[Neighbours]:
+    with operators_folder() as folder, ExitStack() as stack:
+        ports = {HERE: free_port(), THERE: free_port()}
+        made = {}
+        for name, domain in (("here", HERE), ("there", THERE)):
+            routes = {other: port for other, port in ports.items() if other != domain}
+            made[domain] = made_operator(folder / name, domain, routes, mx_port=ports[domain])
+        anchors = [settings.pki.anchors.read_bytes() for settings in made.values()]
+        listed = {domain: own_certificate(settings) for domain, settings in made.items()}
+        running = {}
+        for domain, settings in made.items():
+            settings.pki.anchors.write_bytes(b"".join(anchors))
+            write_list(settings, listed)
+            gateway = TestGateway(settings, submission_client_context(settings.pki.anchors))
+            gateway.start()
+            stack.callback(gateway.stop)
+            running[domain] = gateway
+        yield Neighbours(running[HERE], running[THERE])
+
+
+def asked_there(asking: Client, subject: str, service: str) -> EmailMessage:
+    """The answer of the other operator's service to a command."""
+    return asking.answer_to(asking.send(asking.compose(service, subject)))
+
+
+def opened(both: Neighbours) -> Thread:
+    """The doctor here asks the expert there by form."""
+    doctor, service = both.doctor, both.there.service
+    form = asked_there(doctor, f"Nouvelle téléexpertise {both.expert.address}", service)
+    values, picture = request_values(billing="431000018"), photo()
+    confirmation = doctor.answer_to(doctor.send(attach(answered(doctor, form, values), picture)))
+    assert "ouverte" in str(confirmation["subject"]), text_of(confirmation)
+    ref = reference_in(confirmation)
+    return Thread(ref, doctor, both.expert, form, confirmation, values, (picture,))
+
+
+def got(client: Client, thread: Thread, words: str) -> EmailMessage:
+    """A mail of a conversation at the other gateway: there it is ordinary mail in INBOX."""
+    return client.wait(lambda mail: thread.ref in str(mail["subject"]) and words in str(mail["subject"]))
+
+
+def vacation(client: Client, received: EmailMessage, to: str) -> EmailMessage:
+    """An absence notice as mail servers make them (RFC 3834), sent with a null sender."""
+    notice = client.compose(to, f"Absence : {received['subject']}", "Je suis absent jusqu'au 30.")
+    notice["Auto-Submitted"] = "auto-replied (vacation)"
+    notice["In-Reply-To"] = str(received["message-id"])
+    notice["References"] = str(received["message-id"])
+    client.send_bytes(notice.as_bytes(), [to], "")
+    return notice
+
+
+def address_of(mail: EmailMessage, field: str) -> str:
+    """The address in a field with one."""
+    return str(mail[field].addresses[0].addr_spec)
+
+
+def test_a_whole_tele_expertise_between_two_gateways(both: Neighbours) -> None:
+    doctor, expert = both.doctor, both.expert
+    directory = asked_there(doctor, "Annuaire dermatologie 43", both.there.service)
+    assert both.expert.address in text_of(directory)
+    thread = opened(both)
+
+    question = thread.question(expert)
+    assert attachments(question)["photo.jpg"] == thread.photos[0][1]
+    answer = expert.send(expert.reply(question, "Exérèse conseillée."))
+    here = doctor.wait(lambda mail: mail["message-id"] == answer["message-id"])
+    raw = next(raw for raw, _ in doctor.raw_mails() if str(answer["message-id"]).encode() in raw)
+    assert octets_after_header(raw) == octets_after_header(answer.as_bytes())
+
+    reply = doctor.send(doctor.reply(here, "Merci, je l'organise."))
+    thread.copy_of(expert, reply)
+    thread.finalise(expert)
+    report = doctor.wait(lambda mail: f"{thread.ref}-v1.pdf" in attachments(mail))
+    assert attachments(report)[f"{thread.ref}-v1.pdf"].startswith(b"%PDF-")
+    settled = both.quiet()
+    assert both.quiet() == settled
+
+
+def test_absence_notices_of_both_sides_are_shown_once_and_answered_by_nobody(both: Neighbours) -> None:
+    thread = opened(both)
+    question = thread.question(both.expert)
+    theirs = got(both.doctor, thread, "Demande de téléexpertise")
+    before = both.quiet()
+    for _ in range(3):
+        vacation(both.doctor, theirs, address_of(theirs, "reply-to"))
+        vacation(both.expert, question, address_of(question, "reply-to"))
+        vacation(both.doctor, theirs, both.there.service)
+        vacation(both.expert, question, both.there.service)
+    after = both.quiet()
+    assert both.quiet() == after
+    # Each absence is shown once to each side and noticed in INBOX; twelve notices did no more.
+    assert 0 < sum(after[:6]) - sum(before[:6]) <= 6
+    assert thread.state(both.expert) == "requested"
+
+
+def test_a_service_address_that_writes_to_the_other_gets_one_answer_that_nobody_answers(
+    both: Neighbours,
+) -> None:
+    before = both.quiet()
+    mail = both.doctor.compose(both.there.service, "Annuaire dermatologie 43")
+    mail.replace_header("From", both.here.service)
+    with operator_session(
+        both.there.settings.smtp.mx_port, own_certificate(both.here.settings).client_tls
+    ) as smtp:
+        smtp.sendmail(both.here.service, [both.there.service], mail.as_bytes())
+    after = both.quiet()
+    assert both.quiet() == after
+    assert after[:6] == before[:6]
+    assert sum(after[6:]) - sum(before[6:]) <= 1
+
+
+def test_both_service_addresses_in_one_mail_answer_once_each(both: Neighbours) -> None:
+    doctor = both.doctor
+    before = both.quiet()
+    mail = doctor.compose(both.here.service, "Annuaire cardiologie", cc=both.there.service)
+    doctor.send(mail)
+
+    def answers() -> bool:
+        mine = [m for m in doctor.mails() if str(m["in-reply-to"]).strip() == mail["message-id"]]
+        return {address_of(m, "from") for m in mine} == {both.here.service, both.there.service}
+
+    eventually(answers, "an answer of each service")
+    after = both.quiet()
+    assert both.quiet() == after
+    assert after[0] - before[0] == 2
+
+
+def test_the_own_service_in_cc_of_a_reply_keeps_no_mail_from_the_conversation(both: Neighbours) -> None:
+    thread = opened(both)
+    theirs = got(both.doctor, thread, "Demande de téléexpertise")
+    reply = both.doctor.reply(theirs, "Avec le service de chez nous en copie.")
+    reply["Cc"] = both.here.service
+    both.doctor.send(reply)
+    thread.copy_of(both.expert, reply)
+    quiet = both.quiet()
+    assert both.quiet() == quiet
+
+    # The service is no person: it is not invited, and what the expert writes next is not answered by it.
+    answer = both.expert.send(both.expert.reply(thread.copy_of(both.expert, reply), "Bien reçu."))
+    both.doctor.wait(lambda mail: mail["message-id"] == answer["message-id"])
+    quiet = both.quiet()
+    assert both.quiet() == quiet
+    assert not [mail for mail in both.expert.mails() if address_of(mail, "from") == both.here.service]
+    assert not [mail for mail in thread.seen_by(both.expert) if "invité" in str(mail["subject"])]
+
+
+def test_one_mail_to_conversations_of_both_gateways_joins_neither_to_the_other(both: Neighbours) -> None:
+    doctor, ours = both.doctor, both.here.client(region.DERMATOLOGIST)
+    thread, other = opened(both), open_thread(both.here)
+    theirs = got(doctor, thread, "Demande de téléexpertise")
+    reply = doctor.reply(other.question(doctor), "Pour les deux avis.")
+    reply["Cc"] = address_of(theirs, "reply-to")
+    doctor.send(reply)
+    other.copy_of(ours, reply)
+    settled = both.quiet()
+    assert both.quiet() == settled
+    for conversation, client in ((thread, both.expert), (other, ours)):
+        subjects = [str(mail["subject"]) for mail in conversation.seen_by(client)]
+        assert not [subject for subject in subjects if "invité" in subject]
+
+
+def test_a_service_that_another_gateway_made_a_member_answers_nobody(both: Neighbours) -> None:
+    before = both.quiet()
+    mail = both.expert.compose(both.here.service, "Re: [TLE-2026-000001 - en cours] Demande", "Bien reçu.")
+    mail["X-TLE-Id"] = "5b0c8d0e-0000-4000-8000-000000000001"
+    tls = own_certificate(both.there.settings).client_tls
+    with operator_session(both.here.settings.smtp.mx_port, tls) as smtp:
+        smtp.sendmail(both.expert.address, [both.here.service], mail.as_bytes())
+    assert both.quiet() == before
