@@ -16,7 +16,8 @@ MAXIMUM_HEADER = 256 * 1024
 """Octets of one header block."""
 MAXIMUM_FIELDS = 1000
 
-_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:((?:[^\r\n]++|\r\n(?=[ \t]))*+)\r\n")
+# Unrolled, since the possessive quantifiers of Python 3.11.2 (Debian 12) lose matches.
+_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)\r\n")
 _TOKEN = rb"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]+"
 _TYPE = re.compile(rb"\s*(" + _TOKEN + rb")/(" + _TOKEN + rb")\s*")
 _PARAMETER = re.compile(
