@@ -113,6 +113,17 @@ def read_demo_file(path: Path) -> DemoFile | None:
         ) from error
 
 
+def refresh_demo_file(settings: Settings) -> DemoFile | None:
+    """What the file says, after its servers were made those of the settings; ``None`` without a file."""
+    known = read_demo_file(settings.files.demo_accounts)
+    if known is None:
+        return None
+    current = demo_file(settings, known.accounts)
+    if current != known:
+        write_demo_file(settings.files.demo_accounts, current)
+    return current
+
+
 def write_demo_file(path: Path, content: DemoFile) -> None:
     """Write the file, readable by its owner only, in one piece. Raises :class:`DeploymentIncomplete`."""
     document: Mapping[str, Any] = asdict(content)

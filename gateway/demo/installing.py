@@ -12,7 +12,14 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 
 from config import Settings
-from gateway.demo.accounts import DemoAccount, DemoFile, demo_file, read_demo_file, write_demo_file
+from gateway.demo.accounts import (
+    DemoAccount,
+    DemoFile,
+    demo_file,
+    read_demo_file,
+    refresh_demo_file,
+    write_demo_file,
+)
 from gateway.demo.data import DemoData, load_demo
 from gateway.pipeline.doors import password_hasher
 from gateway.serving import refresh_logins
@@ -96,8 +103,7 @@ async def _add(
 
 def client_settings(settings: Settings) -> str:
     """What a person types into a mail client to try the service, in French."""
-    known = read_demo_file(settings.files.demo_accounts)
-    shown = demo_file(settings, known.accounts if known else ())
+    shown = refresh_demo_file(settings) or demo_file(settings, ())
     story = load_demo(settings.service.domain).conversation
     invited = dict.fromkeys((story.requester, story.expert, *_private_experts(shown)))
     source = files("gateway.demo").joinpath("templates", "reglages.txt.j2").read_text("utf-8")

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Event
 
 from config import Settings
-from gateway.demo.accounts import read_demo_file
+from gateway.demo.accounts import refresh_demo_file
 from gateway.demo.client import NotSeen
 from gateway.demo.plot import play_all
 from gateway.demo.stage import set_stage
@@ -32,7 +32,7 @@ async def play_if_empty(
     async with services.store.reading() as tx:
         if await tx.conversations.list(limit=1):
             return None
-    if read_demo_file(settings.files.demo_accounts) is None:
+    if refresh_demo_file(settings) is None:
         return None
     announce()
     stopped = Event()
@@ -52,7 +52,7 @@ def play(
     cannot be written or a login that is refused.
     """
     path = settings.files.demo_accounts
-    accounts = read_demo_file(path)
+    accounts = refresh_demo_file(settings)
     if accounts is None:
         raise DeploymentIncomplete(
             f"{path} is not there: `gateway init --demo` makes the demonstration accounts"
