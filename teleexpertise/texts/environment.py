@@ -5,16 +5,20 @@ only.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from functools import partial
 from importlib.resources import files
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
+from teleexpertise.patients import Patient, age
 from teleexpertise.texts import typography
 from teleexpertise.texts.words import Words
 
 __all__ = ["french_environment", "packaged"]
+
+#: Below three years, paediatricians count months.
+_GROWN = 3
 
 
 def packaged(package: str) -> Callable[[str], str | None]:
@@ -25,6 +29,19 @@ def packaged(package: str) -> Callable[[str], str | None]:
         return resource.read_text("utf-8") if resource.is_file() else None
 
     return source
+
+
+def _years(patient: Patient, moment: datetime, zone: tzinfo) -> str:
+    """A patient's age at a moment, as people say it of grown-ups and of infants; '' without a birth date."""
+    years = age(patient, moment.astimezone(zone).date())
+    if years is None or patient.birth_date is None:
+        return ""
+    if years >= _GROWN:
+        return f"{years} ans"
+    today = moment.astimezone(zone).date()
+    born = patient.birth_date
+    months = (today.year - born.year) * 12 + today.month - born.month - (today.day < born.day)
+    return f"{months} mois"
 
 
 def french_environment(package: str, words: Words, zone: tzinfo, *, html: bool) -> Environment:
@@ -44,6 +61,7 @@ def french_environment(package: str, words: Words, zone: tzinfo, *, html: bool) 
     environment.filters.update(
         day=typography.day,
         moment=partial(typography.moment, zone=zone),
+        years=partial(_years, zone=zone),
         size=typography.size,
         grouped=typography.grouped,
         one_line=typography.one_line,
