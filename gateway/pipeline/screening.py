@@ -56,14 +56,32 @@ def _user_may_write(
         raise PolicyRefused("Sender is not the authenticated account")
 
 
-def _operator_may_write(services: Services, envelope: Envelope, author: Mailbox) -> None:
-    """The domains of both MAIL FROM and From must be listed with the peer's certificate; ours never are."""
+async def _operator_may_write(services: Services, envelope: Envelope, author: Mailbox) -> None:
+    """The domains of both MAIL FROM and From must be listed with the peer's certificate; ours never are.
+
+    A report to a bounce address of ours may also come from the operator that the mail went to, whatever its
+    From: mail servers write reports in their host's name (``MAILER-DAEMON@mx.…``), which no list holds, and a
+    report refused is a failure that nobody hears of.
+    """
     if services.is_local(author.address) or services.is_local(envelope.mail_from or "@"):
         raise PolicyRefused("Our own domains do not write from outside")
     certificate = envelope.peer.certificate or b""
     fault = services.trust.sender_fault(certificate, envelope.mail_from, author.address)
-    if fault is not None:
+    if fault is None:
+        return
+    reported = await _reported(services, envelope)
+    if not reported or services.trust.sender_fault(certificate, "", reported) is not None:
         raise PolicyRefused(fault)
+
+
+async def _reported(services: Services, envelope: Envelope) -> str:
+    """Whom our mail went to that a report answers, by its bounce address; '' for any other mail."""
+    addressed = services.book.sort(envelope.recipients)
+    if envelope.mail_from or len(envelope.recipients) != 1 or not addressed.bounces:
+        return ""
+    async with services.store.reading() as tx:
+        bounce = await tx.bounces.get(min(addressed.bounces))
+    return bounce.recipient if bounce else ""
 
 
 def _unnamed(letter: Letter, login: Mailbox) -> bool:
@@ -104,7 +122,7 @@ async def screen(services: Services, envelope: Envelope, raw: bytes) -> Incoming
         _user_may_write(services, letter, author, account, rights)
         login = Mailbox(account.address, account.name)
     else:
-        _operator_may_write(services, envelope, author)
+        await _operator_may_write(services, envelope, author)
     now = services.clock()
     signature = await services.trust.verify(raw, now)
     if signature.verdict is Verdict.INDETERMINATE:

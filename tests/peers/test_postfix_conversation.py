@@ -17,17 +17,9 @@ from gateway.services import Services
 from gateway.store.rows import OutboxRow, OutboxState
 from tests.support import region
 from tests.support.gateway import Client, eventually, octets_after_header, text_of, words_of
+from tests.support.operators import opened
 from tests.support.postfix import AUTRE, UNKNOWN, ForeignClient, Operators, operators
-from tests.support.threads import (
-    Thread,
-    answered,
-    attach,
-    attachments,
-    photo,
-    reference_in,
-    request_form,
-    request_values,
-)
+from tests.support.threads import attach, attachments, photo
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -54,16 +46,6 @@ def expert(both: Operators) -> Client:
 @pytest.fixture
 def requester(both: Operators) -> Client:
     return both.gateway.client(region.GP)
-
-
-def opened(asking: Client, asked: Client) -> Thread:
-    """A tele-expertise asked by form with one photo."""
-    values, picture = request_values(billing="431000034"), photo("photo é.jpg")
-    form = request_form(asking, region.DERMATOLOGIST)
-    sent = asking.send(attach(answered(asking, form, values), picture))
-    confirmation = asking.answer_to(sent)
-    assert "ouverte" in str(confirmation["subject"]), text_of(confirmation)
-    return Thread(reference_in(confirmation), asking, asked, sent, confirmation, values, (picture,))
 
 
 def raw_copy(client: Client, sent: EmailMessage) -> bytes:
@@ -127,7 +109,7 @@ def test_a_foreign_doctor_asks_our_expert_from_request_to_report(
 ) -> None:
     directory = doctor.ask_service("Annuaire dermatologie 43")
     assert "Rémy PERRET" in text_of(directory)
-    thread = opened(doctor, expert)
+    thread = opened(doctor, expert, both.gateway.service)
 
     question = thread.question(expert)
     assert attachments(question)["photo é.jpg"] == thread.photos[0][1]
@@ -159,7 +141,7 @@ def test_a_foreign_doctor_asks_our_expert_from_request_to_report(
 def test_replies_of_a_foreign_member_come_back_to_nobody_there(
     both: Operators, doctor: ForeignClient, expert: Client
 ) -> None:
-    thread = opened(doctor, expert)
+    thread = opened(doctor, expert, both.gateway.service)
     reply = doctor.reply(thread.question(doctor), "Précision : lésion apparue en mai.")
     doctor.send(reply)
     thread.copy_of(expert, reply)
@@ -172,7 +154,7 @@ def test_a_guest_at_the_other_operator_is_invited_by_cc(
     both: Operators, requester: Client, expert: Client
 ) -> None:
     guest = both.foreigner("ines.garnier", "Mme Inès GARNIER")
-    thread = opened(requester, expert)
+    thread = opened(requester, expert, both.gateway.service)
     invitation = requester.reply(thread.question(requester), "Je mets l'infirmière en copie.")
     invitation["Cc"] = guest.address
     requester.send(invitation)
@@ -198,7 +180,7 @@ def test_a_foreign_authors_mail_reaches_a_foreign_member_inside_a_signed_mail_of
     both: Operators, doctor: ForeignClient, expert: Client, tmp_path: Path, encoding: str
 ) -> None:
     guest = both.foreigner("paul.girard", "Dr Paul GIRARD")
-    thread = opened(doctor, expert)
+    thread = opened(doctor, expert, both.gateway.service)
     picture = photo("nævus.jpg")
     sent = doctor.reply(thread.question(doctor), "")
     sent.set_content("Voici la vue rapprochée.", cte=encoding)
@@ -226,7 +208,7 @@ def test_a_member_who_cannot_be_reached_is_told_to_the_author_once(
     both: Operators, requester: Client, expert: Client, name: str
 ) -> None:
     lost = f"{name}@{AUTRE}"
-    thread = opened(requester, expert)
+    thread = opened(requester, expert, both.gateway.service)
     sent = requester.reply(thread.question(requester), "Je mets un confrère en copie.")
     sent["Cc"] = lost
     requester.send(sent)

@@ -13,7 +13,7 @@ from gateway.services import Services
 from gateway.store.rows import OutboxRow, OutboxState
 from tests.support import region
 from tests.support.gateway import Client, eventually
-from tests.support.operators import issued_certificate, operator_session
+from tests.support.operators import OperatorCertificate, issued_certificate, opened, operator_session
 from tests.support.postfix import AUTRE, ForeignClient, Operators, operators
 
 pytestmark = pytest.mark.timeout(120)
@@ -39,10 +39,17 @@ def ours(both: Operators) -> Client:
     return both.gateway.client(region.GP)
 
 
-def refusal(both: Operators, mail_from: str, recipient: str, author: str = "") -> tuple[int, str]:
-    """The answer to a mail offered to our MX with the certificate of Postfix's operator; (0, '') if taken."""
+def refusal(
+    both: Operators,
+    mail_from: str,
+    recipient: str,
+    author: str = "",
+    certificate: OperatorCertificate | None = None,
+) -> tuple[int, str]:
+    """The answer to a mail offered to our MX, by Postfix's operator unless told; (0, '') if taken."""
     text = f"From: {author or mail_from}\r\nTo: {recipient}\r\nSubject: Essai\r\n\r\nBonjour\r\n"
-    with operator_session(both.gateway.mx_port, both.postfix.credentials.client_tls) as smtp:
+    shown = certificate or both.postfix.credentials
+    with operator_session(both.gateway.mx_port, shown.client_tls) as smtp:
         try:
             smtp.sendmail(mail_from, [recipient], text.encode())
         except smtplib.SMTPRecipientsRefused as refused:
@@ -90,6 +97,21 @@ def test_the_mx_relays_for_nobody(both: Operators, recipient: str) -> None:
     code, answer = refusal(both, FOREIGNER, recipient)
     assert code in (501, 550, 553), answer
     assert code == 501 or answer.startswith("5.7.1")
+
+
+def test_a_report_on_our_mail_is_taken_from_the_operator_that_got_it_and_from_no_other(
+    both: Operators, doctor: ForeignClient
+) -> None:
+    thread = opened(doctor, both.gateway.client(region.DERMATOLOGIST), both.gateway.service)
+    question = thread.question(doctor)
+    bounce_address = str(question["return-path"]).strip("<>")
+    daemon = f"MAILER-DAEMON@mx.{AUTRE}"
+
+    stranger = issued_certificate(both.gateway.settings, both.postfix.folder, f"mx.{STRANGER}")
+    assert refusal(both, "", bounce_address, daemon, stranger)[0] == 550
+    assert refusal(both, "", region.GP.address, daemon)[0] == 550
+    assert refusal(both, "", bounce_address, region.GP.address)[0] == 550
+    assert refusal(both, "", bounce_address, daemon) == (0, "")
 
 
 def test_an_unknown_mailbox_of_ours_is_refused(both: Operators) -> None:

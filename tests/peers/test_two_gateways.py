@@ -15,6 +15,7 @@ from tests.support.dovecot import free_port
 from tests.support.gateway import Client, TestGateway, eventually, octets_after_header, text_of
 from tests.support.operators import (
     made_operator,
+    opened,
     operator_session,
     operators_folder,
     own_certificate,
@@ -23,13 +24,8 @@ from tests.support.operators import (
 )
 from tests.support.threads import (
     Thread,
-    answered,
-    attach,
     attachments,
     open_thread,
-    photo,
-    reference_in,
-    request_values,
 )
 
 pytestmark = pytest.mark.timeout(120)
@@ -107,15 +103,9 @@ def asked_there(asking: Client, subject: str, service: str) -> EmailMessage:
     return asking.answer_to(asking.send(asking.compose(service, subject)))
 
 
-def opened(both: Neighbours) -> Thread:
-    """The doctor here asks the expert there by form."""
-    doctor, service = both.doctor, both.there.service
-    form = asked_there(doctor, f"Nouvelle téléexpertise {both.expert.address}", service)
-    values, picture = request_values(billing="431000018"), photo()
-    confirmation = doctor.answer_to(doctor.send(attach(answered(doctor, form, values), picture)))
-    assert "ouverte" in str(confirmation["subject"]), text_of(confirmation)
-    ref = reference_in(confirmation)
-    return Thread(ref, doctor, both.expert, form, confirmation, values, (picture,))
+def asked_there_by_form(both: Neighbours) -> Thread:
+    """The doctor here asks the expert there."""
+    return opened(both.doctor, both.expert, both.there.service)
 
 
 def got(client: Client, thread: Thread, words: str) -> EmailMessage:
@@ -142,10 +132,10 @@ def test_a_whole_tele_expertise_between_two_gateways(both: Neighbours) -> None:
     doctor, expert = both.doctor, both.expert
     directory = asked_there(doctor, "Annuaire dermatologie 43", both.there.service)
     assert both.expert.address in text_of(directory)
-    thread = opened(both)
+    thread = asked_there_by_form(both)
 
     question = thread.question(expert)
-    assert attachments(question)["photo.jpg"] == thread.photos[0][1]
+    assert attachments(question)["photo é.jpg"] == thread.photos[0][1]
     answer = expert.send(expert.reply(question, "Exérèse conseillée."))
     here = doctor.wait(lambda mail: mail["message-id"] == answer["message-id"])
     raw = next(raw for raw, _ in doctor.raw_mails() if str(answer["message-id"]).encode() in raw)
@@ -161,7 +151,7 @@ def test_a_whole_tele_expertise_between_two_gateways(both: Neighbours) -> None:
 
 
 def test_absence_notices_of_both_sides_are_shown_once_and_answered_by_nobody(both: Neighbours) -> None:
-    thread = opened(both)
+    thread = asked_there_by_form(both)
     question = thread.question(both.expert)
     theirs = got(both.doctor, thread, "Demande de téléexpertise")
     before = both.quiet()
@@ -210,7 +200,7 @@ def test_both_service_addresses_in_one_mail_answer_once_each(both: Neighbours) -
 
 
 def test_the_own_service_in_cc_of_a_reply_keeps_no_mail_from_the_conversation(both: Neighbours) -> None:
-    thread = opened(both)
+    thread = asked_there_by_form(both)
     theirs = got(both.doctor, thread, "Demande de téléexpertise")
     reply = both.doctor.reply(theirs, "Avec le service de chez nous en copie.")
     reply["Cc"] = both.here.service
@@ -230,7 +220,7 @@ def test_the_own_service_in_cc_of_a_reply_keeps_no_mail_from_the_conversation(bo
 
 def test_one_mail_to_conversations_of_both_gateways_joins_neither_to_the_other(both: Neighbours) -> None:
     doctor, ours = both.doctor, both.here.client(region.DERMATOLOGIST)
-    thread, other = opened(both), open_thread(both.here)
+    thread, other = asked_there_by_form(both), open_thread(both.here)
     theirs = got(doctor, thread, "Demande de téléexpertise")
     reply = doctor.reply(other.question(doctor), "Pour les deux avis.")
     reply["Cc"] = address_of(theirs, "reply-to")

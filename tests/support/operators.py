@@ -29,6 +29,8 @@ from gateway.pipeline.doors import password_hasher
 from teleexpertise.people import Account
 from tests.support import region
 from tests.support.dovecot import free_port
+from tests.support.gateway import Client, text_of
+from tests.support.threads import Thread, answered, attach, photo, reference_in, request_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,3 +139,14 @@ def operator_session(port: int, tls: ssl.SSLContext) -> Iterator[smtplib.SMTP]:
     with smtplib.SMTP("127.0.0.1", port, local_hostname="mx.test", timeout=30) as smtp:
         smtp.starttls(context=tls)
         yield smtp
+
+
+def opened(asking: Client, asked: Client, service: str) -> Thread:
+    """A tele-expertise asked of an expert at ``service`` by form, with one photo, from anywhere."""
+    values, picture = request_values(billing="431000034"), photo("photo é.jpg")
+    command = asking.compose(service, f"Nouvelle téléexpertise {asked.address}")
+    form = asking.answer_to(asking.send(command))
+    sent = asking.send(attach(answered(asking, form, values), picture))
+    confirmation = asking.answer_to(sent)
+    assert "ouverte" in str(confirmation["subject"]), text_of(confirmation)
+    return Thread(reference_in(confirmation), asking, asked, sent, confirmation, values, (picture,))

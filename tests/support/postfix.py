@@ -145,8 +145,9 @@ def _main_cf(postfix: Postfix, domains: Iterable[str], routes: Mapping[str, int]
         "data_directory": folder / "data",
         "maillog_file": folder / "log",
         "maillog_file_prefixes": folder,
-        "myhostname": f"mx.{own[0]}",
-        "myorigin": own[0],
+        "myhostname": f"mx.{postfix.domain}",
+        # As Debian sets it: reports come from MAILER-DAEMON at a host that no trust list names.
+        "myorigin": "$myhostname",
         "mydestination": "",
         "alias_maps": "",
         "local_recipient_maps": "",
