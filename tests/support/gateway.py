@@ -385,12 +385,15 @@ async def _fill(settings: Settings) -> None:
             await tx.delegations.grant(principal, delegate, now)
 
 
-def made_deployment(folder: Path, extra_toml: str = "") -> Settings:
-    """A deployment of the test region on free ports, its settings file ending with ``extra_toml``."""
+def made_deployment(folder: Path, extra_toml: str = "", *, fixed_ports: bool = False) -> Settings:
+    """A deployment of the test region on free ports, its settings file ending with ``extra_toml``.
+
+    With ``fixed_ports`` the listeners' ports are chosen now, for a gateway in a process of its own.
+    """
     ports = (
-        ("smtp", "mx_port", 0),
-        ("smtp", "submission_port", 0),
-        ("smtp", "submissions_port", 0),
+        ("smtp", "mx_port", free_port() if fixed_ports else 0),
+        ("smtp", "submission_port", free_port() if fixed_ports else 0),
+        ("smtp", "submissions_port", free_port() if fixed_ports else 0),
         ("imap", "starttls_port", free_port()),
         ("imap", "tls_port", free_port()),
     )
