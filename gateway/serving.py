@@ -5,10 +5,8 @@ together.
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import resource
 from collections.abc import AsyncIterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -37,6 +35,7 @@ from gateway.workers.filing import FolderWork
 from gateway.workers.giving_up import GivingUp
 from gateway.workers.housekeeping import keep_house
 from gateway.workers.loop import Workers
+from gateway.workers.printers import Printers
 from gateway.workers.reporting import ReportWork
 from mailboxes.dovecot.logins import MailboxLogin, write_logins
 from mailboxes.dovecot.server import DovecotServer, ServerEvent
@@ -126,9 +125,7 @@ def _smtp(services: Services) -> SmtpServers:
     )
 
 
-def _workers(
-    services: Services, dovecot: DovecotServer, lmtp: LmtpDelivery, printers: ProcessPoolExecutor
-) -> Workers:
+def _workers(services: Services, dovecot: DovecotServer, lmtp: LmtpDelivery, printers: Printers) -> Workers:
     settings = services.settings
     seconds = float(settings.mailboxes.timeout_s)
     host = _HANDSHAKE_ADDRESSES.get(settings.imap.bind, settings.imap.bind)
@@ -174,8 +171,7 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
         # The mailbox server's lock says that no other gateway works here: claims are those of a dead one.
         async with services.store.transaction() as tx:
             await tx.outbox.release_claims()
-        context = multiprocessing.get_context("spawn")
-        printers = ProcessPoolExecutor(settings.workers.pdf_processes, mp_context=context)
+        printers = Printers(settings.workers.pdf_processes)
         stack.callback(printers.shutdown, wait=False, cancel_futures=True)
         servers = _smtp(services)
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Executor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -17,6 +18,7 @@ from gateway.pipeline.unit import Unit
 from gateway.services import Services
 from gateway.store.rows import OutboxRow
 from gateway.store.transaction import Transaction
+from gateway.workers.failure import ActionFailed
 from teleexpertise.conversation import Conversation, Exchange, fold
 from teleexpertise.events import AttachmentNote, Completed, Posted, Record, ReportMade, Side
 from teleexpertise.facts import Facts, Trigger
@@ -89,6 +91,7 @@ class ReportWork:
         cause = [record for record in records if isinstance(record.event, Completed)][-1]
         message = await unit.tx.messages.get(cause.message)
         assert message is not None, "the finalisation came by mail"
+        unit.cause = message.id
         made = ReportMade(version=conversation.version, filename=filename, sha256=sha256(octets).hexdigest())
         facts = Facts(trigger=Trigger.REPORT, author=completion.finaliser, proposed=made, side=Side.EXPERT)
         act = Act(
@@ -117,7 +120,7 @@ class ReportWork:
         to = Mailbox(row.recipient, str(row.payload["name"]))
         in_reply_to = str(row.payload["in_reply_to"])
         async with self.services.store.transaction() as tx:
-            unit = Unit(self.services, tx, self.services.clock())
+            unit = Unit(self.services, tx, self.services.clock(), cause=row.message_id)
             if chosen is None:
                 sheet = await closing.sheet(unit, conversation, FormKind.SYNTHESIS, to, {})
                 await send_form(unit, to, sheet, in_reply_to, enclosed)
@@ -129,7 +132,10 @@ class ReportWork:
             await tx.outbox.done(row, unit.now)
 
     async def _print(self, report: Report) -> bytes:
-        return await asyncio.get_running_loop().run_in_executor(self.printers, print_report, report)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self.printers, print_report, report)
+        except BrokenProcessPool as error:
+            raise ActionFailed(False, "4.3.0", "the process that made the report died") from error
 
     async def _letter(self, tx: Transaction, message: object) -> Letter | None:
         raw = await tx.messages.get_raw(Unit.identifier(message))
