@@ -2,7 +2,7 @@
 
 Nothing is decided here again. A path is: received when and from whom, what trust found, the outcome that the
 audit trail notes, each decision with the rules that were read, the events recorded, the actions and what
-became of them.
+became of them; then the mails that the gateway wrote because of it, each with its own path.
 """
 
 from __future__ import annotations
@@ -105,12 +105,13 @@ class TakenAction:
 class MessagePath:
     """The path of one message. ``signature`` is '' for a mail that the gateway wrote; ``trace`` are the
     fields that every copy of a received mail gets (Received, which names the peer, and
-    Authentication-Results).
+    Authentication-Results). ``cause`` is the message that the gateway wrote this one for.
     """
 
     id: UUID
     mail_id: str
     direction: str
+    cause: UUID | None
     at: datetime
     size: int
     purged: bool
@@ -152,23 +153,22 @@ class Explanation:
 
 
 async def explain(tx: Transaction, name: str) -> Explanation | None:
-    """What is known of a message (identifier, Message-ID, SMTP queue id), an action or a conversation;
-    ``None`` if nothing is.
+    """What is known of a message (identifier, Message-ID, SMTP queue id), an action or a conversation, with
+    the mails that it made the gateway write; ``None`` if nothing is.
     """
     asked = name.strip()
     conversation, messages = await _named(tx, asked)
     lines: tuple[AuditLine, ...] = ()
     if not messages and _QUEUE_ID.fullmatch(asked.upper()):
-        messages, lines = await _queued(tx, asked.upper())
+        messages = await tx.messages.by_queue_id(asked.upper())
+        lines = tuple(map(_line, await tx.audit.about([asked.upper()])))
     if conversation is None and not messages and not lines:
         return None
     if conversation is None and len({row.conversation_id for row in messages}) == 1:
         (identifier,) = {row.conversation_id for row in messages}
         conversation = await tx.conversations.get(identifier) if identifier else None
-    about = await _audit_about(tx, {str(row.id) for row in messages}) if messages else ()
-    places = {row.conversation_id for row in messages} | ({conversation.id} if conversation else set())
-    records = await tx.events.of(conversation.id) if conversation else ()
-    known = _Known.of(records, await _actions(tx, places), about)
+    messages = await _with_consequences(tx, messages)
+    known = await _known(tx, messages, conversation)
     paths = [_path(row, await tx.decisions.of_message(row.id), known) for row in messages]
     paths.sort(key=_course)
     place = _place(conversation, known) if conversation else None
@@ -199,39 +199,29 @@ async def _whole(
     return conversation, await tx.messages.of(conversation.id) if conversation else ()
 
 
-async def _queued(tx: Transaction, queue_id: str) -> tuple[tuple[MessageRow, ...], tuple[AuditLine, ...]]:
-    """The messages accepted, or the refusals, under the queue id that a peer was told in the SMTP
-    dialogue.
-    """
-    messages, refusals = [], []
-    last = 0
-    while lines := await tx.audit.list(after=last):
-        for line in lines:
-            if line.target == queue_id:
-                refusals.append(_line(line))
-            elif line.detail.get("queue_id") == queue_id:
-                message = await tx.messages.get(UUID(line.target))
-                messages += [message] if message else []
-        last = lines[-1].id
-    return tuple(messages), tuple(refusals)
+async def _with_consequences(tx: Transaction, messages: Iterable[MessageRow]) -> tuple[MessageRow, ...]:
+    """These messages and all that was written because of them, and because of that (a notice of failure)."""
+    found = {row.id: row for row in messages}
+    latest: Collection[UUID] = tuple(found)
+    while latest:
+        new = {row.id: row for row in await tx.messages.caused_by(latest) if row.id not in found}
+        found |= new
+        latest = new.keys()
+    return tuple(found.values())
 
 
-async def _audit_about(tx: Transaction, targets: Collection[str]) -> tuple[AuditRow, ...]:
-    found: list[AuditRow] = []
-    last = 0
-    while lines := await tx.audit.list(after=last):
-        found += (line for line in lines if line.target in targets)
-        last = lines[-1].id
-    return tuple(found)
-
-
-async def _actions(tx: Transaction, conversations: Iterable[UUID | None]) -> tuple[OutboxRow, ...]:
-    """All actions of these conversations; for a mail outside any, the store can only list all there are."""
-    wanted = set(conversations)
-    found: list[OutboxRow] = []
-    for identifier in [None] if None in wanted and len(wanted) == 1 else wanted - {None}:
-        found += await tx.outbox.list(tuple(OutboxState), identifier, _ALL)
-    return tuple(found)
+async def _known(
+    tx: Transaction, messages: Iterable[MessageRow], conversation: ConversationRow | None
+) -> _Known:
+    """What the store keeps about these messages, and the jobs of the conversation that carry no message."""
+    identifiers = [row.id for row in messages]
+    places = dict.fromkeys(row.conversation_id for row in messages if row.conversation_id)
+    actions = list(await tx.outbox.of_messages(identifiers))
+    if conversation is not None:
+        whole = await tx.outbox.list(tuple(OutboxState), conversation.id, _ALL)
+        actions += (row for row in whole if row.message_id is None)
+    records = [record for place in places for record in await tx.events.of(place)]
+    return _Known.of(records, actions, await tx.audit.about(map(str, identifiers)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +273,7 @@ def _path(row: MessageRow, decisions: Iterable[DecisionRow], known: _Known) -> M
         id=row.id,
         mail_id=row.mail_id,
         direction=str(row.direction),
+        cause=row.cause_id,
         at=row.received_at,
         size=row.size,
         purged=row.purged,
@@ -290,7 +281,7 @@ def _path(row: MessageRow, decisions: Iterable[DecisionRow], known: _Known) -> M
         login=str(kept.get("login", "")),
         mail_from=str(kept.get("mail_from", "")),
         recipients=tuple(map(str, kept.get("recipients", ()))),
-        queue_id=str(kept.get("queue_id", "")),
+        queue_id=row.queue_id,
         signature=str(kept.get("signature", "")) if row.direction is Direction.RECEIVED else "",
         signature_reason=str(kept.get("reason", "")),
         trace=tuple((str(name), str(value)) for name, value in kept.get("trace", ())),
@@ -301,9 +292,11 @@ def _path(row: MessageRow, decisions: Iterable[DecisionRow], known: _Known) -> M
     )
 
 
-def _course(path: MessagePath) -> tuple[datetime, float]:
-    """Messages of one instant in the order of their events; notices and answers have none and come last."""
-    return path.at, path.events[0].seq if path.events else math.inf
+def _course(path: MessagePath) -> tuple[datetime, float, bool]:
+    """Messages of one instant in the order of their events; notices and answers have none and come last,
+    after the command that they answer.
+    """
+    return path.at, path.events[0].seq if path.events else math.inf, path.cause is not None
 
 
 def _decided(row: DecisionRow) -> DecisionPath:

@@ -35,7 +35,8 @@ _LABEL = 11
 @json_option
 @click.pass_obj
 def explain(invocation: Invocation, name: str, json_: bool) -> None:
-    """Show the path of a message or conversation: verdicts, rules and why, events, actions and their state.
+    """Show the path of a message or conversation: verdicts, rules and why, events, actions and their state,
+    and the mails that the gateway wrote because of it.
 
     ID is a reference, the identifier of a conversation, message or action, a Message-ID, or the queue id that
     the SMTP dialogue told.
@@ -83,6 +84,8 @@ def _message(message: MessagePath) -> Iterator[str]:
         yield from _labelled("envelope", f"<{message.mail_from}> to {', '.join(message.recipients) or '-'}")
         yield from _labelled("queue id", message.queue_id or "-")
         yield from _labelled("signature", f"{message.signature or '-'} {message.signature_reason}".strip())
+    elif message.cause is not None:
+        yield from _labelled("because of", str(message.cause))
     for name, value in message.trace:
         yield from _labelled("", f"{name}: {value}")
     for line in message.audit:

@@ -61,6 +61,8 @@ async def confirm(unit: Unit, incoming: Incoming, token: str) -> str:
         await unit.answer(mail, incoming.login, in_reply_to=incoming.letter.message_id)
         return "confirmation unknown"
     await unit.tx.held.settle(row.id, HeldState.RELEASED)
+    # What follows announces the letter, not the mail that confirms it.
+    unit.cause = row.message_id
     original = await revived(unit, row.message_id)
     outcome = await member_mail.receive(unit, original, row.conversation_id, confirmed=True)
     return f"released: {outcome}"
@@ -81,7 +83,7 @@ def _incoming(unit: Unit, row: MessageRow, raw: bytes) -> Incoming:
     login = Mailbox(str(kept["login"]), str(kept["name"]))
     local = unit.services.is_local(login.address)
     envelope = Envelope(
-        queue_id=str(kept["queue_id"]),
+        queue_id=row.queue_id,
         peer=Peer(kind=PeerKind.USER if local else PeerKind.OPERATOR, ip=""),
         mail_from=str(kept["mail_from"]),
         recipients=tuple(kept["recipients"]),

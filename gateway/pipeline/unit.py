@@ -57,18 +57,21 @@ def tle_fields(conversation: Conversation, event: str, seq: int) -> tuple[tuple[
 
 @dataclass(slots=True)
 class Unit:
-    """The work of one transaction. ``now`` is its single instant."""
+    """The work of one transaction. ``now`` is its single instant; ``cause``, the message that its mails are
+    written for, becomes the mail that :meth:`store` keeps.
+    """
 
     services: Services
     tx: Transaction
     now: datetime
+    cause: UUID | None = None
     _accounts: dict[str, Account | None] = field(default_factory=dict)
 
     # -- messages
     # -------------------------------------------------------------------------------------------------
 
     async def store(self, incoming: Incoming, conversation: UUID | None = None) -> MessageRow:
-        """Keep a received mail byte for byte."""
+        """Keep a received mail byte for byte; what is written from now on is its consequence."""
         envelope = incoming.envelope
         row = MessageRow(
             id=incoming.id,
@@ -79,19 +82,20 @@ class Unit:
             direction=Direction.RECEIVED,
             received_at=self.now,
             size=len(incoming.raw),
+            queue_id=envelope.queue_id,
             conversation_id=conversation,
             envelope={
                 "mail_from": envelope.mail_from,
                 "recipients": list(envelope.recipients),
                 "login": incoming.login.address,
                 "name": incoming.login.name,
-                "queue_id": envelope.queue_id,
                 "signature": str(incoming.signature.verdict),
                 "reason": str(incoming.signature.reason),
                 "trace": [list(pair) for pair in incoming.trace],
             },
         )
         await self.tx.messages.add(row, incoming.raw)
+        self.cause = row.id
         return row
 
     async def write(self, draft: Draft, conversation: UUID | None = None) -> MessageRow:
@@ -114,6 +118,7 @@ class Unit:
             direction=Direction.WRITTEN,
             received_at=self.now,
             size=len(raw),
+            cause_id=self.cause,
             conversation_id=conversation,
         )
         await self.tx.messages.add(row, raw)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import select
 
-from gateway.store.repository import Repository
+from gateway.store.repository import ID_CHUNK, Repository
 from gateway.store.rows import AuditCheck, AuditRow, Json
 from gateway.store.schema import audit
 
@@ -51,6 +52,15 @@ class Audit(Repository):
         """The lines with a number above ``after``, in order."""
         statement = select(audit).where(audit.c.id > after).order_by(audit.c.id).limit(limit)
         return tuple(AuditRow(**row) for row in await self._all(statement))
+
+    async def about(self, targets: Iterable[str]) -> tuple[AuditRow, ...]:
+        """The lines about these targets, in order."""
+        wanted = list(dict.fromkeys(targets))
+        found: list[AuditRow] = []
+        for start in range(0, len(wanted), ID_CHUNK):
+            statement = select(audit).where(audit.c.target.in_(wanted[start : start + ID_CHUNK]))
+            found += (AuditRow(**row) for row in await self._all(statement))
+        return tuple(sorted(found, key=lambda line: line.id))
 
     async def verify(self) -> AuditCheck:
         """Go through the whole chain."""

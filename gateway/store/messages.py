@@ -83,6 +83,18 @@ class Messages(Repository):
         """The messages with this Message-ID, oldest first: ours may come back, and it may be repeated."""
         return await self._matching(messages.c.mail_id == mail_id)
 
+    async def by_queue_id(self, queue_id: str) -> tuple[MessageRow, ...]:
+        """The messages that one SMTP dialogue brought, by the queue id that it told; none for ''."""
+        return await self._matching(messages.c.queue_id == queue_id) if queue_id else ()
+
+    async def caused_by(self, message_ids: Iterable[UUID]) -> tuple[MessageRow, ...]:
+        """The mails that the gateway wrote because of these messages, oldest first."""
+        wanted = list(dict.fromkeys(message_ids))
+        found: list[MessageRow] = []
+        for start in range(0, len(wanted), ID_CHUNK):
+            found += await self._matching(messages.c.cause_id.in_(wanted[start : start + ID_CHUNK]))
+        return tuple(sorted(found, key=lambda row: (row.received_at, row.id)))
+
     async def of(self, conversation_id: UUID) -> tuple[MessageRow, ...]:
         """The messages of a conversation, oldest first."""
         return await self._matching(messages.c.conversation_id == conversation_id)

@@ -4,7 +4,7 @@ conversation.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.store.columns import UtcDateTime
 from gateway.store.dialect import insert
-from gateway.store.repository import Repository, column_values
+from gateway.store.repository import ID_CHUNK, Repository, column_values
 from gateway.store.rows import OutboxRow, OutboxState
 from gateway.store.schema import outbox
 
@@ -147,6 +147,15 @@ class Outbox(Repository):
             statement = statement.where(outbox.c.conversation_id == conversation_id)
         rows = await self._all(statement.order_by(outbox.c.position).limit(limit))
         return tuple(map(_row_of, rows))
+
+    async def of_messages(self, message_ids: Iterable[UUID]) -> tuple[OutboxRow, ...]:
+        """What was and is to be done with these messages, whatever became of it, in the order it was put."""
+        wanted = list(dict.fromkeys(message_ids))
+        found: list[RowMapping] = []
+        for start in range(0, len(wanted), ID_CHUNK):
+            some = outbox.c.message_id.in_(wanted[start : start + ID_CHUNK])
+            found += await self._all(select(outbox).where(some))
+        return tuple(_row_of(row) for row in sorted(found, key=lambda row: row["position"]))
 
     async def counts(self) -> dict[OutboxState, int]:
         """How many actions are in each state."""

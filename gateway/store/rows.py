@@ -104,6 +104,9 @@ class MessageRow:
 
     ``sha256`` is of the raw bytes, ``body_sha256`` of the body as received, ``size`` in octets,
     ``envelope`` holds ``mail_from``, ``recipients`` and what is known of the peer.
+
+    A received one has the ``queue_id`` that the SMTP dialogue told; a written one has '' and in ``cause_id``
+    the message that it was written for: the command that it answers, the letter that it announces.
     """
 
     id: UUID
@@ -114,6 +117,8 @@ class MessageRow:
     direction: Direction
     received_at: datetime
     size: int
+    queue_id: str = ""
+    cause_id: UUID | None = None
     conversation_id: UUID | None = None
     envelope: Json = field(default_factory=dict)
     purged: bool = False

@@ -190,6 +190,9 @@ message = Table(
     _belongs_to("conversation", "conversation_id"),
     Column("received_at", UtcDateTime, nullable=False, index=True),
     Column("size", Integer, nullable=False),
+    # Of the SMTP dialogue that brought it; '' for a written one.
+    Column("queue_id", PlainText, nullable=False, index=True),
+    Column("cause_id", Uuid, ForeignKey("message.id"), nullable=True, index=True),
     Column("envelope", JsonData(), nullable=False),
     # Last, so that SQLite need not walk the pages of a large message to read the columns before it.
     Column("raw", LargeBinary, nullable=True),
@@ -238,7 +241,7 @@ outbox = Table(
     _text("recipient"),
     _text("mail_from"),
     _belongs_to("conversation", "conversation_id"),
-    _belongs_to("message", "message_id"),
+    Column("message_id", Uuid, ForeignKey("message.id"), nullable=True, index=True),
     Column("payload", JsonData(), nullable=False),
     Column("state", choice(OutboxState), nullable=False),
     Column("attempts", Integer, nullable=False),
@@ -311,7 +314,7 @@ audit = Table(
     Column("at", UtcDateTime, nullable=False),
     _text("actor"),
     _text("action"),
-    _text("target"),
+    Column("target", PlainText, nullable=False, index=True),
     _text("result"),
     Column("detail", JsonData(), nullable=False),
     # Unique, so that the chain can never fork, whatever the isolation of the database.

@@ -69,7 +69,7 @@ class Deliveries:
         """
         assert row.message_id is not None, "a delivery has a message"
         async with self.services.store.transaction() as tx:
-            unit = Unit(self.services, tx, self.services.clock())
+            unit = Unit(self.services, tx, self.services.clock(), cause=row.message_id)
             message = await tx.messages.get(row.message_id)
             if message is not None:
                 await report_delivery(unit, row, message, Action.DELIVERED, "2.0.0", "")

@@ -26,7 +26,7 @@ class GivingUp:
     async def tell(self, row: OutboxRow, failure: ActionFailed) -> None:
         """Tell of one action that is given up; for a null sender there is nobody to tell but the operator."""
         async with self.services.store.transaction() as tx:
-            unit = Unit(self.services, tx, self.services.clock())
+            unit = Unit(self.services, tx, self.services.clock(), cause=row.message_id)
             await unit.audit(row.recipient, f"give up {row.action}", str(row.id), failure.status)
             message = await tx.messages.get(row.message_id) if row.message_id else None
             if message is None or not row.mail_from:

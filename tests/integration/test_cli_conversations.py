@@ -144,7 +144,7 @@ def test_a_conversation_is_explained_with_every_rule_that_was_read(
 
 def test_one_message_is_found_by_each_of_its_names(deployment: Deployment, played: Played) -> None:
     named = deployment.json("explain", played.answer_mail_id)
-    (message,) = named["messages"]
+    message = named["messages"][0]
     assert message["events"][0]["kind"] == "exchanged"
     action = message["actions"][0]["id"]
     bare = played.answer_mail_id.strip("<>")
@@ -152,12 +152,31 @@ def test_one_message_is_found_by_each_of_its_names(deployment: Deployment, playe
         assert deployment.json("explain", name)["messages"] == named["messages"]
 
 
+def test_a_letter_is_explained_with_the_mails_that_announce_it(
+    deployment: Deployment, played: Played
+) -> None:
+    letter, *others = deployment.json("explain", played.answer_queue_id)["messages"]
+    assert letter["cause"] is None
+    assert others
+    assert {each["cause"] for each in others} == {letter["id"]}
+    told = {action["recipient"] for each in others for action in each["actions"]}
+    assert region.GP.address in told
+
+
 def test_mail_outside_any_conversation_and_refused_mail_are_explained(
     deployment: Deployment, played: Played
 ) -> None:
     search = deployment.json("explain", played.search_queue_id)
     assert search["conversation"] is None
-    assert search["messages"][0]["audit"][0]["result"] == "directory"
+    command, answer = search["messages"]
+    assert (command["queue_id"], command["audit"][0]["result"]) == (played.search_queue_id, "directory")
+    assert (answer["direction"], answer["cause"]) == ("written", command["id"])
+    (delivery,) = answer["actions"]
+    assert (delivery["action"], delivery["recipient"]) == ("deliver", region.GP.address)
+    assert f"because of  {command['id']}" in deployment.done("explain", played.search_queue_id)
+    assert [each["id"] for each in deployment.json("explain", answer["mail_id"])["messages"]] == [
+        answer["id"]
+    ]
     refused = deployment.json("explain", played.refused_queue_id)
     assert refused["messages"] == []
     assert [(line["actor"], line["result"]) for line in refused["audit"]] == [

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from gateway.store import OutboxRow, OutboxState, Store
-from tests.support.store import NOW, action, database_url, open_conversation
+from tests.support.store import NOW, action, database_url, message, open_conversation
 
 LEASE = 60
 MINUTE = timedelta(minutes=1)
@@ -172,6 +172,19 @@ async def test_next_due_is_when_a_claim_would_find_something(store: Store) -> No
     await _done(store, claimed)
     async with store.reading() as tx:
         assert await tx.outbox.next_due() == NOW
+
+
+async def test_actions_of_messages_are_told_whatever_became_of_them(store: Store) -> None:
+    letters = [message() for _ in range(3)]
+    rows = [action(message_id=letter.id) for letter in (letters[1], letters[0], letters[2], letters[1])]
+    async with store.transaction() as tx:
+        for letter in letters:
+            await tx.messages.add(letter, b"raw")
+        await tx.outbox.put([*rows, action()])
+        await tx.outbox.done(rows[0], NOW)
+        found = await tx.outbox.of_messages(letter.id for letter in letters[:2])
+        assert [row.id for row in found] == [rows[0].id, rows[1].id, rows[3].id]
+        assert [row.state for row in found] == [OutboxState.DONE, OutboxState.PENDING, OutboxState.PENDING]
 
 
 async def test_queue_is_listed_and_counted(store: Store) -> None:

@@ -14,12 +14,14 @@ from gateway.store import (
     BounceRow,
     ConstraintBroken,
     DecisionRow,
+    Direction,
     FormRow,
     HeldRow,
     HeldState,
     NotFound,
     Store,
 )
+from gateway.store.repository import ID_CHUNK
 from teleexpertise.patients import Patient
 from teleexpertise.people import Account
 from tests.support.store import (
@@ -243,6 +245,49 @@ async def test_duplicate_has_same_sender_mail_id_body_and_conversation(store: St
         assert found == outside
 
 
+async def test_message_is_found_by_its_queue_id_and_by_what_caused_it(store: Store) -> None:
+    command = message(queue_id="00000000000000A1")
+    answer = message(direction=Direction.WRITTEN, cause_id=command.id, received_at=NOW + HOUR)
+    first = message(direction=Direction.WRITTEN, cause_id=command.id)
+    notice = message(direction=Direction.WRITTEN, cause_id=answer.id)
+    async with store.transaction() as tx:
+        for row in (command, answer, first, notice):
+            await tx.messages.add(row, b"raw")
+        assert await tx.messages.by_queue_id(command.queue_id) == (command,)
+        assert await tx.messages.by_queue_id("") == ()
+        assert await tx.messages.caused_by([command.id]) == (first, answer)
+        assert await tx.messages.caused_by([answer.id]) == (notice,)
+        written = await tx.messages.caused_by([command.id, answer.id, command.id])
+        assert sorted(row.id for row in written) == sorted((first.id, answer.id, notice.id))
+        assert await tx.messages.caused_by([]) == ()
+        assert await tx.messages.purge(command.id)
+        assert [row.id for row in await tx.messages.by_queue_id(command.queue_id)] == [command.id]
+
+
+async def test_many_messages_are_looked_up_at_once(store: Store) -> None:
+    """More than one statement takes."""
+    letters = [message() for _ in range(ID_CHUNK + 1)]
+    answers = [message(direction=Direction.WRITTEN, cause_id=row.id) for row in letters]
+    actions = [action(message_id=row.id) for row in answers]
+    async with store.transaction() as tx:
+        for row in (*letters, *answers):
+            await tx.messages.add(row, b"raw")
+        await tx.outbox.put([*actions, action()])
+        for row in letters:
+            await tx.audit.write(NOW, REQUESTER, "accept", str(row.id), "done")
+        written = await tx.messages.caused_by(row.id for row in letters)
+        assert {row.id for row in written} == {row.id for row in answers}
+        assert list(await tx.outbox.of_messages(row.id for row in answers)) == actions
+        lines = await tx.audit.about(str(row.id) for row in letters)
+        assert [line.target for line in lines] == [str(row.id) for row in letters]
+
+
+async def test_cause_is_a_message_that_is_there(store: Store) -> None:
+    with pytest.raises(ConstraintBroken):
+        async with store.transaction() as tx:
+            await tx.messages.add(message(cause_id=uuid4()), b"raw")
+
+
 async def test_conversations_are_found_by_the_message_ids_that_a_mail_cites(store: Store) -> None:
     async with store.transaction() as tx:
         first, second = await open_conversation(tx), await open_conversation(tx)
@@ -376,6 +421,7 @@ async def test_audit_trail_shows_what_was_tampered_with(store: Store) -> None:
         whole = await tx.audit.verify()
         assert (whole.holds, whole.count) == (True, 5)
         assert (await tx.audit.list(after=4))[0].hash == whole.head
+        assert [line.id for line in await tx.audit.about(["a3", "a1", "a9", "a3"])] == [2, 4]
 
 
 @pytest.mark.parametrize(

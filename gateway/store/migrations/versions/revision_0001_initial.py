@@ -156,13 +156,17 @@ def _record() -> None:
         sa.Column("conversation_id", sa.Uuid(), nullable=True),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("queue_id", sa.Text(), nullable=False),
+        sa.Column("cause_id", sa.Uuid(), nullable=True),
         sa.Column("envelope", sa.JSON(), nullable=False),
         sa.Column("raw", sa.LargeBinary(), nullable=True),
+        sa.ForeignKeyConstraint(["cause_id"], ["message.id"], name=op.f("fk_message_cause_id")),
         sa.ForeignKeyConstraint(
             ["conversation_id"], ["conversation.id"], name=op.f("fk_message_conversation_id")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_message")),
     )
+    op.create_index(op.f("ix_message_cause_id"), "message", ["cause_id"], unique=False)
     op.create_index(
         "ix_message_duplicate",
         "message",
@@ -170,6 +174,7 @@ def _record() -> None:
         unique=False,
     )
     op.create_index(op.f("ix_message_mail_id"), "message", ["mail_id"], unique=False)
+    op.create_index(op.f("ix_message_queue_id"), "message", ["queue_id"], unique=False)
     op.create_index(op.f("ix_message_received_at"), "message", ["received_at"], unique=False)
     op.create_table(
         "event",
@@ -243,6 +248,7 @@ def _work() -> None:
         sa.UniqueConstraint("key", name=op.f("uq_outbox_key")),
         sqlite_autoincrement=True,
     )
+    op.create_index(op.f("ix_outbox_message_id"), "outbox", ["message_id"], unique=False)
     op.create_index(
         "ix_outbox_order", "outbox", ["conversation_id", "recipient", "state", "position"], unique=False
     )
@@ -331,6 +337,7 @@ def _house() -> None:
         sa.UniqueConstraint("previous_hash", name=op.f("uq_audit_previous_hash")),
         sqlite_autoincrement=True,
     )
+    op.create_index(op.f("ix_audit_target"), "audit", ["target"], unique=False)
     op.create_table(
         "setting",
         sa.Column("key", sa.Text(), nullable=False),
