@@ -29,12 +29,23 @@ def absence(client: Client, received: EmailMessage, text: str = "Je suis absent.
     return notice
 
 
-@pytest.fixture
-def thread(served: TestGateway) -> Thread:
+def ready_thread(served: TestGateway) -> Thread:
     made = open_thread(served)
     made.question(made.expert)
     made.question(made.requester)
     return made
+
+
+@pytest.fixture(scope="module")
+def thread(served: TestGateway) -> Thread:
+    """One conversation for all mails that must leave no trace in it."""
+    return ready_thread(served)
+
+
+@pytest.fixture
+def fresh(served: TestGateway) -> Thread:
+    """A conversation of a test's own."""
+    return ready_thread(served)
 
 
 def reply_address(thread: Thread) -> str:
@@ -44,42 +55,42 @@ def reply_address(thread: Thread) -> str:
 
 @pytest.mark.parametrize("mail_from", ["own", "null"])
 def test_absences_of_both_sides_are_shown_once_and_change_nothing(
-    thread: Thread, served: TestGateway, mail_from: str
+    fresh: Thread, served: TestGateway, mail_from: str
 ) -> None:
-    for writer, reader in ((thread.expert, thread.requester), (thread.requester, thread.expert)):
+    for writer, reader in ((fresh.expert, fresh.requester), (fresh.requester, fresh.expert)):
         for attempt in range(2):
-            notice = absence(writer, thread.seen_by(writer)[-1], f"Absence {attempt} de {writer.name}.")
+            notice = absence(writer, fresh.seen_by(writer)[-1], f"Absence {attempt} de {writer.name}.")
             raw = notice.as_bytes(policy=SMTP)
-            writer.send_bytes(raw, [reply_address(thread)], "" if mail_from == "null" else writer.address)
-        shown = thread.wait(reader, lambda mail: mail["x-tle-event"] == "absence")
+            writer.send_bytes(raw, [reply_address(fresh)], "" if mail_from == "null" else writer.address)
+        shown = fresh.wait(reader, lambda mail: mail["x-tle-event"] == "absence")
         assert f"Absence 0 de {writer.name}." in words_of(shown)
     served.settled()
-    for reader in (thread.requester, thread.expert):
-        shown_mails = [mail for mail in thread.seen_by(reader) if mail["x-tle-event"] == "absence"]
+    for reader in (fresh.requester, fresh.expert):
+        shown_mails = [mail for mail in fresh.seen_by(reader) if mail["x-tle-event"] == "absence"]
         assert len(shown_mails) == 2, "one of each side"
-        assert thread.state(reader) == "requested"
+        assert fresh.state(reader) == "requested"
         for mail in reader.mails():
             assert "Absence" not in str(mail["subject"])
 
 
-def test_absences_that_answer_each_other_do_not_loop(thread: Thread, served: TestGateway) -> None:
+def test_absences_that_answer_each_other_do_not_loop(fresh: Thread, served: TestGateway) -> None:
     """Both clients answer automatically whatever reaches them: after one notice each there is silence."""
     answered: set[str] = set()
     for _ in range(6):
         served.settled()
-        for client in (thread.requester, thread.expert):
-            for mail in (*thread.seen_by(client), *client.mails()):
+        for client in (fresh.requester, fresh.expert):
+            for mail in (*fresh.seen_by(client), *client.mails()):
                 mail_id = str(mail["message-id"])
-                relevant = thread.ref in str(mail["subject"]) or mail["x-tle-ref"] == thread.ref
+                relevant = fresh.ref in str(mail["subject"]) or mail["x-tle-ref"] == fresh.ref
                 if relevant and f"{client.address} {mail_id}" not in answered:
                     answered.add(f"{client.address} {mail_id}")
                     notice = absence(client, mail)
-                    client.send_bytes(notice.as_bytes(policy=SMTP), [reply_address(thread)], "")
-    before = counts(served, thread.requester, thread.expert)
-    for client in (thread.requester, thread.expert):
-        notice = absence(client, thread.seen_by(client)[-1])
-        client.send_bytes(notice.as_bytes(policy=SMTP), [reply_address(thread)], "")
-    assert counts(served, thread.requester, thread.expert) == before
+                    client.send_bytes(notice.as_bytes(policy=SMTP), [reply_address(fresh)], "")
+    before = counts(served, fresh.requester, fresh.expert)
+    for client in (fresh.requester, fresh.expert):
+        notice = absence(client, fresh.seen_by(client)[-1])
+        client.send_bytes(notice.as_bytes(policy=SMTP), [reply_address(fresh)], "")
+    assert counts(served, fresh.requester, fresh.expert) == before
 
 
 def list_mail(client: Client, to: str) -> EmailMessage:

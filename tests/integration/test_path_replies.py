@@ -14,12 +14,23 @@ from tests.support.gateway import Client, TestGateway, octets_after_header, read
 from tests.support.threads import Thread, attach, attachments, open_thread, photo
 
 
-@pytest.fixture
-def thread(served: TestGateway) -> Thread:
+def ready_thread(served: TestGateway) -> Thread:
     made = open_thread(served)
     made.question(made.requester)
     made.question(made.expert)
     return made
+
+
+@pytest.fixture(scope="module")
+def thread(served: TestGateway) -> Thread:
+    """One conversation for all tests that only add mails to it; each knows its own by Message-ID."""
+    return ready_thread(served)
+
+
+@pytest.fixture
+def fresh(served: TestGateway) -> Thread:
+    """A conversation of a test's own, which it closes or whose members it changes."""
+    return ready_thread(served)
 
 
 def octets_of(thread: Thread, reader: Client, sent: EmailMessage) -> bytes:
@@ -169,20 +180,20 @@ def test_a_held_mail_that_comes_twice_is_asked_about_once_and_released_once(thre
     assert len(asked) == 1
 
 
-def test_after_completion_a_reply_is_delivered_and_marked_late(thread: Thread) -> None:
-    thread.finalise(thread.expert)
-    thread.report(thread.requester)
-    late = thread.say(thread.requester, "Merci, et encore une chose.")
-    for reader in (thread.requester, thread.expert):
-        copy = thread.copy_of(reader, late)
+def test_after_completion_a_reply_is_delivered_and_marked_late(fresh: Thread) -> None:
+    fresh.finalise(fresh.expert)
+    fresh.report(fresh.requester)
+    late = fresh.say(fresh.requester, "Merci, et encore une chose.")
+    for reader in (fresh.requester, fresh.expert):
+        copy = fresh.copy_of(reader, late)
         assert copy["x-tle-event"] == "late"
         assert copy["x-tle-state"] == "completed"
-    doubtful = without_references(thread.requester, thread.seen_by(thread.requester)[-1], "Sans fil.")
-    question = thread.requester.answer_to(thread.requester.send(doubtful))
-    assert f"Pour {thread.ref} ?" in str(question["subject"])
+    doubtful = without_references(fresh.requester, fresh.seen_by(fresh.requester)[-1], "Sans fil.")
+    question = fresh.requester.answer_to(fresh.requester.send(doubtful))
+    assert f"Pour {fresh.ref} ?" in str(question["subject"])
     assert "close" in words_of(question)
-    thread.gateway.settled()
-    assert copies(thread, thread.expert, doubtful) == 0
+    fresh.gateway.settled()
+    assert copies(fresh, fresh.expert, doubtful) == 0
 
 
 def test_two_conversations_in_one_mail_are_refused(thread: Thread, served: TestGateway) -> None:
@@ -300,36 +311,36 @@ def test_a_true_sender_stays_the_only_one(thread: Thread, served: TestGateway) -
 
 
 def test_somebody_in_cc_is_invited_from_then_on_and_can_be_removed(
-    thread: Thread, served: TestGateway
+    fresh: Thread, served: TestGateway
 ) -> None:
     nurse = served.client(region.NURSE)
-    before = thread.tell(thread.expert, "Avant l'invitation.")
-    mail = thread.requester.reply(thread.seen_by(thread.requester)[-1], "Avec l'infirmière.")
+    before = fresh.tell(fresh.expert, "Avant l'invitation.")
+    mail = fresh.requester.reply(fresh.seen_by(fresh.requester)[-1], "Avec l'infirmière.")
     mail["Cc"] = nurse.address
-    thread.requester.send(mail)
-    got = thread.copy_of(nurse, mail)
+    fresh.requester.send(mail)
+    got = fresh.copy_of(nurse, mail)
     served.settled()
-    assert copies(thread, nurse, mail) == 1
+    assert copies(fresh, nurse, mail) == 1
     assert all(found["message-id"] != mail["message-id"] for found in nurse.mails())
-    assert [str(found["message-id"]) for found in thread.seen_by(nurse)].count(str(before["message-id"])) == 0
-    for reader in (thread.requester, thread.expert, nurse):
-        told = thread.wait(reader, lambda found: found["x-tle-event"] == "invitation")
+    assert [str(found["message-id"]) for found in fresh.seen_by(nurse)].count(str(before["message-id"])) == 0
+    for reader in (fresh.requester, fresh.expert, nurse):
+        told = fresh.wait(reader, lambda found: found["x-tle-event"] == "invitation")
         assert "Mme Lucie FAURE" in words_of(told)
 
     answer = nurse.send(nurse.reply(got, "Je passe demain."))
-    for reader in (thread.requester, thread.expert, nurse):
-        thread.copy_of(reader, answer)
+    for reader in (fresh.requester, fresh.expert, nurse):
+        fresh.copy_of(reader, answer)
 
-    done = thread.requester.ask_service(f"Retirer {nurse.address} {thread.ref}")
+    done = fresh.requester.ask_service(f"Retirer {nurse.address} {fresh.ref}")
     assert "ne participe plus" in words_of(done)
-    for reader in (thread.requester, thread.expert, nurse):
-        thread.wait(reader, lambda found: found["x-tle-event"] == "retrait")
+    for reader in (fresh.requester, fresh.expert, nurse):
+        fresh.wait(reader, lambda found: found["x-tle-event"] == "retrait")
     with pytest.raises(smtplib.SMTPDataError) as refusal:
         nurse.send(nurse.reply(got, "Encore moi."))
     assert "ne participez pas" in sentence(refusal)
-    after = thread.tell(thread.expert, "Après le départ.")
+    after = fresh.tell(fresh.expert, "Après le départ.")
     served.settled()
-    assert copies(thread, nurse, after) == 0
+    assert copies(fresh, nurse, after) == 0
 
 
 def test_requester_and_expert_cannot_be_removed(thread: Thread) -> None:
