@@ -16,6 +16,8 @@ __all__ = ["QuotedLine", "attribution_length", "ends_words", "own_words", "quote
 #: Longer texts are no letters; lines beyond are not looked at.
 _MOST_LINES = 5000
 _LONGEST_LINE = 20_000
+#: What begins an original stands at the begin of its line: long lines cost no more than short ones.
+_LONGEST_INTRODUCTION = 200
 _QUOTE = re.compile(r"[ ]*((?:[>|][ ]*)+)")
 #: "-----Message d'origine-----" and its like: what follows is quoted although nothing marks its lines.
 _ORIGINAL = re.compile(
@@ -59,12 +61,13 @@ def quoted_lines(text: str) -> list[QuotedLine]:
 
 def starts_original(lines: list[QuotedLine], index: int) -> bool:
     """Whether an unmarked quotation (Outlook) begins at this line."""
-    plain = folded(lines[index].text)
+    plain = folded(lines[index].text[:_LONGEST_INTRODUCTION])
     if _ORIGINAL.match(plain):
         return True
     if not _HEADER_FROM.match(plain + " "):
         return False
-    return any(_HEADER_MORE.match(folded(line.text) + " ") for line in lines[index + 1 : index + 5])
+    following = (folded(line.text[:_LONGEST_INTRODUCTION]) + " " for line in lines[index + 1 : index + 5])
+    return any(map(_HEADER_MORE.match, following))
 
 
 def attribution_length(lines: list[QuotedLine], index: int) -> int:

@@ -8,6 +8,7 @@ that are not theirs.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,13 +19,15 @@ from typing import Literal, Protocol
 from uuid import UUID
 
 from gateway.intake.encodedwords import encode_phrase, encode_words
-from gateway.intake.rawmail import prepend_fields
+from gateway.intake.rawmail import prepend_fields, wire_fault
 from teleexpertise.letters import Attachment, Mailbox, PartKind
 from teleexpertise.texts import Body
 
 __all__ = ["Composer", "Draft", "Signing", "Written", "address_field"]
 
 _POLICY = SMTP.clone(max_line_length=76)
+#: What people's programs call a type may be anything: only a type of the grammar is passed on (RFC 6838 §4.2).
+_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,12 +90,11 @@ def _text_part(text: str, subtype: str) -> bytes:
 def _message_part(original: bytes) -> bytes:
     """An attached mail, octet for octet, within what a signed entity may hold: 7 bits (``RFC 8551 §3.1.3``).
 
-    message/rfc822 must not be encoded (``RFC 2046 §5.2.1``); one with 8-bit octets goes as message/global,
-    which may be
-    (``RFC 6532 §3.7``).
+    message/rfc822 must not be encoded (``RFC 2046 §5.2.1``); one whose octets no wire takes (8 bits, or bare line
+    ends, NUL and long lines that came in base64) goes as message/global, which may be (``RFC 6532 §3.7``).
     """
     disposition = b"Content-Disposition: attachment\r\n"
-    if original.isascii():
+    if original.isascii() and wire_fault(original) is None:
         return b"Content-Type: message/rfc822\r\n" + disposition + b"\r\n" + original
     encoded = base64.encodebytes(original).replace(b"\n", b"\r\n")
     encoding = b"Content-Transfer-Encoding: base64\r\n"
@@ -104,7 +106,7 @@ def _attachment_part(attachment: Attachment) -> bytes:
         return _message_part(attachment.content)
     part = MIMEPart(policy=_POLICY)
     maintype, _, subtype = attachment.content_type.partition("/")
-    if not subtype or maintype in ("multipart", "message"):
+    if not _TYPE.fullmatch(attachment.content_type) or maintype in ("multipart", "message"):
         maintype, subtype = "application", "octet-stream"
     part.set_content(
         attachment.content,

@@ -24,6 +24,8 @@ _DOT_ATOM = re.compile(r"[^\s()<>\[\]:;@\\,.\"]+(?:\.[^\s()<>\[\]:;@\\,.\"]+)*")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _ANGLES = (("special", "<"), ("special", ">"))
 _COMMENT_DEPTH = 20
+#: Of longer names no more is kept: they are written again into fields of our mails.
+_LONGEST_NAME = 256
 
 Token = tuple[str, str]
 
@@ -145,7 +147,7 @@ def _mailbox(words: list[Token]) -> Mailbox:
 def _display_name(words: list[Token]) -> str:
     # Encoded words are not decoded inside quotes by the grammar, but many clients write them there.
     text = decode_words("".join(text for _, text in words))
-    return " ".join(clean_line(text).split())
+    return " ".join(clean_line(text[:_LONGEST_NAME]).split())
 
 
 def _address(words: list[Token]) -> str:

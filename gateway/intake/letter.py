@@ -21,11 +21,14 @@ from teleexpertise.letters import Attachment, Letter, Mailbox
 
 __all__ = ["read_letter"]
 
-_MESSAGE_ID = re.compile(r"<[^<>\s]{1,990}>")
+#: Longer ones fit no line of 998 octets behind the name of a field that cites them (RFC 5322 §2.1.1).
+_MESSAGE_ID = re.compile(r"<[^<>\s]{1,900}>")
 _SIGNATURES = frozenset(
     {"application/pkcs7-signature", "application/x-pkcs7-signature", "application/pgp-signature"}
 )
 _LONGEST_DATE = 200
+#: Years that every time zone can show; a date outside tells nothing.
+_YEARS = (1900, 9998)
 
 
 def read_letter(raw: bytes, limits: IntakeLimits, inner: bytes | None = None) -> Letter:
@@ -89,8 +92,9 @@ def _date(value: str) -> datetime | None:
         return None
     try:
         sent_at = parsedate_to_datetime(value)
-        # An offset may push a date over the edges of the calendar: such a date tells nothing.
-        return sent_at.replace(tzinfo=UTC) if sent_at.tzinfo is None else sent_at.astimezone(UTC)
+        # An offset, its own or the reader's, may push a date over the edges of the calendar.
+        sent_at = sent_at.replace(tzinfo=UTC) if sent_at.tzinfo is None else sent_at.astimezone(UTC)
+        return sent_at if _YEARS[0] <= sent_at.year <= _YEARS[1] else None
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
 
