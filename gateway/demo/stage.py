@@ -23,7 +23,7 @@ from teleexpertise.states import State
 __all__ = ["INBOX", "Stage", "set_stage"]
 
 INBOX = "INBOX"
-_SECONDS = 60.0
+_SECONDS = 120.0
 _KEYWORDS = {state_keyword(state): state for state in STATES}
 
 
