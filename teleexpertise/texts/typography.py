@@ -35,7 +35,7 @@ _NBSP = "\u00a0"
 # Stands for a line end inside a form block, which `tidy` must not touch; `clean` keeps it out of every value.
 _KEPT_LINE_END = "\x1f"
 _SPACES = re.compile(r"[ \t\r\n\f\v]+")
-_BEFORE_SIGN = re.compile(r" (?=[:;?!»](?:\s|$|<))")
+_BEFORE_SIGN = re.compile(r" (?=»|[:;?!](?:\s|$|<))")
 _AFTER_QUOTE = re.compile(r"(?<=«) ")
 # Controls except tab and line feed, and the marks that reverse or embed the direction of the text after them.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]")

@@ -13,7 +13,7 @@ from tests.support.gateway import TestGateway, gateway
 
 @pytest.fixture(scope="session")
 def served() -> Iterator[TestGateway]:
-    """The test region's gateway, which answers as often as it is asked; each test plays its own conversation."""
+    """The test region's gateway, which answers as often as asked; tests play their own conversations."""
     with gateway("\n[conversation]\nanswers_per_hour = 100000\npage_size = 2\n") as made:
         yield made
         made.settled()

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from gateway.pipeline.doors import password_hasher
-from gateway.serving import refresh_logins
 from gateway.services import Services
+from gateway.serving import refresh_logins
 from teleexpertise.people import Account, Expert
 from tests.support import region
 from tests.support.gateway import Client, TestGateway, text_of

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from html import unescape
 from urllib.parse import unquote
 
@@ -28,7 +27,7 @@ NEPHROLOGISTS = tuple(
 
 
 @pytest.fixture(scope="module")
-def client(served: TestGateway) -> Iterator[Client]:
+def client(served: TestGateway) -> Client:
     async def declare(services: Services) -> None:
         async with services.store.transaction() as tx:
             for account in NEPHROLOGISTS:
@@ -38,7 +37,7 @@ def client(served: TestGateway) -> Iterator[Client]:
                 )
 
     served.ask(declare)
-    yield served.client(region.GP)
+    return served.client(region.GP)
 
 
 def names_in(text: str) -> set[str]:

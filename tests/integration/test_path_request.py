@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import smtplib
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from email.message import EmailMessage
 from email.policy import SMTP
 from html import escape
@@ -12,7 +15,7 @@ import pytest
 
 from tests.support import region
 from tests.support.forms import form_of, quoted, typed_into
-from tests.support.gateway import Client, TestGateway, octets_after_header, text_of, words_of
+from tests.support.gateway import Client, TestGateway, octets_after_header, refusal_text, text_of, words_of
 from tests.support.threads import (
     FOLDER,
     Thread,
@@ -38,7 +41,7 @@ def expert(served: TestGateway) -> Client:
 
 
 def html_only(doctor: Client, form: EmailMessage, filled: str) -> EmailMessage:
-    """A reply of a client that writes HTML and nothing else, one ``div`` per line as in the form's own HTML."""
+    """A reply of a client that writes HTML alone, one ``div`` per line as in the form's own HTML."""
     rows = "".join(
         f"<div>{escape(line).replace(' :', '&nbsp;:') or '<br>'}</div>" for line in filled.splitlines()
     )
@@ -55,7 +58,7 @@ def reordered(filled: str) -> str:
     return "\n".join([begin, *reversed(lines), end])
 
 
-CLIENTS = {
+CLIENTS: dict[str, Callable[[str], str]] = {
     "quoted": lambda filled: quoted(filled),
     "unquoted": lambda filled: filled,
     "top-posted": lambda filled: f"Merci d'avance.\n\n{filled}\n\nLe 22/11/2026, le service a écrit :\n",
@@ -163,7 +166,7 @@ def test_the_form_of_another_person_is_refused_in_the_dialogue(served: TestGatew
     with pytest.raises(smtplib.SMTPDataError) as refusal:
         stranger.send(answered(stranger, form, request_values()))
     assert refusal.value.smtp_code == 550
-    assert "Ce formulaire a" in refusal.value.smtp_error.decode("utf-8", "replace")
+    assert "Ce formulaire a" in refusal_text(refusal.value)
 
 
 def test_a_used_form_counts_no_more(served: TestGateway, doctor: Client) -> None:
@@ -172,6 +175,15 @@ def test_a_used_form_counts_no_more(served: TestGateway, doctor: Client) -> None
     doctor.answer_to(doctor.send(attach(answered(doctor, form, values), photo())))
     again = doctor.answer_to(doctor.send(attach(answered(doctor, form, values), photo())))
     assert "Ce formulaire a déjà été pris en compte" in words_of(again)
+
+
+def test_a_form_that_is_too_old_counts_no_more(served: TestGateway, doctor: Client) -> None:
+    form = request_form(doctor)
+    path = served.settings.database.url.get_secret_value().partition(":///")[2]
+    with closing(sqlite3.connect(path, timeout=30)) as database, database:
+        database.execute("UPDATE form_copy SET expires_at = created_at")
+    answer = doctor.answer_to(doctor.send(answered(doctor, form, request_values())))
+    assert "Ce formulaire n'est pas reconnu ou n'est plus valable" in words_of(answer)
 
 
 @pytest.mark.parametrize("forge", ["other id", "no id of ours"])

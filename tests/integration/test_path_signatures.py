@@ -1,4 +1,4 @@
-"""Signed mail: a user's signature passes intact and is judged; all that the gateway writes verifies elsewhere."""
+"""Signed mail: a user's signature passes intact and is judged; what the gateway writes verifies elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole gateway for tests: real listeners, real Dovecot, in a thread of its own; clients reach it over TLS."""
+"""A whole gateway for tests: real listeners, real Dovecot, in a thread of its own; clients that speak TLS."""
 
 from __future__ import annotations
 
@@ -237,6 +237,20 @@ def read(raw: bytes) -> EmailMessage:
     message = message_from_bytes(raw, policy=default)
     assert isinstance(message, EmailMessage)
     return message
+
+
+def refusal_text(error: smtplib.SMTPException) -> str:
+    """What the server said, on one line with its codes: ``550 5.7.1 ...``."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        (code, text), *_ = error.recipients.values()
+    else:
+        assert isinstance(error, smtplib.SMTPResponseException)
+        code, text = error.smtp_code, _octets(error.smtp_error)
+    return f"{code} " + " ".join(text.decode("utf-8", "replace").split())
+
+
+def _octets(answer: bytes | str) -> bytes:
+    return answer if isinstance(answer, bytes) else answer.encode()
 
 
 def octets_after_header(raw: bytes) -> bytes:
