@@ -14,7 +14,7 @@ import uvloop
 
 from config import Settings, manual
 from gateway.bootstrap import load_rulebook
-from gateway.cli.context import Invocation, as_json, json_option
+from gateway.cli.context import Invocation, as_json, example, json_option
 from gateway.demo.installing import client_settings, install_demo, is_empty
 from gateway.demo.player import play_if_empty
 from gateway.demo.steps import load_story, outcome_lines
@@ -26,12 +26,21 @@ from teleexpertise.rules import RuleError
 
 __all__ = ["check_config", "init", "run", "serve_command"]
 
+#: Who tries a demonstration out, by hand and by `gateway demo`, asks more often than people at work.
+_TRIED_OUT = (("conversation", "answers_per_hour", 300),)
+
 
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
-@click.command()
+@click.command(
+    short_help="Make a deployment; what is there is kept.",
+    epilog=example(
+        'init --domain teleexpertise.mssante.example --organisation "CH LE PUY"',
+        "--config /srv/tle/gateway.toml init",
+    ),
+)
 @click.option(
     "--domain", default="demo.mssante.example", show_default=True, help="Mail domain of the service."
 )
@@ -44,7 +53,9 @@ def _now() -> datetime:
 def init(invocation: Invocation, domain: str, organisation: str, demo: bool, json_: bool) -> None:
     """Make a deployment: settings, key, test PKI, trust list, database. What is there is kept."""
     folder = invocation.path.parent
-    new = NewDeployment(folder=folder, domain=domain, organisation=organisation)
+    new = NewDeployment(
+        folder=folder, domain=domain, organisation=organisation, ports=_TRIED_OUT if demo else ()
+    )
     settings = make_deployment(new, _now())
     if demo:
         asyncio.run(install_demo(settings, _now()))
@@ -54,7 +65,7 @@ def init(invocation: Invocation, domain: str, organisation: str, demo: bool, jso
         click.echo(f"{invocation.path}: deployment for {settings.service.domain} is ready")
 
 
-@click.command("serve")
+@click.command("serve", short_help="Serve until Ctrl-C or SIGTERM.")
 @click.pass_obj
 def serve_command(invocation: Invocation) -> None:
     """Serve until Ctrl-C or SIGTERM: listeners, mailbox server, queue."""
@@ -63,7 +74,7 @@ def serve_command(invocation: Invocation) -> None:
     _serve(settings, _say_ready)
 
 
-@click.command()
+@click.command(short_help="Make and run the demonstration until Ctrl-C.")
 @click.pass_obj
 def run(invocation: Invocation) -> None:
     """Run the demonstration: make it if missing, serve, play one conversation, print client settings."""
@@ -73,6 +84,7 @@ def run(invocation: Invocation) -> None:
         domain="demo.mssante.example",
         organisation="Téléexpertise Haute-Loire (démonstration)",
         town="Le Puy-en-Velay",
+        ports=_TRIED_OUT,
     )
     settings = make_deployment(demo, _now())
     configure_logging(settings)
@@ -136,7 +148,7 @@ async def _demonstrate(settings: Settings, running: Running, out: Path) -> None:
     click.echo(client_settings(settings))
 
 
-@click.command("check-config")
+@click.command("check-config", short_help="Check settings and rules, or --manual: explain each.")
 @click.option("--manual", "manual_", is_flag=True, help="Print every setting with its meaning and default.")
 @json_option
 @click.pass_obj
