@@ -26,7 +26,7 @@ from teleexpertise.texts import Body
 __all__ = ["Composer", "Draft", "Signing", "Written", "address_field"]
 
 _POLICY = SMTP.clone(max_line_length=76)
-#: What people's programs call a type may be anything: only a type of the grammar is passed on (RFC 6838 §4.2).
+#: Programs call a type anything: only what the grammar allows is passed on (RFC 6838 §4.2).
 _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
 
 
@@ -90,8 +90,8 @@ def _text_part(text: str, subtype: str) -> bytes:
 def _message_part(original: bytes) -> bytes:
     """An attached mail, octet for octet, within what a signed entity may hold: 7 bits (``RFC 8551 §3.1.3``).
 
-    message/rfc822 must not be encoded (``RFC 2046 §5.2.1``); one whose octets no wire takes (8 bits, or bare line
-    ends, NUL and long lines that came in base64) goes as message/global, which may be (``RFC 6532 §3.7``).
+    message/rfc822 must not be encoded (``RFC 2046 §5.2.1``); one whose octets no wire takes (8 bits, or bare
+    line ends, NUL and long lines that came in base64) goes as message/global, which may be (``RFC 6532 §3.7``).
     """
     disposition = b"Content-Disposition: attachment\r\n"
     if original.isascii() and wire_fault(original) is None:

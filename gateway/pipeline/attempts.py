@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from ipaddress import ip_address
 
-__all__ = ["Attempts"]
+__all__ = ["Attempts", "Guesses"]
 
 #: Keys remembered at once; an attacker who changes addresses pushes out the oldest, not the memory's bounds.
 _MOST_KEYS = 10_000
@@ -46,3 +47,43 @@ class Attempts:
     def succeeded(self, key: str) -> None:
         """Forget the failures of a key that has proven itself."""
         self._failures.pop(key, None)
+
+
+def _place(ip: str) -> str:
+    """Where somebody is: an IPv4 address, or the network that one customer has of IPv6 (``RFC 6177``)."""
+    try:
+        address = ip_address(ip)
+    except ValueError:
+        return ip
+    return ip if address.version == 4 else address.exploded[:19]
+
+
+@dataclass(slots=True)
+class Guesses:
+    """Failed logins of an account from one place, of an account, and of a place.
+
+    Few from one place are enough; the two others are wide: a hospital is one place with many accounts, and a
+    stranger elsewhere must not lock an account for its owner.
+    """
+
+    _pairs: Attempts = field(default_factory=Attempts)
+    _accounts: Attempts = field(default_factory=lambda: Attempts(most=200))
+    _places: Attempts = field(default_factory=lambda: Attempts(most=200))
+
+    def _counts(self, account: str, ip: str) -> tuple[tuple[Attempts, str], ...]:
+        place = _place(ip)
+        return (self._pairs, f"{account} {place}"), (self._accounts, account), (self._places, place)
+
+    def blocked(self, account: str, ip: str, now: datetime) -> bool:
+        """Whether this account must not be tried from this address now."""
+        return any(counted.blocked(key, now) for counted, key in self._counts(account, ip))
+
+    def failed(self, account: str, ip: str, now: datetime) -> None:
+        """Count a failure."""
+        for counted, key in self._counts(account, ip):
+            counted.failed(key, now)
+
+    def succeeded(self, account: str, ip: str) -> None:
+        """Forget the failures of an account at the place where it has proven itself."""
+        (pairs, key), *_ = self._counts(account, ip)
+        pairs.succeeded(key)

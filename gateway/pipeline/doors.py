@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass, field
 
 import structlog
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from gateway.pipeline.attempts import Attempts
+from gateway.pipeline.attempts import Guesses
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.routing import route
 from gateway.pipeline.screening import screen
@@ -21,6 +22,10 @@ from teleexpertise.people import Account
 from teleexpertise.texts.contexts import RefusalReason
 
 __all__ = ["GatewayDoors", "password_hasher"]
+
+
+#: What can be an account's name at all: anything else is kept out of the audit trail.
+_LOGIN = re.compile(r"[!-?A-~]{1,64}@[!-?A-~]{1,190}")
 
 
 def password_hasher() -> PasswordHasher:
@@ -40,24 +45,25 @@ class GatewayDoors:
 
     services: Services
     _hasher: PasswordHasher = field(default_factory=password_hasher)
-    _attempts: Attempts = field(default_factory=Attempts)
+    _guesses: Guesses = field(default_factory=Guesses)
     _decoy: str = ""
 
     async def authenticate(self, login: str, password: str, peer: Peer) -> str | None:
         """The account that name and password open. An unknown name takes as long as a wrong password."""
         address = login.strip().lower()
+        if not _LOGIN.fullmatch(address):
+            address = "?"  # no name of an account; maybe a password typed into the wrong line
         now = self.services.clock()
-        if self._attempts.blocked(address, now) or self._attempts.blocked(peer.ip, now):
+        if self._guesses.blocked(address, peer.ip, now):
             await self._audit(address, "authenticate", peer.ip, "blocked")
             raise Refusal("Too many failed logins, try again later", code=454, enhanced="4.7.0")
         async with self.services.store.reading() as tx:
             stored = await tx.accounts.password_hash(address)
         opened = await asyncio.to_thread(self._verify, stored, password)
         if opened:
-            self._attempts.succeeded(address)
+            self._guesses.succeeded(address, peer.ip)
             return address
-        self._attempts.failed(address, now)
-        self._attempts.failed(peer.ip, now)
+        self._guesses.failed(address, peer.ip, now)
         await self._audit(address, "authenticate", peer.ip, "refused")
         return None
 

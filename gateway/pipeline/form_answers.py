@@ -9,8 +9,9 @@ from gateway.pipeline import closing, requesting
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.requesting import FilledForm
-from gateway.pipeline.sending_forms import Sheet, send_form
+from gateway.pipeline.sending_forms import Sheet, kept_attachments, send_form
 from gateway.pipeline.unit import Unit
+from gateway.smtp.refusals import MessageTooBig
 from gateway.store.rows import FormRow
 from teleexpertise.forms import FormKind, FoundForm, form_identity, read_form, validate
 from teleexpertise.texts import contexts as mails
@@ -75,10 +76,21 @@ async def _ask_back(unit: Unit, incoming: Incoming, sheet: Sheet) -> str:
     message = await unit.store(incoming)
     kept = sheet.options.get("kept", [])
     assert isinstance(kept, list), "kept is a list of message ids"
-    if incoming.letter.attachments:
+    if await _brings_more(unit, incoming, sheet):
         sheet = replace(sheet, options={**sheet.options, "kept": [*kept, str(message.id)]})
     await send_form(unit, incoming.login, sheet, incoming.letter.message_id)
     return f"form returned: {len(sheet.problems)} problems"
+
+
+async def _brings_more(unit: Unit, incoming: Incoming, sheet: Sheet) -> bool:
+    """Whether the mail encloses what earlier answers did not; all of it together stays as large as one mail
+    may be.
+    """
+    known = {attachment.content for attachment in await kept_attachments(unit, sheet.options)}
+    new = {attachment.content for attachment in incoming.letter.attachments} - known
+    if new and sum(map(len, known | new)) > unit.services.settings.smtp.max_message_bytes:
+        raise MessageTooBig
+    return bool(new)
 
 
 async def _dispatch(unit: Unit, incoming: Incoming, answer: FilledForm) -> str:

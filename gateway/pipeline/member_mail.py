@@ -20,13 +20,16 @@ from teleexpertise.events import AbsenceNoted, Author, Exchanged, MemberJoined
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.forms import find_form, form_identity
 from teleexpertise.letters import Letter
-from teleexpertise.people import Party
+from teleexpertise.people import Party, Rights
 from teleexpertise.placing import Authorship, authorship, doubt, strangers
 from teleexpertise.plaintext import readable_text
 from teleexpertise.prerequisites import count_given
 from teleexpertise.texts.contexts import RefusalReason
 
-__all__ = ["post_letter", "receive"]
+__all__ = ["MOST_MEMBERS", "post_letter", "receive"]
+
+#: Each who joins is announced to all: a Cc of a thousand names would be half a million mails.
+MOST_MEMBERS = 30
 
 
 async def receive(unit: Unit, incoming: Incoming, identifier: UUID, *, confirmed: bool = False) -> str:
@@ -39,10 +42,9 @@ async def receive(unit: Unit, incoming: Incoming, identifier: UUID, *, confirmed
         raise refused(unit.services, RefusalReason.UNKNOWN_CONVERSATION)
     if incoming.automatic is not None:
         return await _automatic(unit, incoming, conversation)
-    found = find_form(readable_text(incoming.letter))
-    if found is not None and form_identity(unit.services.key, found.form_id) is not None:
-        return await service_mail.receive(unit, incoming)
     rights = await unit.tx.delegations.rights()
+    if await _fills_a_form(unit, incoming, rights):
+        return await service_mail.receive(unit, incoming)
     by = authorship(conversation, incoming.login, incoming.written_as, rights)
     if by is None:
         raise refused(unit.services, RefusalReason.NOT_A_MEMBER, conversation.ref)
@@ -62,6 +64,20 @@ async def receive(unit: Unit, incoming: Incoming, identifier: UUID, *, confirmed
     after = await post_letter(unit, incoming, conversation, by, message, invited)
     await _pass_on_copies(unit, incoming, message, after)
     return f"posted to {conversation.ref}"
+
+
+async def _fills_a_form(unit: Unit, incoming: Incoming, rights: Rights) -> bool:
+    """Whether the mail answers a form, though it went to the conversation's address.
+
+    A form of somebody else is only quoted: a member who writes one into a mail must not keep the others from
+    answering it.
+    """
+    found = find_form(readable_text(incoming.letter))
+    identifier = form_identity(unit.services.key, found.form_id) if found else None
+    if identifier is None:
+        return False
+    row = await unit.tx.forms.get(identifier)
+    return row is None or rights.may_act(incoming.login.address, row.owner)
 
 
 async def _pass_on_copies(
@@ -96,8 +112,11 @@ async def _invited(
     """
     book = unit.services.book
     services = [mailbox.address for mailbox in (*letter.to, *letter.cc) if book.is_service(mailbox.address)]
-    parties = []
-    for mailbox in strangers(letter, conversation, services, author):
+    parties: list[Party] = []
+    named = strangers(letter, conversation, services, author)
+    if len(conversation.active()) + len(named) > MOST_MEMBERS:
+        raise refused(unit.services, RefusalReason.TOO_MANY_MEMBERS, str(MOST_MEMBERS))
+    for mailbox in named:
         if unit.services.is_local(mailbox.address):
             account = await unit.account(mailbox.address)
             if account is None or not account.active:

@@ -20,12 +20,16 @@ async def route(unit: Unit, incoming: Incoming) -> str:
     addressed = incoming.addressed
     if len(addressed.conversations) > 1:
         raise refused(unit.services, RefusalReason.TWO_CONVERSATIONS)
-    if addressed.bounces:
-        return await reports.match_bounce(unit, incoming)
     if addressed.conversations:
         (conversation,) = addressed.conversations
         return await member_mail.receive(unit, incoming, conversation)
     if addressed.service:
         return await service_mail.receive(unit, incoming)
+    if addressed.bounces:
+        outcome = await reports.match_bounce(unit, incoming)
+        message = await unit.tx.messages.get(incoming.id)
+        assert message is not None, "what came to a bounce address is kept"
+        await pass_on(unit, incoming, message, addressed.others)
+        return outcome
     await pass_on(unit, incoming, await unit.store(incoming), addressed.others)
     return "passed on"

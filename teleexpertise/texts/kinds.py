@@ -65,6 +65,7 @@ class CommandDone(StrEnum):
     REMOVED = "removed"
     RELEASED = "released"
     ASKED = "asked"
+    INVITED = "invited"
 
 
 class RefusalReason(StrEnum):
@@ -84,4 +85,10 @@ class RefusalReason(StrEnum):
     FORM_USED = "form_used"
     FORM_NOT_YOURS = "form_not_yours"
     NOT_REMOVABLE = "not_removable"
+    PARTIES_ONLY = "parties_only"
+    REPORTS_ONLY = "reports_only"
+    UNKNOWN_ADDRESS = "unknown_address"
+    SUSPENDED = "suspended"
+    HAS_LEFT = "has_left"
+    TOO_MANY_MEMBERS = "too_many_members"
     OTHER = "other"
