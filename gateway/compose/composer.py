@@ -91,7 +91,8 @@ def _message_part(original: bytes) -> bytes:
     """An attached mail, octet for octet, within what a signed entity may hold: 7 bits (``RFC 8551 §3.1.3``).
 
     message/rfc822 must not be encoded (``RFC 2046 §5.2.1``); one whose octets no wire takes (8 bits, or bare
-    line ends, NUL and long lines that came in base64) goes as message/global, which may be (``RFC 6532 §3.7``).
+    line ends, NUL and long lines that came in base64) goes as message/global, which may be
+    (``RFC 6532 §3.7``).
     """
     disposition = b"Content-Disposition: attachment\r\n"
     if original.isascii() and wire_fault(original) is None:
