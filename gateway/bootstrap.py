@@ -5,13 +5,15 @@ nowhere else.
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-from certs.signing import Signer, load_signer
+from certs.operators import TrustListFault
+from certs.paths import TrustFault
+from certs.signing import Signer, SigningFault, load_signer
 from certs.smime import sign_message
 from config import Settings, departments, read_resource, specialties
 from gateway.compose.composer import Composer, Signing
@@ -20,7 +22,7 @@ from gateway.intake.limits import IntakeLimits
 from gateway.pipeline.links import Links
 from gateway.services import Services
 from gateway.store.store import Store
-from gateway.trustspace import load_trust
+from gateway.trustspace import OperatorTrust, load_trust
 from gateway.workers.reporting import PARIS
 from mailboxes.dovecot.settings import DovecotSettings
 from teleexpertise.addressing import AddressBook
@@ -65,15 +67,36 @@ def load_rulebook(settings: Settings) -> RuleBook:
     return load_rules(sources)
 
 
-def _signing(settings: Settings) -> Signing:
+@contextmanager
+def _told_by_file(settings: Settings) -> Iterator[None]:
+    """Name the file of a fault in certificates, keys or lists. Raises :class:`DeploymentIncomplete`."""
     pki = settings.pki
     try:
+        yield
+    except OSError as error:
+        raise DeploymentIncomplete(f"{error.filename}: {error.strerror}") from error
+    except SigningFault as error:
+        files = f"{pki.smime_certificate}, {pki.smime_key}, {pki.smime_chain}"
+        raise DeploymentIncomplete(f"{files}: {error}") from error
+    except TrustFault as error:
+        files = f"{pki.anchors}, {pki.smime_chain}, {pki.crls}"
+        raise DeploymentIncomplete(f"{files}: {error}") from error
+    except TrustListFault as error:
+        raise DeploymentIncomplete(f"{settings.trust.list_file}: {error}") from error
+
+
+def _signing(settings: Settings) -> Signing:
+    pki = settings.pki
+    with _told_by_file(settings):
         signer = load_signer(
             pki.smime_certificate.read_bytes(), pki.smime_key.read_bytes(), pki.smime_chain.read_bytes()
         )
-    except OSError as error:
-        raise DeploymentIncomplete(f"{error.filename}: {error.strerror}") from error
     return _with(signer)
+
+
+def _trust(settings: Settings) -> OperatorTrust:
+    with _told_by_file(settings):
+        return load_trust(settings)
 
 
 def _with(signer: Signer) -> Signing:
@@ -89,8 +112,8 @@ def _synonyms() -> Mapping[str, Sequence[str]]:
 
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
-    """Open the store and assemble everything that decides. Raises the errors of its parts, each telling
-    what to do.
+    """Open the store and assemble everything that decides. Raises :class:`DeploymentIncomplete` that names
+    the file, ``RuleError``, ``StoreError``.
     """
     key = read_key(settings.files.mac_key_file)
     texts = Texts(ServiceView(settings.service.organisation_name, settings.service_address), PARIS)
@@ -107,7 +130,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             rules=load_rulebook(settings),
             links=Links(settings.service_address, texts.words),
             forms=load_catalogue(),
-            trust=load_trust(settings),
+            trust=_trust(settings),
             limits=IntakeLimits(
                 max_header_bytes=smtp.max_header_bytes, max_depth=smtp.max_depth, max_parts=smtp.max_parts
             ),

@@ -59,11 +59,24 @@ class Running:
 
 
 async def refresh_logins(store: Store, settings: Settings) -> None:
-    """Let the private mailbox server know the accounts as they are now; it rereads them at the next login."""
+    """Let the private mailbox server, where there is one, know the accounts as they are now; it rereads them
+    at the next login.
+
+    Whoever writes looks again afterwards: of two at once, in one process or two, the one that read an older
+    list finds that out and writes the newer one.
+    """
+    if not settings.mailboxes.embedded:
+        return
+    written = None
+    while (logins := await _logins(store)) != written:
+        await asyncio.to_thread(write_logins, dovecot_settings(settings), logins)
+        written = logins
+
+
+async def _logins(store: Store) -> tuple[MailboxLogin, ...]:
     async with store.reading() as tx:
-        logins = await tx.accounts.logins()
-    entries = [MailboxLogin(address, stored, active) for address, stored, active in logins if stored]
-    await asyncio.to_thread(write_logins, dovecot_settings(settings), entries)
+        found = await tx.accounts.logins()
+    return tuple(MailboxLogin(address, stored, active) for address, stored, active in found if stored)
 
 
 def _allow_many_files() -> None:

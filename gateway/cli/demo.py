@@ -24,7 +24,10 @@ _COLUMNS = 100
 _LINES = 12
 
 
-@click.command(epilog=example("demo", "demo --out /tmp/demonstration"))
+@click.command(
+    short_help="Play one whole tele-expertise, as mail clients would.",
+    epilog=example("demo", "demo --out /tmp/demonstration"),
+)
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),

@@ -1,0 +1,125 @@
+"""A deployment that is damaged, or changed by two commands at once, as operators meet it."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from config import Settings
+from gateway.bootstrap import dovecot_settings
+from gateway.services import Services
+from gateway.serving import refresh_logins
+from mailboxes.dovecot.account import service_account
+from mailboxes.errors import MailboxError
+from tests.support import region
+from tests.support.deployment import Deployment, deployed
+
+#: How often accounts are changed at once: without another look, one of the older lists would stay.
+CHANGES = 24
+
+
+@pytest.fixture(scope="module")
+def deployment() -> Iterator[Deployment]:
+    with deployed() as made:
+        yield made
+
+
+def _list(settings: Settings) -> Path:
+    return settings.trust.list_file
+
+
+def _anchors(settings: Settings) -> Path:
+    return settings.pki.anchors
+
+
+def _revocation_list(settings: Settings) -> Path:
+    return settings.pki.crls / "other.crl"
+
+
+def _certificate(settings: Settings) -> Path:
+    return settings.pki.smime_certificate
+
+
+def _key(settings: Settings) -> Path:
+    return settings.pki.smime_key
+
+
+@pytest.mark.parametrize("damaged", [_list, _anchors, _revocation_list, _certificate, _key])
+def test_a_damaged_file_is_named_in_one_line(
+    deployment: Deployment, damaged: Callable[[Settings], Path]
+) -> None:
+    path = damaged(deployment.settings)
+    before = path.read_bytes() if path.exists() else None
+    path.write_bytes(b"not what it should be\n")
+    try:
+        told = deployment.call("expert", "list", "dermatologie")
+    finally:
+        path.unlink() if before is None else path.write_bytes(before)
+    named = path.parent if before is None else path
+    assert told.exit_code == 1
+    assert str(named) in told.stderr
+    assert len(told.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("missing", [_list, _anchors, _certificate, _key])
+def test_a_missing_file_is_named_in_one_line(
+    deployment: Deployment, missing: Callable[[Settings], Path]
+) -> None:
+    path = missing(deployment.settings)
+    aside = path.with_suffix(".aside")
+    path.rename(aside)
+    try:
+        told = deployment.call("expert", "list", "dermatologie")
+    finally:
+        aside.rename(path)
+    assert told.exit_code == 1
+    assert told.stderr.startswith(f"gateway: {path}: ")
+    assert len(told.stderr.splitlines()) == 1
+
+
+def test_a_key_of_another_certificate_is_refused(deployment: Deployment) -> None:
+    pki = deployment.settings.pki
+    before = pki.smime_key.read_bytes()
+    pki.smime_key.write_bytes(pki.tls_key.read_bytes())
+    try:
+        told = deployment.call("expert", "list", "dermatologie")
+    finally:
+        pki.smime_key.write_bytes(before)
+    assert told.exit_code == 1
+    assert f"{pki.smime_key}" in told.stderr
+    assert "does not belong to the certificate" in told.stderr
+
+
+def test_of_commands_at_once_none_leaves_an_older_list_of_logins(deployment: Deployment) -> None:
+    settings = deployment.settings
+    try:
+        service_account(dovecot_settings(settings))
+    except MailboxError as missing:
+        pytest.skip(str(missing))
+
+    async def change(services: Services, number: int) -> None:
+        async with services.store.transaction() as tx:
+            await tx.accounts.set_password(region.GP.address, f"$argon2id$changed${number}")
+        await refresh_logins(services.store, settings)
+
+    async def all_at_once(services: Services) -> str | None:
+        await asyncio.gather(*(change(services, number) for number in range(CHANGES)))
+        async with services.store.reading() as tx:
+            return await tx.accounts.password_hash(region.GP.address)
+
+    stored = deployment.work(all_at_once)
+    assert f"{region.GP.address}:{{ARGON2ID}}{stored}:" in dovecot_settings(settings).logins.read_text()
+
+
+def test_where_the_mailbox_server_is_another_no_logins_are_written(deployment: Deployment) -> None:
+    settings = deployment.settings
+    other = settings.mailboxes.home.parent / "elsewhere"
+    mailboxes = settings.mailboxes.model_copy(update={"embedded": False, "home": other})
+    changed = settings.model_copy(update={"mailboxes": mailboxes})
+
+    async def refresh(services: Services) -> None:
+        await refresh_logins(services.store, changed)
+
+    deployment.work(refresh)
+    assert not other.exists()
