@@ -3,7 +3,9 @@
 aiosqlite hands each step of each statement (cursor, execute, fetch, close) to the connection's thread and
 back: about forty hand-overs in a transaction that stores one message, which cost more than ten times the
 work itself. Within a transaction that has its lock, a statement waits for nobody; what does wait is taking
-that lock, the flush at the commit, and large values. Those go to the thread, the rest is done where we are.
+that lock, the flush at the commit, and writing large values. Those go to the thread, the rest is done where
+we are. A reader beside a write-ahead log waits for nobody at all (https://sqlite.org/wal.html), and what this
+process reads is found by an index: its hand-overs were a quarter of the cost of a mail.
 """
 
 from __future__ import annotations
@@ -61,9 +63,8 @@ def _writer_waits(step: str, args: tuple[Any, ...]) -> bool:
     return step == "commit"
 
 
-def _reader_waits(step: str, args: tuple[Any, ...]) -> bool:
-    # A read may go through much: only what surrounds it is done at once.
-    return step == "fetchall" or (step == "execute" and not args[0].startswith(("BEGIN", "PRAGMA")))
+def _reader_waits(_step: str, _args: tuple[Any, ...]) -> bool:
+    return False
 
 
 def _connect(waits: Waits, database: str, **options: Any) -> _Connection:

@@ -28,14 +28,28 @@ def _row_of(row: RowMapping) -> OutboxRow:
     return OutboxRow(**{name: value for name, value in row.items() if name != "position"})
 
 
+#: What puts a mail where its reader finds it, and what puts the mailbox in order afterwards.
+_DELIVERING = ("deliver", "relay")
+_FILING = ("tag", "file")
+
+
 def _waits(candidate: FromClause) -> ColumnElement[bool]:
-    """True for a row that must wait for an earlier one to the same recipient of the same conversation."""
+    """True for a row that must wait for an earlier one to the same recipient of the same conversation.
+
+    Mails follow one another, keywords and filing follow mails and one another. No mail waits for a keyword
+    that cannot be set, and what is made (a report) neither waits nor is waited for.
+    """
     earlier = outbox.alias("earlier")
+    ordered = or_(
+        candidate.c.action.in_(_DELIVERING) & earlier.c.action.in_(_DELIVERING),
+        candidate.c.action.in_(_FILING) & earlier.c.action.in_((*_DELIVERING, *_FILING)),
+    )
     return exists().where(
         earlier.c.conversation_id == candidate.c.conversation_id,
         earlier.c.recipient == candidate.c.recipient,
         earlier.c.state == OutboxState.PENDING,
         earlier.c.position < candidate.c.position,
+        ordered,
     )
 
 
@@ -55,19 +69,31 @@ class Outbox(Repository):
             await self._connection.execute(statement, [column_values(row) for row in rows])
             self.touched = True
 
-    async def claim(self, now: datetime, lease_seconds: float, limit: int) -> tuple[OutboxRow, ...]:
+    async def claim(
+        self,
+        now: datetime,
+        lease_seconds: float,
+        limit: int,
+        *,
+        actions: Collection[str] = (),
+        except_domains: Collection[str] = (),
+    ) -> tuple[OutboxRow, ...]:
         """Take up to ``limit`` due actions for ``lease_seconds``, the longest due first; each claim is an
         attempt.
 
-        A lease that ended without an answer (a worker that died) lets the action be claimed again.
+        Of these ``actions`` (of all where empty), for recipients in other domains than those named. A lease
+        that ended without an answer (a worker that died) lets the action be claimed again.
         """
         candidate = outbox.alias("candidate")
+        wanted: list[ColumnElement[bool]] = [candidate.c.action.in_(actions)] if actions else []
+        wanted += [~candidate.c.recipient.endswith(f"@{name}", autoescape=True) for name in except_domains]
         due = (
             select(candidate.c.position)
             .where(
                 candidate.c.state == OutboxState.PENDING,
                 candidate.c.next_at <= now,
                 or_(candidate.c.claimed_until.is_(None), candidate.c.claimed_until <= now),
+                *wanted,
                 ~_waits(candidate),
             )
             .order_by(candidate.c.next_at, candidate.c.position)
@@ -81,8 +107,18 @@ class Outbox(Repository):
 
     async def done(self, row: OutboxRow, now: datetime) -> None:
         """The action was done; that holds even when the lease had ended."""
-        pending = (outbox.c.id == row.id) & (outbox.c.state != OutboxState.DONE)
-        await self._move(pending, state=OutboxState.DONE, finished_at=now, last_error="")
+        await self.settle([row], now)
+
+    async def settle(self, rows: Sequence[OutboxRow], now: datetime) -> None:
+        """These actions were done, see :meth:`done`."""
+        for start in range(0, len(rows), ID_CHUNK):
+            some = outbox.c.id.in_([row.id for row in rows[start : start + ID_CHUNK]])
+            await self._move(
+                some & (outbox.c.state != OutboxState.DONE),
+                state=OutboxState.DONE,
+                finished_at=now,
+                last_error="",
+            )
 
     async def retry(self, row: OutboxRow, error: str, next_at: datetime) -> bool:
         """The attempt failed, try again at ``next_at``; ``False`` when the claim was no longer ours."""
@@ -95,6 +131,11 @@ class Outbox(Repository):
     async def fail(self, row: OutboxRow, error: str, now: datetime) -> bool:
         """Give the action up; ``False`` when the claim was no longer ours."""
         return await self._answer(row, state=OutboxState.FAILED, last_error=error, finished_at=now)
+
+    async def give_back(self, rows: Sequence[OutboxRow]) -> None:
+        """End claims that came to no attempt: as if they had not been made. Others' claims stay."""
+        for row in rows:
+            await self._answer(row, attempts=row.attempts - 1)
 
     async def release(self, action_id: UUID, next_at: datetime) -> bool:
         """An operator lets a held or failed action be tried again; ``False`` when it is neither."""
