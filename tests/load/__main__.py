@@ -1,4 +1,4 @@
-"""``python -m tests.load``: play the load, look into every mailbox, print the figures, and Postfix beside them.
+"""``python -m tests.load``: play the load, look into every mailbox, print figures, and Postfix beside them.
 
 Exit 0 when nothing was lost, doubled or put into a wrong thread; 1 otherwise; 2 for wrong use.
 """
@@ -21,7 +21,7 @@ from tests.load.flood import Flood, Letter, flood, letters_of, mails_in
 from tests.load.plan import MAX_CONVERSATIONS, Plan, make_plan
 from tests.load.player import play
 from tests.load.postfix import absent, yardstick
-from tests.load.served import Served, deployment, folder, named_below, processor_seconds, served
+from tests.load.served import Processes, Served, deployment, folder, served
 from tests.load.sessions import Sent
 from tests.support.region import PASSWORD
 
@@ -37,10 +37,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """Processor seconds of a served gateway, of its Dovecot and of this process, from ``started`` on."""
+    """Processor seconds of a served gateway, what makes its reports, its Dovecot, and this process."""
 
     served: Served
-    started: tuple[float, float, float]
+    started: tuple[float, ...]
 
     @classmethod
     def start(cls, running: Served) -> Meter:
@@ -50,16 +50,17 @@ class Meter:
     def tell(self, mails: int) -> str:
         """What has been used since, in all and for each of ``mails``."""
         used = [now - before for now, before in zip(_processors(self.served), self.started, strict=True)]
-        names = ("gateway", "Dovecot", "clients")
+        names = ("gateway", "reports", "Dovecot", "clients")
         return ", ".join(
             f"{name} {seconds:.1f} s ({1000 * seconds / max(mails, 1):.1f} ms/mail)"
             for name, seconds in zip(names, used, strict=True)
         )
 
 
-def _processors(running: Served) -> tuple[float, float, float]:
-    dovecot = sum(map(processor_seconds, named_below(running.pid, "dovecot")))
-    return processor_seconds(running.pid, without="dovecot"), dovecot, time.process_time()
+def _processors(running: Served) -> tuple[float, ...]:
+    processes = Processes.now()
+    dovecot, reports = processes.children(running.pid)
+    return processes.seconds[running.pid], reports, dovecot, time.process_time()
 
 
 def _conversations(running: Served, plan: Plan, seconds: float, outcome: Outcome) -> None:
@@ -67,7 +68,9 @@ def _conversations(running: Served, plan: Plan, seconds: float, outcome: Outcome
     began = time.monotonic()
     players = play(running, plan, seconds)
     outcome.faults += [player.failure for player in players if player.failure]
-    outcome.sent = sorted((mail for player in players for mail in player.sent), key=lambda mail: mail.answered)
+    outcome.sent = sorted(
+        (mail for player in players for mail in player.sent), key=lambda mail: mail.answered
+    )
     outbox = settled_outbox(running.database, seconds=30)
     used = meter.tell(len(outcome.sent))
     checked = check(running, plan)
@@ -98,7 +101,7 @@ def _tell(result: Flood, used: str, outcome: Outcome, name: str) -> None:
     outcome.faults += [f"{name}: {fault}" for fault in result.faults]
     print(f"  accepted   {len(result.answered)} mails, {result.accepted_rate:.1f} per second (250s); "
           f"250 after {milliseconds(result.latencies)}")  # fmt: skip
-    print(f"  delivered  {result.copies} copies, {result.mail_rate:.1f} mails per second until the last copy lay there")
+    print(f"  delivered  {result.copies} copies, {result.mail_rate:.1f} mails per second to the last copy")
     print(f"  processor  {used}")
 
 
@@ -117,18 +120,20 @@ def _beside(path: Path, running: Served, plan: Plan, letters: Sequence[Letter], 
         return
     addresses = [account.address for account in plan.accounts]
     with yardstick(path / "postfix", running.settings, addresses, running.tls) as beside:
-        before = [processor_seconds(pid) for pid in (beside.postfix_pid, beside.dovecot_pid)]
+        pids = (beside.postfix_pid, beside.dovecot_pid)
+        before = list(map(Processes.now().tree, pids))
         result = flood(letters, beside.connect, partial(mails_in, beside.home), seconds=60)
-        after = [processor_seconds(pid) for pid in (beside.postfix_pid, beside.dovecot_pid)]
-        postfix, dovecot = (1000 * (now - then) / len(letters) for now, then in zip(after, before, strict=True))
-        used = f"Postfix {postfix:.1f} ms/mail, Dovecot {dovecot:.1f} ms/mail"
+        after = list(map(Processes.now().tree, pids))
+        postfix, dovecot = (
+            1000 * (now - then) / len(letters) for now, then in zip(after, before, strict=True)
+        )
+        used = f"Postfix ({postfix:.1f} ms/mail), Dovecot ({dovecot:.1f} ms/mail)"
         _tell(result, used, outcome, "Postfix")
-        if result.faults:
-            print((beside.log.read_text("utf-8", "replace") if beside.log.exists() else "")[-2000:])
     ours = outcome.gateway
     if ours is not None and ours.mail_rate and result.mail_rate:
-        print(f"  ratio      gateway / Postfix for the same mails: accepted "
-              f"{ours.accepted_rate / result.accepted_rate:.2f}, delivered {ours.mail_rate / result.mail_rate:.2f}")  # fmt: skip
+        accepted = ours.accepted_rate / result.accepted_rate
+        delivered = ours.mail_rate / result.mail_rate
+        print(f"  ratio      gateway / Postfix: accepted {accepted:.2f}, delivered {delivered:.2f}")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -144,8 +149,8 @@ def _run(options: argparse.Namespace) -> int:
             partners = _partners(plan)
             letters = letters_of(outcome.sent, partners)
             if letters and not options.only_conversations:
-                print(f"the same {len(letters)} mails ({octets / len(letters) / 1000:.0f} kB each) as ordinary mail, "
-                      "to the other side and the author")  # fmt: skip
+                size = octets / len(letters) / 1000
+                print(f"the same {len(letters)} mails ({size:.0f} kB each) as ordinary mail to both sides")
                 _ordinary(running, letters, outcome)
                 print("the same to Postfix -> Dovecot LMTP, without us")
                 _beside(path, running, plan, letters, outcome)

@@ -16,7 +16,6 @@ from tests.support.gateway import read
 
 #: The mails of ours that each thread holds exactly once.
 _OURS_ONCE = ("ouverture", "question", "rapport")
-_SUBJECT_FAULT = "{where}: {what}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +47,19 @@ def check(served: Served, plan: Plan) -> Check:
             faults += wrong
     faults += [f"tele-expertise {number}: several threads" for number, ids in threads.items() if len(ids) > 1]
     ids = Counter(identifier for several in threads.values() for identifier in several)
-    faults += [f"thread {identifier}: several tele-expertises" for identifier, times in ids.items() if times > 1]
+    faults += [
+        f"thread {identifier}: several tele-expertises" for identifier, times in ids.items() if times > 1
+    ]
     return Check(mails, tuple(faults))
 
 
 def _doubled(address: str, mails: list[EmailMessage]) -> list[str]:
     times = Counter(str(mail["message-id"]) for mail in mails)
-    return [f"{address}: {identifier} lies there {count} times" for identifier, count in times.items() if count > 1]
+    return [
+        f"{address}: {identifier} lies there {count} times"
+        for identifier, count in times.items()
+        if count > 1
+    ]
 
 
 def _own_text(mail: EmailMessage) -> str:
@@ -65,7 +70,7 @@ def _own_text(mail: EmailMessage) -> str:
 def _threads(
     address: str, cases: tuple[Case, ...], mails: list[EmailMessage], threads: dict[int, set[str]]
 ) -> list[str]:
-    """Faults of one account's conversation folder; ``threads`` collects the X-TLE-Id of each tele-expertise."""
+    """Faults of one account's thread folder; ``threads`` collects the X-TLE-Id of each tele-expertise."""
     by_number = {case.number: case for case in cases}
     events: Counter[tuple[str, str]] = Counter()
     replies: Counter[tuple[int, int]] = Counter()

@@ -26,7 +26,7 @@ def milliseconds(values: Sequence[float]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Outbox:
-    """What became of the actions: counts by (action, state), and seconds from commit to done of local deliveries."""
+    """What became of the actions: counts by (action, state); seconds from commit to local delivery."""
 
     counts: dict[tuple[str, str], int]
     latencies: tuple[float, ...]

@@ -1,4 +1,4 @@
-"""The same mails once more as ordinary mail, handed over as fast as it is taken: to the gateway, and to Postfix."""
+"""The same mails as ordinary mail, handed over as fast as they are taken: to the gateway, and to Postfix."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Letter:
 
 @dataclass(slots=True)
 class Flood:
-    """What came of it; times in seconds of one clock. ``delivered`` is when the last copy lay in its mailbox."""
+    """What came of it; seconds of one clock. ``delivered`` is when the last copy lay in its mailbox."""
 
     began: float
     answered: list[float] = field(default_factory=list)
@@ -48,12 +48,12 @@ class Flood:
 
 
 def letters_of(sent: Sequence[Sent], partners: dict[str, str]) -> list[Letter]:
-    """The mails of a play as ordinary ones: to the other side, and to the author's own mailbox, as the gateway does."""
+    """The mails of a play as ordinary ones: to the other side and the author, as in a conversation."""
     return [Letter(mail.raw, mail.sender, (partners[mail.sender], mail.sender)) for mail in sent]
 
 
 def flood(letters: Sequence[Letter], connect: Connect, arrived: Callable[[], int], seconds: float) -> Flood:
-    """Send all letters, one connection for each sender at once; ``arrived`` counts the copies in the mailboxes."""
+    """Send all letters, one connection for each sender; ``arrived`` counts the copies in the mailboxes."""
     by_sender: dict[str, list[Letter]] = {}
     for letter in letters:
         by_sender.setdefault(letter.sender, []).append(letter)

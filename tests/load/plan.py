@@ -1,4 +1,4 @@
-"""What is played: who takes part, which tele-expertises, and the mark by which each message is known again."""
+"""What is played: who takes part, which tele-expertises, and the mark by which a message is known again."""
 
 from __future__ import annotations
 

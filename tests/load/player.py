@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from email.message import EmailMessage
 
 from mailboxes.vocabulary import CONVERSATIONS_FOLDER
+from teleexpertise.people import Account
 from tests.load.plan import Case, Plan, mark, marks_in
 from tests.load.served import Served
 from tests.load.sessions import Sent, Session, unfolded
 from tests.support.gateway import Client, TestGateway, read, text_of
-from teleexpertise.people import Account
 
 _LOOK_SECONDS = 0.2
 #: How many replies one side writes before it has seen as many of the other's.
@@ -65,7 +65,7 @@ class Player:
             with Session(self.served, own) as session:
                 self.sent = session.sent
                 self._play(session)
-        except Exception as error:  # one client's failure is the result of the whole run
+        except Exception as error:  # noqa: BLE001 - one client's failure is the result of the whole run
             self.failure = f"{own}: {type(error).__name__}: {error}"
             self.stopping.set()
 

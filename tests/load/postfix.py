@@ -45,7 +45,7 @@ postlog unix-dgram n - n - 1 postlogd
 
 @dataclass(frozen=True, slots=True)
 class Yardstick:
-    """A Postfix that delivers by LMTP. ``pids`` are its master's and Dovecot's process; ``home`` holds the mails."""
+    """A Postfix that delivers by LMTP to a Dovecot; ``home`` holds the mails."""
 
     port: int
     tls: ssl.SSLContext
@@ -70,8 +70,10 @@ def absent() -> str:
 
 
 @contextmanager
-def yardstick(folder: Path, settings: Settings, addresses: Sequence[str], tls: ssl.SSLContext) -> Iterator[Yardstick]:
-    """Postfix with the TLS certificate of ``settings`` and a private Dovecot with mailboxes of ``addresses``."""
+def yardstick(
+    folder: Path, settings: Settings, addresses: Sequence[str], tls: ssl.SSLContext
+) -> Iterator[Yardstick]:
+    """Postfix with the TLS certificate of ``settings``, and a private Dovecot with these mailboxes."""
     logins = [MailboxLogin(address, HASHER.hash(PASSWORD), active=True) for address in addresses]
     with deployment() as made, served(made, *logins) as running:
         _open_lmtp(running)
@@ -87,9 +89,7 @@ def yardstick(folder: Path, settings: Settings, addresses: Sequence[str], tls: s
         try:
             _wait_for(port)
             assert running.server.pid is not None, "Dovecot runs"
-            yield Yardstick(
-                port, tls, made.settings.home, process.pid, running.server.pid, folder / "log"
-            )
+            yield Yardstick(port, tls, made.settings.home, process.pid, running.server.pid, folder / "log")
         finally:
             process.send_signal(signal.SIGTERM)
             try:
@@ -159,7 +159,7 @@ def _wait_for(port: int) -> None:
 
 
 def _end_group(group: int) -> None:
-    """Postfix's master signals its children when it ends; whoever is left of its own process group ends here."""
+    """Postfix's master signals its children when it ends; who is left of its process group ends here."""
     try:
         os.killpg(group, signal.SIGKILL)
     except ProcessLookupError:

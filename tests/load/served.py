@@ -92,7 +92,7 @@ async def _fill(settings: Settings, plan: Plan) -> None:
 
 @contextmanager
 def served(path: Path, settings: Settings, profile: Path | None = None) -> Iterator[Served]:
-    """``gateway serve`` for a deployment, stopped by SIGTERM afterwards; with cProfile where ``profile`` names a file."""
+    """``gateway serve`` for a deployment, stopped by SIGTERM afterwards; ``profile``: a file for cProfile."""
     log = path / "gateway.log"
     command = [sys.executable, *_profiled(profile), *_serve(path / CONFIGURATION)]
     with log.open("wb") as output:
@@ -132,35 +132,36 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
             return
 
 
-def processor_seconds(pid: int, without: str = "") -> float:
-    """Processor time of a process and all below it, ended children included; trees called ``without`` left out."""
-    children: dict[int, list[int]] = {}
-    fields: dict[int, tuple[str, float]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            read = _read_stat(entry)
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """All processes of this moment: ``below[pid]`` are the children, ``seconds`` what each used itself."""
+
+    below: dict[int, list[int]]
+    names: dict[int, str]
+    seconds: dict[int, float]
+
+    @classmethod
+    def now(cls) -> Processes:
+        """Read them."""
+        found = cls({}, {}, {})
+        for entry in Path("/proc").iterdir():
+            read = _read_stat(entry) if entry.name.isdigit() else None
             if read is not None:
-                name, parent, ticks = read
-                children.setdefault(parent, []).append(int(entry.name))
-                fields[int(entry.name)] = (name, ticks)
+                pid, (name, parent, ticks) = int(entry.name), read
+                found.below.setdefault(parent, []).append(pid)
+                found.names[pid] = name
+                found.seconds[pid] = ticks / os.sysconf("SC_CLK_TCK")
+        return found
 
-    def total(one: int) -> float:
-        name, ticks = fields.get(one, ("", 0.0))
-        if without and name == without:
-            return 0.0
-        return ticks + sum(map(total, children.get(one, [])))
+    def tree(self, pid: int) -> float:
+        """Processor time of a process and all below it, ended children included."""
+        return self.seconds.get(pid, 0.0) + sum(map(self.tree, self.below.get(pid, [])))
 
-    return total(pid) / os.sysconf("SC_CLK_TCK")
-
-
-def named_below(pid: int, name: str) -> list[int]:
-    """The processes of a name directly below a process."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        read = _read_stat(entry) if entry.name.isdigit() else None
-        if read is not None and read[:2] == (name, pid):
-            found.append(int(entry.name))
-    return found
+    def children(self, pid: int) -> tuple[float, float]:
+        """Processor time of Dovecot below a process, and of all else below it."""
+        dovecot = [child for child in self.below.get(pid, []) if self.names[child] == "dovecot"]
+        others = [child for child in self.below.get(pid, []) if child not in dovecot]
+        return sum(map(self.tree, dovecot)), sum(map(self.tree, others))
 
 
 def _read_stat(entry: Path) -> tuple[str, int, float] | None:

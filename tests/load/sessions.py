@@ -1,4 +1,4 @@
-"""A mail client's two connections, kept open: it sends by submission and looks for news by IMAP, over verified TLS."""
+"""A mail client's two connections, kept open: submission to send, IMAP to look for news, by verified TLS."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HEADER = b"BODY[HEADER]"
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One mail that was answered with 250: its octets, envelope, and when it was handed over and answered (seconds)."""
+    """One mail that was answered with 250, with the seconds when it was handed over and answered."""
 
     raw: bytes
     sender: str
@@ -50,9 +50,7 @@ class Session(AbstractContextManager["Session"]):
             "localhost", smtp.submissions_port, timeout=_SECONDS, context=self.served.tls
         )
         self._smtp.login(self.address, PASSWORD)
-        self._imap = IMAPClient(
-            "localhost", imap.tls_port, ssl_context=self.served.tls, timeout=_SECONDS
-        )
+        self._imap = IMAPClient("localhost", imap.tls_port, ssl_context=self.served.tls, timeout=_SECONDS)
         self._imap.login(self.address, PASSWORD)
         return self
 
@@ -106,7 +104,5 @@ class Session(AbstractContextManager["Session"]):
 
 def unfolded(header: bytes, name: str) -> str:
     """The value of a header field in one line, '' where there is none."""
-    found = re.search(
-        rb"(?im)^" + re.escape(name.encode()) + rb":((?:.*\r?\n)(?:[ \t].*\r?\n)*)", header
-    )
+    found = re.search(rb"(?im)^" + re.escape(name.encode()) + rb":((?:.*\r?\n)(?:[ \t].*\r?\n)*)", header)
     return " ".join(found[1].decode("utf-8", "replace").split()) if found else ""
