@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
 
 from gateway.store.dialect import Engines, engines, prepare, translated
 from gateway.store.migration import bring_up_to_date
-from gateway.store.rows import OutboxRow
 from gateway.store.transaction import Transaction
 
 __all__ = ["Store"]
@@ -77,8 +75,3 @@ class Store:
         with translated():
             async with self._engines.readers.begin() as connection:
                 yield Transaction(connection)
-
-    async def claim(self, now: datetime, lease_seconds: float, limit: int) -> tuple[OutboxRow, ...]:
-        """Claim due actions in a transaction of its own; see :meth:`Outbox.claim`."""
-        async with self.transaction() as tx:
-            return await tx.outbox.claim(now, lease_seconds, limit)
