@@ -27,6 +27,7 @@ __all__ = [
     "Decline",
     "Finalise",
     "Help",
+    "Invite",
     "MailtoTooLong",
     "NewRequest",
     "Remove",
@@ -109,6 +110,14 @@ class Remove:
 
 
 @dataclass(frozen=True, slots=True)
+class Invite:
+    """Bring the person at ``address`` (lower case) into a conversation, also one who was removed before."""
+
+    address: str
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
 class Confirm:
     """Confirm a held mail by the token of the question "Pour TLE-... ?"."""
 
@@ -137,6 +146,7 @@ Command = (
     | Cancel
     | Ask
     | Remove
+    | Invite
     | Confirm
     | Help
     | Unknown
@@ -167,6 +177,10 @@ _ON_CONVERSATION: Mapping[re.Pattern[str], Callable[[str], Command]] = MappingPr
         re.compile(rf"annuler(?:\s+(?:la\s+demande|(?:l'|la\s+)?\s?{_TELE}))?"): Cancel,
         re.compile(r"(?:demander\s+des\s+)?complements?(?:\s+d'information)?"): Ask,
     }
+)
+#: Command words that an address stands behind.
+_ON_PEOPLE: Mapping[str, Callable[[str, str], Command]] = MappingProxyType(
+    {"retirer": Remove, "inviter": Invite}
 )
 
 
@@ -251,9 +265,8 @@ def _about_conversation(text: str, reference: str) -> Command | None:
             return build(reference)
     word, _, address = text.partition(" ")
     address = address.strip(" <>")
-    if folded(word).rstrip(":") == "retirer" and _ADDRESS.fullmatch(address):
-        return Remove(address.lower(), reference)
-    return None
+    person = _ON_PEOPLE.get(folded(word).rstrip(":"))
+    return person(address.lower(), reference) if person and _ADDRESS.fullmatch(address) else None
 
 
 def command_subject(command: Command) -> str:
@@ -277,6 +290,8 @@ def command_subject(command: Command) -> str:
             words = ["Compléments", reference]
         case Remove(address, reference):
             words = ["Retirer", address, reference]
+        case Invite(address, reference):
+            words = ["Inviter", address, reference]
         case Confirm(token):
             words = ["Confirmer", token]
         case Help():

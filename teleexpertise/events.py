@@ -97,6 +97,7 @@ class Opened:
     patient: Patient
     question: str
     urgency: str
+    consent: bool = True
     phone: str = ""
     delay_days: int = 7
     specialties: tuple[str, ...] = ()

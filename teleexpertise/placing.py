@@ -79,7 +79,8 @@ def strangers(
 
     ``ours`` are the addresses of the service found among To and Cc (service and reply addresses).
     """
-    known = {party.address for party in conversation.active()} | set(ours) | {author.address, author.account}
+    known = {member.party.address for member in conversation.members} | set(ours)
+    known |= {author.address, author.account}
     found: dict[str, Mailbox] = {}
     for mailbox in (*letter.to, *letter.cc):
         if mailbox.address not in known:

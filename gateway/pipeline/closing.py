@@ -7,15 +7,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from gateway.intake.letter import read_letter
 from gateway.pipeline.consequences import Act, carry_out
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.requesting import FilledForm
 from gateway.pipeline.sending_forms import Sheet
+from gateway.pipeline.stored_letters import stored_letter
 from gateway.pipeline.unit import Unit
+from gateway.pipeline.views import Case, build
 from teleexpertise.conversation import Conversation, Exchange
-from teleexpertise.events import AnyEvent, Cancelled, Completed, Declined, Held, Side
+from teleexpertise.events import AnyEvent, Author, Cancelled, Completed, Declined, Held, Side
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.forms import (
     FormKind,
@@ -44,10 +45,11 @@ _TRIGGERS = {
 
 
 def allowed_sides(kind: FormKind) -> frozenset[Side]:
-    """Whose form it is: any member may want a synthesis, the requester cancels, all else is the expert's."""
+    """Whose form it is: a synthesis is both parties', the requester cancels, all else is the expert's."""
     match kind:
         case FormKind.SYNTHESIS:
-            return frozenset(Side)
+            # A guest sees what follows the invitation; a synthesis shows all that was before it.
+            return frozenset({Side.REQUESTER, Side.EXPERT})
         case FormKind.CANCEL:
             return frozenset({Side.REQUESTER})
         case _:
@@ -56,7 +58,13 @@ def allowed_sides(kind: FormKind) -> frozenset[Side]:
 
 def not_yours(kind: FormKind) -> RefusalReason:
     """Why somebody on another side is refused."""
-    return RefusalReason.REQUESTER_ONLY if kind is FormKind.CANCEL else RefusalReason.EXPERT_ONLY
+    match kind:
+        case FormKind.SYNTHESIS:
+            return RefusalReason.PARTIES_ONLY
+        case FormKind.CANCEL:
+            return RefusalReason.REQUESTER_ONLY
+        case _:
+            return RefusalReason.EXPERT_ONLY
 
 
 async def sheet(
@@ -98,7 +106,7 @@ async def _finalise_sheet(
         unit.services.forms,
         requesters=people,
         experts=people,
-        exchanges=[await _line(unit, conversation, exchange) for exchange in exchanges],
+        exchanges=[await _line(unit, exchange) for exchange in exchanges],
         addressees=[_addressee(members, address) for address in addresses],
         billing=list(dict(numbers).items()),
     )
@@ -117,6 +125,7 @@ async def _finalise_sheet(
         }
     kept_options = {
         "kept": [],
+        "version": conversation.version,
         **options,
         "exchanges": [exchange.seq for exchange in exchanges],
         "addressees": addresses,
@@ -125,11 +134,14 @@ async def _finalise_sheet(
 
 
 def _offered(conversation: Conversation, options: Mapping[str, object]) -> list[Exchange]:
-    """The exchanges to tick: those that the sent copy listed, all of them for a new one."""
+    """The exchanges to tick: those that the sent copy listed, all of them for a new one.
+
+    The first is the question, without which there is no report: it is not for choice.
+    """
     listed = options.get("exchanges")
     return [
         exchange
-        for exchange in conversation.exchanges
+        for exchange in conversation.exchanges[1:]
         if not isinstance(listed, list) or exchange.seq in listed
     ]
 
@@ -143,7 +155,7 @@ def ticked_exchanges(filled: FilledForm) -> tuple[int, ...]:
 
 async def _synthesis_sheet(unit: Unit, conversation: Conversation, options: Mapping[str, object]) -> Sheet:
     exchanges = _offered(conversation, options)
-    lines = [await _line(unit, conversation, exchange) for exchange in exchanges]
+    lines = [await _line(unit, exchange) for exchange in exchanges]
     return Sheet(
         form=synthesis_form(unit.services.forms, lines),
         values={"exchanges": list(range(1, len(exchanges) + 1))},
@@ -157,13 +169,11 @@ def _addressee(members: Mapping[str, Party], address: str) -> str:
     return f"{party.name} <{address}>" if party else address
 
 
-async def _line(unit: Unit, conversation: Conversation, exchange: Exchange) -> str:
-    """An exchange in one line: day, author, the first words."""
-    day = f"{exchange.at:%d/%m/%Y}"
-    text = conversation.opening.question
-    if exchange.seq != conversation.exchanges[0].seq:
-        raw = await unit.tx.messages.get_raw(exchange.message)
-        text = own_words(readable_text(read_letter(raw, unit.services.limits))) if raw else ""
+async def _line(unit: Unit, exchange: Exchange) -> str:
+    """An exchange in one line: day, author, how many attachments, the first words."""
+    day = f"{exchange.at.astimezone(unit.services.zone):%d/%m/%Y}"
+    letter = await stored_letter(unit.services, unit.tx, exchange.message)
+    text = own_words(readable_text(letter)) if letter else ""
     count = len(exchange.attachments)
     joined = f" (+{count})" if count else ""
     return f"{day}, {exchange.author.shown}{joined}, {text}"
@@ -228,6 +238,8 @@ async def act_on(unit: Unit, incoming: Incoming, filled: FilledForm) -> str:
     if kind is FormKind.SYNTHESIS:
         return await order_synthesis(unit, incoming, conversation, ticked_exchanges(filled))
     message = await unit.store(incoming, conversation.id)
+    if kind is FormKind.FINALISE and filled.row.options.get("version") != conversation.version:
+        return await _overtaken(unit, incoming, conversation, by.author)
     facts = Facts(
         trigger=_TRIGGERS[kind],
         author=by.author,
@@ -239,10 +251,25 @@ async def act_on(unit: Unit, incoming: Incoming, filled: FilledForm) -> str:
         message=message,
         incoming=incoming,
         answer_to=incoming.login,
-        warnings=filled.warnings,
+        warnings=(*filled.warnings, *_untransmitted(unit, filled)),
     )
     decision, _ = await carry_out(unit, conversation, conversation.id, act)
     return f"{kind}: {'conflict' if decision.conflict else decision.after}"
+
+
+def _untransmitted(unit: Unit, filled: FilledForm) -> tuple[str, ...]:
+    """Words above the form belong to none of its lines: their author hears that they went no further."""
+    sentence = unit.services.texts.words.of("forms", "remark")
+    return (sentence.format(remark=filled.remark),) if filled.remark else ()
+
+
+async def _overtaken(unit: Unit, incoming: Incoming, conversation: Conversation, author: Author) -> str:
+    """Of two finalisations the first committed holds: a form from before it makes no second version by
+    accident.
+    """
+    case = Case(conversation=conversation, author=author, now=unit.now, links=unit.services.links)
+    await unit.answer(build("conflit", case), incoming.login, in_reply_to=incoming.letter.message_id)
+    return "finalise: overtaken"
 
 
 async def order_synthesis(

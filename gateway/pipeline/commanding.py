@@ -6,18 +6,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from gateway.pipeline import closing, holding, requesting, worklist
-from gateway.pipeline.consequences import Act, carry_out
 from gateway.pipeline.directory_pages import directory_page, experts_named
 from gateway.pipeline.incoming import Incoming
+from gateway.pipeline.membership import join, leave, reachable
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.sending_forms import send_form
 from gateway.pipeline.unit import Unit
 from teleexpertise import commands
 from teleexpertise.conversation import Conversation
-from teleexpertise.events import MemberLeft, Side
-from teleexpertise.facts import Facts, Trigger
+from teleexpertise.events import Side
 from teleexpertise.forms import FormKind
-from teleexpertise.people import Expert
+from teleexpertise.letters import Mailbox
+from teleexpertise.people import Expert, Party
 from teleexpertise.placing import Authorship, authorship
 from teleexpertise.states import State
 from teleexpertise.texts import contexts as mails
@@ -107,22 +107,27 @@ async def _remove(unit: Unit, incoming: Incoming, command: commands.Remove) -> s
         await _reply(unit, incoming, mail)
         return "not removable"
     message = await unit.store(incoming, conversation.id)
-    facts = Facts(
-        trigger=Trigger.REMOVE,
-        author=by.author,
-        proposed=MemberLeft(address=person.address),
-        side=by.side,
-    )
-    act = Act(
-        facts=facts,
-        message=message,
-        incoming=incoming,
-        answer_to=incoming.login,
-        person=person,
-        also=(person,),
-    )
-    await carry_out(unit, conversation, conversation.id, act)
+    await leave(unit, incoming, message, conversation, by, person)
     return "removed"
+
+
+async def _invite(unit: Unit, incoming: Incoming, command: commands.Invite) -> str:
+    """Deliberately, so that it also holds for somebody who was removed."""
+    conversation, by = await _member_of(unit, incoming, command.reference)
+    if conversation.member(command.address) is None:
+        person = await reachable(unit, Mailbox(command.address))
+        message = await unit.store(incoming, conversation.id)
+        await join(unit, incoming, message, conversation, by, [person])
+    else:
+        person = conversation.member(command.address) or Party(command.address, command.address)
+    mail = mails.CommandConfirmation(
+        reference=conversation.ref,
+        state=conversation.state,
+        done=mails.CommandDone.INVITED,
+        person=person.name,
+    )
+    await _reply(unit, incoming, mail)
+    return "invited"
 
 
 async def _confirm(unit: Unit, incoming: Incoming, command: commands.Confirm) -> str:
@@ -152,6 +157,7 @@ _PERFORMERS: Mapping[type, Callable[[Unit, Incoming, Any], Awaitable[str]]] = {
     commands.Synthesis: _synthesis,
     commands.Worklist: _worklist,
     commands.Remove: _remove,
+    commands.Invite: _invite,
     commands.Confirm: _confirm,
     commands.Help: _help,
     commands.Unknown: _help,

@@ -66,7 +66,7 @@ async def carry_out(
     """Decide on ``act`` and put all that follows into the transaction; the conversation after it comes
     back.
     """
-    decision = decide(conversation, act.facts, unit.services.rules, unit.now)
+    decision = decide(conversation, act.facts, unit.services.rules, unit.now.astimezone(unit.services.zone))
     after = conversation
     if decision.events:
         after = await unit.record(conversation, identifier, decision.events, act.facts.author, act.message)
@@ -95,8 +95,15 @@ async def _answer_unopened(unit: Unit, act: Act, decision: Decision) -> None:
     assert isinstance(opening, Opened), "only a request comes without a conversation"
     for action in decision.actions:
         if isinstance(action, Answer) and act.answer_to is not None:
-            mail = mails.VitalEmergency(expert_name=opening.expert.name)
+            mail = _unopened_mail(action.template, opening, act.facts.tool_url)
             await unit.answer(mail, act.answer_to, in_reply_to=act.message.mail_id)
+
+
+def _unopened_mail(template: str, opening: Opened, tool_url: str) -> mails.Mail:
+    """The mails that need no conversation; the rules are held to these when they are loaded."""
+    if template == mails.OtherTool.template:
+        return mails.OtherTool(expert_name=opening.expert.name, tool_url=tool_url)
+    return mails.VitalEmergency(expert_name=opening.expert.name)
 
 
 @dataclass(slots=True)
@@ -211,12 +218,11 @@ class _Work:
     async def _notify(self, notify: Notify) -> None:
         """A short notice into INBOX, without patient data, for the members of our domains who want it so."""
         unit, conversation = self.unit, self.conversation
-        author = self.act.facts.author
         wanting = []
         for party in conversation.active():
             account = await unit.account(party.address) if party.local else None
             told = account is not None and account.notice is not NoticeMode.INBOX
-            if told and party.address not in (author.account, author.address):
+            if told and self._concerned(notify, party):
                 wanting.append(party.address)
         if not wanting:
             return
@@ -224,7 +230,7 @@ class _Work:
             reference=conversation.ref,
             state=conversation.state,
             event=mails.NoticeEvent(notify.subject),
-            who=author.shown,
+            who=self.act.facts.author.shown,
             folder=unit.services.texts.words.of("folders", "conversations"),
             missing=() if conversation.closed else conversation.missing,
         )
@@ -242,6 +248,15 @@ class _Work:
         message = await unit.write(draft, conversation.id)
         for address in wanting:
             await unit.send(message, address, conversation=conversation.id)
+
+    def _concerned(self, notify: Notify, party: Party) -> bool:
+        """What is missing is the requester's to bring, whoever wrote; all else is news to everybody but
+        its author.
+        """
+        if notify.subject == mails.NoticeEvent.MISSING:
+            return party.address == self.conversation.requester.address
+        author = self.act.facts.author
+        return party.address not in (author.account, author.address)
 
     async def _tag(self) -> None:
         conversation = self.conversation

@@ -101,6 +101,9 @@ class FannedOut:
             message, party.address, conversation=self.conversation.id, fields=fields, drop=drop
         )
 
+    def _thread_before(self) -> tuple[str, ...]:
+        return tuple(name for name in self.conversation.thread if name != self.message.mail_id)
+
     def _event(self) -> str:
         return "late" if self.conversation.exchanges[-1].late else "message"
 
@@ -114,7 +117,7 @@ class FannedOut:
         )
         if letter.reply_to:
             fields += (("X-Original-Reply-To", ", ".join(map(address_field, letter.reply_to))),)
-        thread = self.conversation.thread[:-1]
+        thread = self._thread_before()
         cited = (*letter.references, *letter.in_reply_to)
         if thread and not any(name in thread for name in cited):
             # The client dropped the thread: the reader's client still shows one.
@@ -136,7 +139,7 @@ class FannedOut:
             attachments=conversation.exchanges[-1].attachments,
         )
         answers_to = reply_to(self.unit, conversation)
-        last, references = thread_fields(conversation.thread[:-1])
+        last, references = thread_fields(self._thread_before())
         draft = Draft(
             body=self.unit.services.texts.render(mail),
             from_name=_spoken(self.unit, self.author.shown),

@@ -35,7 +35,7 @@ async def receive(unit: Unit, incoming: Incoming, found: FoundForm) -> str:
     if sheet is None:
         return await _not_taken(unit, incoming, RefusalReason.FORM_UNKNOWN)
     reading = read_form(sheet.form, found, row.filled)
-    today: date = unit.now.date()
+    today: date = unit.now.astimezone(unit.services.zone).date()
     checked = validate(sheet.form, reading.values, today)
     problems = {**checked.problems, **reading.problems}
     warnings = {**checked.warnings, **reading.warnings}

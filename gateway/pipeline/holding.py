@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
 from certs.verdicts import Reason, SignatureReport, Verdict
-from gateway.intake.letter import read_letter
 from gateway.pipeline import member_mail
 from gateway.pipeline.incoming import Incoming
+from gateway.pipeline.refusing import within_rate
+from gateway.pipeline.stored_letters import read_signed
 from gateway.pipeline.unit import Unit
 from gateway.smtp.envelope import Envelope, Peer, PeerKind
 from gateway.store.rows import HeldRow, HeldState, MessageRow
 from teleexpertise.commands import Confirm
 from teleexpertise.conversation import Conversation
-from teleexpertise.letters import Mailbox
+from teleexpertise.letters import Letter, Mailbox
 from teleexpertise.placing import Doubt
 from teleexpertise.texts import contexts as mails
 from teleexpertise.texts.contexts import RefusalReason
@@ -26,6 +28,7 @@ _PURPOSE = "held"
 
 async def hold(unit: Unit, incoming: Incoming, conversation: Conversation, why: Doubt) -> str:
     """Keep the mail out of the conversation and ask its author which one was meant."""
+    await within_rate(unit, incoming.login)
     await unit.store(incoming)
     held = unit.services.new_id()
     await unit.tx.held.add(
@@ -74,12 +77,17 @@ async def revived(unit: Unit, message: UUID) -> Incoming:
     raw = await unit.tx.messages.get_raw(message)
     assert row is not None, "a held mail is kept until it is settled"
     assert raw is not None, "a held mail is kept until it is settled"
-    return _incoming(unit, row, raw)
+    signature = await unit.services.trust.verify(raw, row.received_at)
+    letter = await read_signed(unit.services, raw, signature, row.received_at)
+    if not letter.message_id:
+        letter = replace(letter, message_id=row.mail_id)
+    return _incoming(unit, row, raw, letter, signature)
 
 
-def _incoming(unit: Unit, row: MessageRow, raw: bytes) -> Incoming:
+def _incoming(
+    unit: Unit, row: MessageRow, raw: bytes, letter: Letter, signature: SignatureReport
+) -> Incoming:
     kept = row.envelope
-    letter = read_letter(raw, unit.services.limits)
     login = Mailbox(str(kept["login"]), str(kept["name"]))
     local = unit.services.is_local(login.address)
     envelope = Envelope(
@@ -97,7 +105,9 @@ def _incoming(unit: Unit, row: MessageRow, raw: bytes) -> Incoming:
         letter=letter,
         login=login,
         local=local,
-        signature=SignatureReport(Verdict(str(kept["signature"])), Reason(str(kept["reason"]))),
+        signature=replace(
+            signature, verdict=Verdict(str(kept["signature"])), reason=Reason(str(kept["reason"]))
+        ),
         trace=tuple((str(name), str(value)) for name, value in kept["trace"]),
         addressed=unit.services.book.sort(envelope.recipients),
         automatic=None,

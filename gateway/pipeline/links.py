@@ -14,6 +14,7 @@ from teleexpertise.commands import (
     Decline,
     Finalise,
     Help,
+    Invite,
     NewRequest,
     Remove,
     Synthesis,
@@ -38,6 +39,7 @@ _LABELS = {
     Cancel: "cancel",
     Ask: "ask",
     Remove: "remove",
+    Invite: "invite",
     Confirm: "confirm",
     Help: "help",
 }
@@ -66,14 +68,14 @@ class Links:
         if conversation.state is State.COMPLETED and side is Side.EXPERT:
             return self.all((Synthesis(ref), Finalise(ref)))
         if conversation.closed:
-            return self.all((Synthesis(ref),))
+            return self.all((Synthesis(ref),)) if side is not Side.GUEST else ()
         match side:
             case Side.EXPERT:
                 return self.all((Finalise(ref), Ask(ref), Decline(ref), Synthesis(ref)))
             case Side.REQUESTER:
                 return self.all((Cancel(ref), Synthesis(ref)))
             case Side.GUEST:
-                return self.all((Synthesis(ref),))
+                return ()
 
     def everyday(self) -> tuple[Link, ...]:
         """Where anybody can begin: the directory of services, one's own conversations."""

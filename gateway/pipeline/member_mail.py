@@ -9,27 +9,25 @@ from gateway.pipeline.attachment_notes import notes_of
 from gateway.pipeline.consequences import Act, carry_out
 from gateway.pipeline.holding import hold
 from gateway.pipeline.incoming import Incoming
+from gateway.pipeline.membership import join, left_behind, named_strangers
 from gateway.pipeline.ordinary import pass_on
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.unit import Unit
 from gateway.store.rows import MessageRow
 from teleexpertise.automatic import Automatic
-from teleexpertise.commands import subject_reference
+from teleexpertise.commands import Invite, subject_reference
 from teleexpertise.conversation import Conversation
-from teleexpertise.events import AbsenceNoted, Author, Exchanged, MemberJoined
+from teleexpertise.events import AbsenceNoted, Author, Exchanged
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.forms import find_form, form_identity
-from teleexpertise.letters import Letter
 from teleexpertise.people import Party, Rights
-from teleexpertise.placing import Authorship, authorship, doubt, strangers
+from teleexpertise.placing import Authorship, authorship, doubt
 from teleexpertise.plaintext import readable_text
 from teleexpertise.prerequisites import count_given
+from teleexpertise.texts import contexts as mails
 from teleexpertise.texts.contexts import RefusalReason
 
-__all__ = ["MOST_MEMBERS", "post_letter", "receive"]
-
-#: Each who joins is announced to all: a Cc of a thousand names would be half a million mails.
-MOST_MEMBERS = 30
+__all__ = ["automatic", "post_letter", "receive"]
 
 
 async def receive(unit: Unit, incoming: Incoming, identifier: UUID, *, confirmed: bool = False) -> str:
@@ -41,7 +39,7 @@ async def receive(unit: Unit, incoming: Incoming, identifier: UUID, *, confirmed
     if conversation is None:
         raise refused(unit.services, RefusalReason.UNKNOWN_CONVERSATION)
     if incoming.automatic is not None:
-        return await _automatic(unit, incoming, conversation)
+        return await automatic(unit, incoming, conversation)
     rights = await unit.tx.delegations.rights()
     if await _fills_a_form(unit, incoming, rights):
         return await service_mail.receive(unit, incoming)
@@ -51,16 +49,15 @@ async def receive(unit: Unit, incoming: Incoming, identifier: UUID, *, confirmed
     letter = incoming.letter
     if not confirmed and await _is_known(unit, incoming, conversation):
         return "duplicate"
-    invited = await _invited(unit, letter, conversation, by.author)
+    invited = await named_strangers(unit, letter, conversation, by.author)
     if not confirmed:
         reference = subject_reference(letter.subject)
         known = await unit.known_ids(conversation.id)
         why = doubt(letter, conversation, known, reference)
         if why is not None:
             return await hold(unit, incoming, conversation, why)
-    message = await unit.tx.messages.get(incoming.id) or await unit.store(incoming, conversation.id)
-    if confirmed:
-        await unit.tx.messages.place(message.id, conversation.id)
+    message = await unit.store(incoming, conversation.id)
+    await _tell_left_behind(unit, incoming, conversation)
     after = await post_letter(unit, incoming, conversation, by, message, invited)
     await _pass_on_copies(unit, incoming, message, after)
     return f"posted to {conversation.ref}"
@@ -89,44 +86,31 @@ async def _pass_on_copies(
 
 
 async def _is_known(unit: Unit, incoming: Incoming, conversation: Conversation) -> bool:
-    """The same sender, Message-ID and body count once; the same Message-ID with another body is another
-    mail.
+    """The same sender, Message-ID and body count once here, posted or held; another body is another mail, and
+    so is the copy that went elsewhere in a transaction of its own.
     """
     letter = incoming.letter
     if not letter.message_id:
         return False
-    for place in (conversation.id, None):  # posted already, or held in doubt
-        known = await unit.tx.messages.find_duplicate(
-            place, incoming.written_as, letter.message_id, letter.body_sha256
+    held = {row.message_id for row in await unit.tx.held.of(conversation.id)}
+    return any(
+        row.sender == incoming.written_as
+        and row.body_sha256 == letter.body_sha256
+        and (row.conversation_id == conversation.id or row.id in held)
+        for row in await unit.tx.messages.by_mail_id(letter.message_id)
+    )
+
+
+async def _tell_left_behind(unit: Unit, incoming: Incoming, conversation: Conversation) -> None:
+    """Tell the author of people in copy who have left: they got nothing, and how they could again."""
+    for address in left_behind(incoming.letter, conversation):
+        mail = mails.Refusal(
+            reason=RefusalReason.HAS_LEFT,
+            detail=address,
+            subject_received=incoming.letter.subject,
+            links=(unit.services.links.to(Invite(address, conversation.ref)),),
         )
-        if known is not None:
-            return True
-    return False
-
-
-async def _invited(
-    unit: Unit, letter: Letter, conversation: Conversation, author: Author
-) -> tuple[Party, ...]:
-    """Who is named in To or Cc and no member yet; refused before anything is sent where one is out of
-    reach.
-    """
-    book = unit.services.book
-    services = [mailbox.address for mailbox in (*letter.to, *letter.cc) if book.is_service(mailbox.address)]
-    parties: list[Party] = []
-    named = strangers(letter, conversation, services, author)
-    if len(conversation.active()) + len(named) > MOST_MEMBERS:
-        raise refused(unit.services, RefusalReason.TOO_MANY_MEMBERS, str(MOST_MEMBERS))
-    for mailbox in named:
-        if unit.services.is_local(mailbox.address):
-            account = await unit.account(mailbox.address)
-            if account is None or not account.active:
-                raise refused(unit.services, RefusalReason.OUTSIDE_TRUST, mailbox.address)
-            parties.append(Party.of(account))
-        elif unit.services.trust.listed(mailbox.domain):
-            parties.append(Party(mailbox.address, mailbox.name or mailbox.address, local=False))
-        else:
-            raise refused(unit.services, RefusalReason.OUTSIDE_TRUST, mailbox.address)
-    return tuple(parties)
+        await unit.answer(mail, incoming.login, in_reply_to=incoming.letter.message_id)
 
 
 async def post_letter(
@@ -138,13 +122,7 @@ async def post_letter(
     invited: tuple[Party, ...] = (),
 ) -> Conversation:
     """Invite who was named, then decide on the mail itself: it is the first that the invited see."""
-    for person in invited:
-        facts = Facts(
-            trigger=Trigger.INVITE, author=by.author, proposed=MemberJoined(party=person), side=by.side
-        )
-        act = Act(facts=facts, message=message, incoming=incoming, person=person)
-        _, after = await carry_out(unit, conversation, conversation.id, act)
-        conversation = after or conversation
+    conversation = await join(unit, incoming, message, conversation, by, invited)
     letter = incoming.letter
     given = count_given(letter.attachments)
     exchanged = Exchanged(
@@ -168,7 +146,7 @@ async def post_letter(
     return after or conversation
 
 
-async def _automatic(unit: Unit, incoming: Incoming, conversation: Conversation) -> str:
+async def automatic(unit: Unit, incoming: Incoming, conversation: Conversation) -> str:
     """Automatic mail changes no state, is not fanned out and never answered; an absence is shown once (RFC
     3834).
     """

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from gateway.pipeline.unit import Unit
 from gateway.services import Services
 from gateway.smtp.refusals import PolicyRefused, Refusal
+from teleexpertise.letters import Mailbox
 from teleexpertise.texts.contexts import RateLimited, RefusalReason
 from teleexpertise.texts.contexts import Refusal as RefusalMail
 
-__all__ = ["rate_limited", "refused"]
+__all__ = ["refused", "within_rate"]
 
 
 def refused(services: Services, reason: RefusalReason, detail: str = "") -> Refusal:
@@ -17,8 +19,11 @@ def refused(services: Services, reason: RefusalReason, detail: str = "") -> Refu
     return PolicyRefused(services.texts.sentence(RefusalMail(reason=reason, detail=detail)))
 
 
-def rate_limited(services: Services) -> Refusal:
-    """Too many automatic answers to one sender within an hour: try again later (``450 4.7.1``)."""
-    limit = services.settings.conversation.answers_per_hour
-    body = services.texts.render(RateLimited(answers_per_hour=limit))
-    return Refusal(body.subject, code=450, enhanced="4.7.1")
+async def within_rate(unit: Unit, sender: Mailbox) -> None:
+    """Count one more automatic answer to a sender; ``450 4.7.1`` above the limit of an hour (``RFC 3834
+    §2``).
+    """
+    limit = unit.services.settings.conversation.answers_per_hour
+    if await unit.tx.answers.count(sender.address, unit.now) > limit:
+        body = unit.services.texts.render(RateLimited(answers_per_hour=limit))
+        raise Refusal(body.subject, code=450, enhanced="4.7.1")

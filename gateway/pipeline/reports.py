@@ -4,27 +4,41 @@ author.
 
 from __future__ import annotations
 
+from gateway.compose.composer import Draft
+from gateway.pipeline import member_mail
 from gateway.pipeline.consequences import Act, carry_out
 from gateway.pipeline.incoming import Incoming
+from gateway.pipeline.refusing import refused
 from gateway.pipeline.unit import Unit
 from gateway.relay.dsn import Action, read_report
 from gateway.store.rows import BounceRow, MessageRow
+from teleexpertise.automatic import Automatic
 from teleexpertise.conversation import Conversation
 from teleexpertise.events import Author, DeliveryFailed
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.letters import Mailbox
+from teleexpertise.texts import contexts as mails
+from teleexpertise.texts.contexts import RefusalReason
 
 __all__ = ["match_bounce", "tell_failure"]
 
 
 async def match_bounce(unit: Unit, incoming: Incoming) -> str:
-    """A mail to one of our bounce addresses: a failure report goes to the author concerned, all else is
-    kept only.
+    """A mail to one of our bounce addresses: a failure report goes to the author concerned; an absence
+    notice,
+    which comes there too (``RFC 3834 §4``), is shown in its conversation; a person is told where to write.
     """
-    message = await unit.store(incoming)
-    report = read_report(incoming.raw)
     (first, *_) = sorted(incoming.addressed.bounces, key=str)
     bounce = await unit.tx.bounces.get(first)
+    if incoming.automatic is None:
+        raise refused(unit.services, RefusalReason.REPORTS_ONLY)
+    sent = await unit.tx.messages.get(bounce.message_id) if bounce and bounce.message_id else None
+    if incoming.automatic is Automatic.ABSENCE and sent is not None and sent.conversation_id is not None:
+        conversation = await unit.load(sent.conversation_id)
+        if conversation is not None:
+            return await member_mail.automatic(unit, incoming, conversation)
+    message = await unit.store(incoming)
+    report = read_report(incoming.raw)
     failed = [each for each in report.recipients if each.action is Action.FAILED] if report else []
     if not failed or bounce is None:
         return "report ignored"
@@ -33,12 +47,13 @@ async def match_bounce(unit: Unit, incoming: Incoming) -> str:
 
 
 async def tell_failure(
-    unit: Unit, bounce: BounceRow, evidence: MessageRow, status: str, diagnostic: str
+    unit: Unit, bounce: BounceRow, evidence: MessageRow | None, status: str, diagnostic: str
 ) -> bool:
     """Record that a mail of a conversation did not reach somebody, and tell its author; ``False`` without
     one.
 
-    ``evidence`` is the stored mail that says so. Once per recipient and message: reports repeat.
+    ``evidence`` is the stored report; where our own queue gave up there is none, and a signed mail of ours is
+    kept in its place: every event has its message. Once per recipient and message: reports repeat.
     """
     failed = await unit.tx.messages.get(bounce.message_id) if bounce.message_id else None
     if failed is None or failed.conversation_id is None:
@@ -46,7 +61,8 @@ async def tell_failure(
     conversation = await unit.load(failed.conversation_id)
     if conversation is None or (failed.mail_id, bounce.recipient) in conversation.failures:
         return False
-    writer = _writer(conversation, failed)
+    writer = _writer(conversation, failed, bounce.recipient)
+    evidence = evidence or await _testimony(unit, conversation, failed, bounce.recipient, diagnostic)
     service = unit.services.book.service
     facts = Facts(
         trigger=Trigger.BOUNCE,
@@ -65,9 +81,35 @@ async def tell_failure(
     return True
 
 
-def _writer(conversation: Conversation, failed: MessageRow) -> Mailbox:
-    """Who is to know: the author of the failed mail, or for a mail of ours the requester."""
-    for exchange in conversation.exchanges:
+async def _testimony(
+    unit: Unit, conversation: Conversation, failed: MessageRow, recipient: str, diagnostic: str
+) -> MessageRow:
+    """The message of an event that no mail caused: written and signed, sent to nobody."""
+    service = Mailbox(unit.services.book.service, unit.services.settings.service.display_name)
+    mail = mails.NotDelivered(
+        reference=conversation.ref,
+        state=conversation.state,
+        recipient=recipient,
+        sent_at=failed.received_at,
+        diagnostic=diagnostic,
+    )
+    draft = Draft(
+        body=unit.services.texts.render(mail),
+        from_name=service.name,
+        to=(service,),
+        automatic="auto-generated",
+    )
+    return await unit.write(draft, conversation.id)
+
+
+def _writer(conversation: Conversation, failed: MessageRow, recipient: str) -> Mailbox:
+    """Who is to know: the author of the failed mail; for a mail of ours the requester, and where that is
+    the one
+    who was not reached, the expert.
+    """
+    for exchange in conversation.exchanges[1:]:
         if exchange.message == failed.id:
             return Mailbox(exchange.author.address, exchange.author.name)
-    return Mailbox(conversation.requester.address, conversation.requester.name)
+    parties = (conversation.requester, conversation.expert)
+    party = next(party for party in parties if party.address != recipient)
+    return Mailbox(party.address, party.name)

@@ -114,6 +114,7 @@ def _opening(
         patient=_patient(filled),
         question=filled.text("question"),
         urgency=filled.text("urgency"),
+        consent=filled.truth("consent"),
         phone=filled.text("phone"),
         delay_days=expert.delay_days,
         specialties=expert.specialties,

@@ -27,9 +27,7 @@ async def route(unit: Unit, incoming: Incoming) -> str:
         return await service_mail.receive(unit, incoming)
     if addressed.bounces:
         outcome = await reports.match_bounce(unit, incoming)
-        message = await unit.tx.messages.get(incoming.id)
-        assert message is not None, "what came to a bounce address is kept"
-        await pass_on(unit, incoming, message, addressed.others)
+        await pass_on(unit, incoming, await unit.store(incoming), addressed.others)
         return outcome
     await pass_on(unit, incoming, await unit.store(incoming), addressed.others)
     return "passed on"

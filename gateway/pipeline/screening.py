@@ -7,15 +7,19 @@ refusals first.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from datetime import datetime
+from email.utils import format_datetime
 from hashlib import sha256
 
 from certs.results import render_results, smime_result
-from certs.verdicts import Reason, Verdict
+from certs.verdicts import Reason, SignatureReport, Verdict
 from gateway.intake.faults import IntakeFault
 from gateway.intake.letter import read_letter
-from gateway.intake.rawmail import count_received, split
+from gateway.intake.rawmail import count_received, header_fields, split
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.refusing import refused
+from gateway.pipeline.stored_letters import read_signed
 from gateway.services import Services
 from gateway.smtp.envelope import Envelope, PeerKind
 from gateway.smtp.refusals import ContentRefused, PolicyRefused, Refusal, TemporaryFailure
@@ -102,6 +106,32 @@ def _trace(
     return tuple(fields)
 
 
+async def _opened(
+    services: Services, raw: bytes, letter: Letter, signature: SignatureReport, now: datetime
+) -> Letter:
+    """The letter as it will be read: an opaque signature opened, a missing Message-ID made up (``RFC 6409
+    §8.3``).
+
+    The identifier follows from the octets, so that the same mail sent again is known again.
+    """
+    if letter.content_type.endswith("pkcs7-mime"):
+        try:
+            letter = await read_signed(services, raw, signature, now)
+        except IntakeFault as fault:
+            raise ContentRefused(fault) from fault
+    if letter.message_id:
+        return letter
+    return replace(letter, message_id=f"<{sha256(raw).hexdigest()[:40]}@{services.settings.service.domain}>")
+
+
+def _completed(services: Services, raw: bytes, letter: Letter) -> tuple[tuple[str, str], ...]:
+    """Fields that the author's client left out and every copy needs (``RFC 6409 §8``)."""
+    header, _ = split(raw)
+    there = {name for name, _ in header_fields(header)}
+    fields = () if "message-id" in there else (("Message-ID", letter.message_id),)
+    return fields if "date" in there else (*fields, ("Date", format_datetime(services.clock())))
+
+
 async def screen(services: Services, envelope: Envelope, raw: bytes) -> Incoming:
     """Read and judge one mail. Raises a :class:`Refusal` with its SMTP answer."""
     try:
@@ -129,8 +159,7 @@ async def screen(services: Services, envelope: Envelope, raw: bytes) -> Incoming
         # Three-valued verdicts: what cannot be judged now is asked again later, never passed (design,
         # section 3.3).
         raise TemporaryFailure("Signature cannot be judged now", code=451, enhanced="4.7.5")
-    if signature.entity is not None and letter.content_type.endswith("pkcs7-mime"):
-        letter = read_letter(raw, services.limits, signature.entity)
+    letter = await _opened(services, raw, letter, signature, now)
     results = render_results(services.settings.hostname, [smime_result(signature)])
     return Incoming(
         id=services.new_id(),
@@ -141,7 +170,10 @@ async def screen(services: Services, envelope: Envelope, raw: bytes) -> Incoming
         login=login,
         local=local,
         signature=signature,
-        trace=_trace(services, envelope, results, login if _unnamed(letter, login) else None),
+        trace=(
+            *_trace(services, envelope, results, login if _unnamed(letter, login) else None),
+            *_completed(services, raw, letter),
+        ),
         addressed=services.book.sort(envelope.recipients),
         automatic=classify(letter, envelope.mail_from),
         encrypted=signature.reason is Reason.ENCRYPTED,

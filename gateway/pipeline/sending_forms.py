@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from gateway.intake.letter import read_letter
+from gateway.pipeline.stored_letters import stored_letter
 from gateway.pipeline.unit import Unit
 from gateway.store.rows import FormRow
 from teleexpertise.conversation import Conversation
@@ -93,8 +93,7 @@ async def kept_attachments(unit: Unit, options: Mapping[str, object]) -> tuple[A
     kept = options.get("kept", [])
     assert isinstance(kept, list), "kept is a list of message ids"
     for message in kept:
-        raw = await unit.tx.messages.get_raw(unit.identifier(message))
-        if raw is not None:
-            for attachment in read_letter(raw, unit.services.limits).attachments:
-                found.setdefault(attachment.content, attachment)
+        letter = await stored_letter(unit.services, unit.tx, unit.identifier(message))
+        for attachment in letter.attachments if letter else ():
+            found.setdefault(attachment.content, attachment)
     return tuple(found.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.pipeline import commanding, form_answers, member_mail
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.ordinary import pass_on
-from gateway.pipeline.refusing import rate_limited, refused
+from gateway.pipeline.refusing import refused, within_rate
 from gateway.pipeline.unit import Unit
 from teleexpertise.commands import Unknown, read_command
 from teleexpertise.forms import find_form
@@ -29,7 +29,7 @@ async def receive(unit: Unit, incoming: Incoming) -> str:
         return "mail of a peer's conversation kept"
     if await _answered_already(unit, incoming):
         return "duplicate"
-    await _within_rate(unit, incoming)
+    await within_rate(unit, incoming.login)
     found = find_form(readable_text(letter))
     command = read_command(letter.subject)
     if found is not None:
@@ -71,14 +71,13 @@ async def _answered_already(unit: Unit, incoming: Incoming) -> bool:
     letter = incoming.letter
     if not letter.message_id:
         return False
-    known = await unit.tx.messages.by_mail_id(letter.message_id)
-    return any(row.sender == incoming.written_as and row.body_sha256 == letter.body_sha256 for row in known)
-
-
-async def _within_rate(unit: Unit, incoming: Incoming) -> None:
-    given = await unit.tx.answers.count(incoming.login.address, unit.now)
-    if given > unit.services.settings.conversation.answers_per_hour:
-        raise rate_limited(unit.services)
+    ours = {unit.services.book.service, *map(unit.services.book.reply, incoming.addressed.conversations)}
+    return any(
+        row.sender == incoming.written_as
+        and row.body_sha256 == letter.body_sha256
+        and not ours.isdisjoint(str(name).lower() for name in row.envelope.get("recipients", ()))
+        for row in await unit.tx.messages.by_mail_id(letter.message_id)
+    )
 
 
 async def _answers_a_form(unit: Unit, cited: tuple[str, ...]) -> bool:

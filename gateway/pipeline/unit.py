@@ -71,7 +71,16 @@ class Unit:
     # -------------------------------------------------------------------------------------------------
 
     async def store(self, incoming: Incoming, conversation: UUID | None = None) -> MessageRow:
-        """Keep a received mail byte for byte; what is written from now on is its consequence."""
+        """Keep a received mail byte for byte; what is written from now on is its consequence.
+
+        One that is kept already (it was held, or its bounce was matched) is placed, not kept twice.
+        """
+        self.cause = incoming.id
+        known = await self.tx.messages.get(incoming.id)
+        if known is not None:
+            if conversation is not None:
+                await self.tx.messages.place(known.id, conversation)
+            return replace(known, conversation_id=conversation or known.conversation_id)
         envelope = incoming.envelope
         row = MessageRow(
             id=incoming.id,
@@ -95,7 +104,6 @@ class Unit:
             },
         )
         await self.tx.messages.add(row, incoming.raw)
-        self.cause = row.id
         return row
 
     async def write(self, draft: Draft, conversation: UUID | None = None) -> MessageRow:

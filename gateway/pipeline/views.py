@@ -70,11 +70,12 @@ def _question(case: Case) -> mails.Mail:
         author=case.author,
         expert=opening.expert,
         patient=opening.patient,
-        consent=True,
+        consent=opening.consent,
         urgency=opening.urgency,
         question=opening.question,
         asked_at=conversation.opened_at,
         phone=opening.phone,
+        remark=opening.remark,
         answers=opening.answers,
         attachments=opening.attachments,
         missing=conversation.missing,
@@ -218,7 +219,7 @@ def _conflict(case: Case) -> mails.Mail:
         state=conversation.state,
         by=conversation.closed_by or case.author,
         at=conversation.closed_at or conversation.updated_at,
-        links=case.links.of(conversation, Side.GUEST),
+        links=case.links.of(conversation, conversation.side(case.author.account)),
     )
 
 

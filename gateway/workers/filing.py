@@ -17,6 +17,7 @@ from teleexpertise.conversation import fold
 __all__ = ["FolderWork"]
 
 _CONVERSATIONS = (CONVERSATIONS_FOLDER,)
+_INBOX = ("INBOX",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ class FolderWork:
         """Set the keyword of the state on the conversation's mails of one account."""
         state = str(row.payload["state"])
         try:
-            await self.mailboxes.tag(row.recipient, _CONVERSATIONS, str(row.conversation_id), state)
+            for folder in (_CONVERSATIONS, _INBOX):  # who prefers INBOX has the conversation there
+                await self.mailboxes.tag(row.recipient, folder, str(row.conversation_id), state)
         except FilingFailed as failure:
             raise ActionFailed(failure.permanent, "4.2.0", failure.text) from failure
 

@@ -10,10 +10,10 @@ from functools import lru_cache
 from hashlib import sha256
 from zoneinfo import ZoneInfo
 
-from gateway.intake.letter import read_letter
 from gateway.pipeline import closing
 from gateway.pipeline.consequences import Act, carry_out
 from gateway.pipeline.sending_forms import send_form
+from gateway.pipeline.stored_letters import stored_letter
 from gateway.pipeline.unit import Unit
 from gateway.services import Services
 from gateway.store.rows import OutboxRow
@@ -73,8 +73,8 @@ class ReportWork:
         async with self.services.store.transaction() as tx:
             unit = Unit(self.services, tx, self.services.clock())
             current = await unit.load(conversation.id)
-            if current is None or version in current.reports:
-                return
+            if current is None or version in current.reports or version != current.version:
+                return  # a later finalisation came while this one was printed: its own job follows
             await self._post(unit, current, records, filename, octets)
             await tx.outbox.done(row, unit.now)
 
@@ -137,10 +137,6 @@ class ReportWork:
         except BrokenProcessPool as error:
             raise ActionFailed(False, "4.3.0", "the process that made the report died") from error
 
-    async def _letter(self, tx: Transaction, message: object) -> Letter | None:
-        raw = await tx.messages.get_raw(Unit.identifier(message))
-        return read_letter(raw, self.services.limits) if raw is not None else None
-
     async def _gather(
         self,
         tx: Transaction,
@@ -155,14 +151,15 @@ class ReportWork:
         completion = conversation.completion
         label = self._urgency_label(opening.urgency)
         posted = [r for r in records if isinstance(r.event, Posted) and r.event.template == "question"]
-        question = await self._letter(tx, posted[0].message) if posted else None
+        question = await stored_letter(self.services, tx, posted[0].message) if posted else None
         exchanges = [
             await self._exchange(tx, number, exchange)
-            for number, exchange in enumerate(conversation.exchanges, start=1)
-            if exchange.seq in chosen and number > 1
+            for number, exchange in enumerate(conversation.exchanges[1:], start=1)
+            if exchange.seq in chosen
         ]
         answered = next((e.at for e in conversation.exchanges if e.side is Side.EXPERT), None)
         words = self.services.texts.words
+        remark = [(words.of("forms", "accompanying"), opening.remark)] if opening.remark else []
         return Report(
             reference=conversation.ref,
             version=max(conversation.version, 1),
@@ -175,13 +172,13 @@ class ReportWork:
             asked_by=conversation.exchanges[0].author,
             question=opening.question,
             urgency=label,
-            consent=True,
+            consent=opening.consent,
             organisation=self.services.settings.service.organisation_name,
             answered_at=answered,
             finalised_at=completion.at if completion else None,
             finaliser=completion.finaliser if completion else None,
             phone=opening.phone,
-            answers=opening.answers,
+            answers=(*opening.answers, *remark),
             attachments=_attachments(opening.attachments, question),
             exchanges=tuple(exchanges),
             conclusion=completion.conclusion if completion else "",
@@ -199,7 +196,7 @@ class ReportWork:
         return option.label if option else urgency
 
     async def _exchange(self, tx: Transaction, number: int, exchange: Exchange) -> ReportExchange:
-        letter = await self._letter(tx, exchange.message)
+        letter = await stored_letter(self.services, tx, exchange.message)
         readable = letter is not None and not exchange.encrypted
         return ReportExchange(
             number=number,

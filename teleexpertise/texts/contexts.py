@@ -328,6 +328,7 @@ class Question(ConversationMail):
     urgency: str
     question: str
     asked_at: datetime
+    remark: str = ""
     phone: str = ""
     answers: tuple[tuple[str, str], ...] = ()
     attachments: tuple[AttachmentNote, ...] = ()
