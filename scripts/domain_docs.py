@@ -12,8 +12,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a script, Python puts only this folder on its path
 
 from config.resources import read_resource  # noqa: E402
-from teleexpertise.actions import ANSWERS, NOTICES, POSTS, Voice  # noqa: E402
+from teleexpertise.actions import Voice  # noqa: E402
 from teleexpertise.facts import SYMBOLS, VALUES, Trigger  # noqa: E402
+from teleexpertise.repertoire import REPERTOIRE, words_of  # noqa: E402
 from teleexpertise.rules import Move, Rule, RuleBook, load_rules  # noqa: E402
 from teleexpertise.states import CLOSED, FHIR, State, diagram  # noqa: E402
 
@@ -51,14 +52,16 @@ ACTIONS = {
     "accept = true": "record what came: the request, the mail, the closing (once, however many rules say it)",
     'move = "held"': f"take a step of the [state table](states.md): {listed(Move)}",
     'ask = "…"': "post these words and the missing elements into the thread, and hold the conversation",
-    'answer = "…"': f"answer the author alone: {listed(ANSWERS)}",
+    'answer = "…"': f"answer the author alone: {listed(words_of('answer'))}",
     'post = "…"': (
-        f"write to all members: {listed(POSTS)}; beside it `voice` = {listed(Voice)} (whose display name "
-        "it bears) and `attach` = `documents` (the expert's, to fill in), `letter` (the attachments of the "
+        f"write to all members: {listed(words_of('post'))}; beside it `voice` = {listed(Voice)} (whose "
+        "display name it bears) and `attach` = `documents` (the expert's, to fill in), `letter` (the attachments of the "
         "author's mail)"
     ),
     "deliver = true": "send the author's mail to all other members, byte for byte, and file it",
-    'notify = "…"': f"a short notice without patient data into the others' INBOX: {listed(NOTICES)}",
+    'notify = "…"': (
+        f"a short notice without patient data into the others' INBOX: {listed(words_of('notify'))}"
+    ),
     "report = true": "make the report of the finalisation",
     "file = true": "file the report into the patient's folder of each member who wants it",
 }
@@ -113,8 +116,8 @@ do = [{ ask = "Merci de joindre au moins une photographie nette." }]
 
 `gateway rules check` reads the rules and says what is wrong with which rule: a misspelt key, symbol,
 state, verb or mail with the nearest known word, a text compared with a number, a condition that is neither
-true nor false. `gateway explain ID` shows for any message which rules were read, which fired, and the values
-they saw.
+true nor false, a verb or mail where what it needs does not come (the table "What is possible where").
+`gateway explain ID` shows for any message which rules were read, which fired, and the values they saw.
 
 ## A rule
 
@@ -139,6 +142,27 @@ Texts stand in quotes; `and`, `or`, `not`, `==`, `!=`, `<`, `>`, `in` and parent
 language is that of the library [rule-engine](https://zerosteiner.github.io/rule-engine/), without its
 functions that begin with `$`: the same facts must give the same decision.
 """
+
+
+POSSIBLE = """\
+A mail tells of what came, so it is possible only where that comes; anything else is refused when the rules
+are read. A verb that tells of what was recorded wants `{ accept = true }` in its own rule (on `message` only
+`deliver` does), `file` wants `{ post = "rapport" }` before it. The answers `urgence-vitale` and `redirection`
+say that nothing was opened: they want `stop = true`. Any other rule with `stop` must itself accept what came
+(on `message` also deliver it), so that no mail is lost. Where the expert names no other tool, a rule that
+redirects is passed over.
+"""
+
+
+def possible_rows() -> list[tuple[str, ...]]:
+    """Return the lines of the table of what is possible on which trigger."""
+    return [
+        (
+            f"`{trigger}`",
+            "; ".join(f"`{verb}`" + (f" {listed(words)}" if words else "") for verb, words in verbs.items()),
+        )
+        for trigger, verbs in REPERTOIRE.items()
+    ]
 
 
 def rule_rows(book: RuleBook, reasons: dict[str, str]) -> list[tuple[str, ...]]:
@@ -170,6 +194,8 @@ def rules_page() -> str:
             table(("symbol", "type", "meaning"), words),
             "\n## What a rule does\n\n",
             table(("verb", "effect"), [(f"`{{ {verb} }}`", effect) for verb, effect in ACTIONS.items()]),
+            f"\n## What is possible where\n\n{POSSIBLE}\n",
+            table(("`on`", "verbs, with the words that they take there"), possible_rows()),
             "\n## The shipped rules, in their order\n\n",
             table(
                 ("rule", "on", "when", "why"), rule_rows(book, {rule.name: rule.why for rule in book.rules})

@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 __all__ = [
-    "ANSWERS",
-    "NOTICES",
-    "POSTS",
     "Action",
     "Answer",
     "DeliverLetter",
@@ -19,40 +16,6 @@ __all__ = [
     "Tag",
     "Voice",
 ]
-
-#: The mails that a rule may answer the author with, post to all members, or announce in INBOX: each has its
-#: template or sentence in ``texts``.
-ANSWERS = (
-    "confirmation",
-    "confirmation-cloture",
-    "confirmation-commande",
-    "non-remise",
-    "redirection",
-    "urgence-vitale",
-)
-POSTS = (
-    "absence",
-    "cloture",
-    "complement",
-    "elements-manquants",
-    "invitation",
-    "ouverture",
-    "question",
-    "rapport",
-    "retrait",
-)
-NOTICES = (
-    "request",
-    "answer",
-    "missing",
-    "report",
-    "declined",
-    "cancelled",
-    "invitation",
-    "withdrawal",
-    "failure",
-    "reminder",
-)
 
 
 class Voice(StrEnum):
@@ -104,7 +67,7 @@ class Tag:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MakeReport:
-    """Make the report of the finalisation and post it."""
+    """Make the report of the finalisation; what happens then is decided when it is ready."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

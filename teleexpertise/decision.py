@@ -18,6 +18,13 @@ from teleexpertise.states import CLOSED, IllegalStep, State, next_state
 __all__ = ["Decision", "TraceLine", "decide"]
 
 
+class _NoOtherTool(Exception):
+    """The expert names no other tool to send the requester to."""
+
+    def __init__(self) -> None:
+        super().__init__("the expert names no other tool")
+
+
 @dataclass(frozen=True, slots=True)
 class TraceLine:
     """One rule that was read: whether it fired and what it did, or the condition that did not hold."""
@@ -75,8 +82,10 @@ class _Draft:
         return self if action in self.actions else replace(self, actions=(*self.actions, action))
 
     def performed(self, operation: Operation, rule: Rule) -> _Draft:
-        """After one operation of a rule; raises :class:`IllegalStep`."""
+        """After one operation of a rule; raises :class:`IllegalStep` or :class:`_NoOtherTool`."""
         match operation:
+            case Move.REDIRECTED | Answer(template="redirection") if not self.facts.tool_url:
+                raise _NoOtherTool
             case Accept():
                 return self if self.facts.proposed in self.events else self.recorded(self.facts.proposed)
             case Move():
@@ -115,6 +124,8 @@ def _read(rule: Rule, draft: _Draft) -> _Draft:
     try:
         for operation in rule.do:
             after = after.performed(operation, rule)
+    except _NoOtherTool as error:
+        return draft.traced(rule, f"refused: {error}")
     except IllegalStep as error:
         conflict = error.step is step_of(draft.facts.proposed)
         return replace(draft.traced(rule, f"refused: {error}"), conflict=conflict, ended=conflict)
@@ -127,7 +138,7 @@ def decide(conversation: Conversation | None, facts: Facts, policy: RuleBook, no
     Rules see the state as the rules before them have left it. Where the table forbids what was proposed, the
     reading ends: the first committed closing holds, the author of the second is answered. A rule whose own
     move is forbidden, or whose condition has no answer, is passed over with a line in the trace: a rule
-    loses no mail.
+    loses no mail. ``now`` is in the zone of the service, for the symbol ``hour``.
     """
     values = symbols(conversation, facts, now)
     before = conversation.state if conversation else State.NEW

@@ -74,7 +74,7 @@ SYMBOLS: Mapping[str, tuple[SymbolKind, str]] = MappingProxyType(
         "encrypted": (SymbolKind.TRUTH, "the message is encrypted end to end"),
         "version": (SymbolKind.NUMBER, "finalisations so far"),
         "age_hours": (SymbolKind.NUMBER, "hours since the opening"),
-        "hour": (SymbolKind.NUMBER, "hour of the day now, UTC"),
+        "hour": (SymbolKind.NUMBER, "hour of the day now, where the service is (0 to 23)"),
     }
 )
 
@@ -116,7 +116,10 @@ def _given(facts: Facts) -> Given:
 
 
 def symbols(conversation: Conversation | None, facts: Facts, now: datetime) -> dict[str, Any]:
-    """Every symbol of :data:`SYMBOLS` with its value for this case."""
+    """Every symbol of :data:`SYMBOLS` with its value for this case.
+
+    ``now`` is in the zone of the service, since ``hour`` is what its clocks show.
+    """
     opening = facts.proposed if isinstance(facts.proposed, Opened) else None
     if opening is None:
         assert conversation is not None, "only a request comes without a conversation"

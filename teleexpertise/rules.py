@@ -9,9 +9,9 @@ A rule is::
 
 ``on`` names a :class:`~teleexpertise.facts.Trigger` (or a list of them), ``when`` is a condition of the
 library ``rule-engine`` over the vocabulary of ``facts.SYMBOLS`` (absent: always), ``do`` lists what
-happens, ``stop = true`` ends the reading. ``rules`` of an operator's file come after the default ones
-unless ``before`` names one of those; a table with the name of a default rule replaces it, and
-``enabled = false`` switches it off.
+happens (``repertoire.py`` lists what is possible on which trigger), ``stop = true`` ends the reading.
+``rules`` of an operator's file come after the default ones unless ``before`` names one of those; a table
+with the name of a default rule replaces it, and ``enabled = false`` switches it off.
 """
 
 from __future__ import annotations
@@ -24,9 +24,6 @@ from hashlib import sha256
 from typing import Any, TypeVar
 
 from teleexpertise.actions import (
-    ANSWERS,
-    NOTICES,
-    POSTS,
     Action,
     Answer,
     DeliverLetter,
@@ -38,6 +35,7 @@ from teleexpertise.actions import (
 )
 from teleexpertise.conditions import Condition, ConditionError, compile_condition, nearest
 from teleexpertise.facts import Trigger
+from teleexpertise.repertoire import Doing, objection, words_of
 
 __all__ = ["Accept", "Ask", "Move", "Operation", "Rule", "RuleBook", "RuleError", "load_rules"]
 
@@ -164,9 +162,9 @@ def _operation(name: str, table: Any) -> Operation:
         case "ask":
             return Ask(_text(name, verb, value))
         case "answer":
-            return Answer(template=_known(name, verb, value, ANSWERS))
+            return Answer(template=_known(name, verb, value, words_of(verb)))
         case "notify":
-            return Notify(subject=_known(name, verb, value, NOTICES))
+            return Notify(subject=_known(name, verb, value, words_of(verb)))
         case _:
             return _post(name, table)
 
@@ -181,11 +179,23 @@ def _post(name: str, table: Mapping[str, Any]) -> Post:
     if not isinstance(attach, list) or any(kind not in ("documents", "letter") for kind in attach):
         raise RuleError(f"rule {name}: attach lists 'documents' and 'letter', not {attach!r}")
     return Post(
-        template=_known(name, "post", table["post"], POSTS),
+        template=_known(name, "post", table["post"], words_of("post")),
         voice=_choice(name, "voice", table.get("voice", "service"), Voice),
         documents="documents" in attach,
         letter="letter" in attach,
     )
+
+
+def _doings(tables: Sequence[Mapping[str, Any]]) -> tuple[Doing, ...]:
+    """The entries of ``do``, found right before, in the words of the table of what is possible."""
+    found: list[Doing] = []
+    for table in tables:
+        verb = next(word for word in table if word in _WORDS)
+        free = verb == "ask" or verb in _FLAGS
+        found.append((verb, "" if free else table[verb]))
+        attach = table.get("attach", [])
+        found += [("attach", kind) for kind in ([attach] if isinstance(attach, str) else attach)]
+    return tuple(found)
 
 
 def _flag(name: str, table: Mapping[str, Any], key: str, default: bool) -> bool:
@@ -215,7 +225,7 @@ def _rule(name: str, table: Mapping[str, Any]) -> Rule:
     if not isinstance(operations, list):
         raise RuleError(f"rule {name}: do wants a list of tables")
     when = table.get("when", "")
-    return Rule(
+    rule = Rule(
         name=name,
         on=frozenset(_choice(name, "on", trigger, Trigger) for trigger in triggers),
         when=when,
@@ -224,6 +234,11 @@ def _rule(name: str, table: Mapping[str, Any]) -> Rule:
         stop=_flag(name, table, "stop", default=False),
         why=table.get("why", ""),
     )
+    for trigger in sorted(rule.on):
+        sentence = objection(trigger, _doings(operations), stop=rule.stop)
+        if sentence:
+            raise RuleError(f"rule {name}: {sentence}")
+    return rule
 
 
 def _tables(source: str) -> dict[str, Any]:

@@ -14,13 +14,15 @@ from tests.support.cases import CLOSE_UP, OVERVIEW, SHEET, Play, author, opened,
 
 #: Rules as careless as operators may write them.
 CARELESS = (
-    "[rules.tenir]\non = ['request', 'message', 'finalise']\ndo = [{ ask = 'Encore une photo.' }]",
+    "[rules.tenir]\non = ['request', 'message']\ndo = [{ ask = 'Encore une photo.' }]",
     "[rules.reprendre]\non = 'message'\ndo = [{ move = 'resumed' }]\nbefore = 'message'",
     "[rules.part]\non = ['message', 'request']\nwhen = 'images / documents > 1'\ndo = [{ move = 'held' }]",
     "[rules.premier]\non = ['request', 'message']\nwhen = 'missing[0] == \"x\"'\nbefore = 'urgence-vitale'",
-    "[rules.encore]\non = ['message', 'cancel']\ndo = [{ accept = true }, { deliver = true }]",
-    "[rules.avant]\non='request'\nbefore = 'ouverture'\ndo = [{ move = 'taken_up' }, { notify = 'answer' }]",
-    "[rules.fin]\non = 'message'\nwhen = 'hour >= 0'\nstop = true",
+    "[rules.encore]\non = 'message'\ndo = [{ accept = true }, { deliver = true }]",
+    "[rules.deux]\non = 'cancel'\ndo = [{ accept = true }, { notify = 'cancelled' }]",
+    "[rules.avant]\non='request'\nbefore = 'ouverture'\ndo = [{ move = 'held' }]",
+    "[rules.ailleurs]\non='request'\ndo = [{ accept = true }, { move = 'redirected' }]",
+    "[rules.fin]\non = 'message'\nstop = true\ndo = [{ accept = true }, { deliver = true }]",
     "[rules.ouverture]\non = 'request'\ndo = [{ accept = true }]",
 )
 

@@ -72,6 +72,35 @@ def test_an_expert_with_another_tool_redirects() -> None:
     assert state(play) is State.REDIRECTED
 
 
+SENT_AWAY = """
+[rules.ailleurs]
+on = "request"
+before = "ouverture"
+do = [{ answer = "redirection" }]
+stop = true
+"""
+
+
+def test_a_rule_may_send_a_request_away_unopened() -> None:
+    decision = Play(rules("[rules.autre-outil]\nenabled = false", SENT_AWAY)).request(
+        tool_url="https://outil.example/"
+    )
+    assert (decision.events, decision.actions) == ((), (Answer(template="redirection"),))
+
+
+@pytest.mark.parametrize(
+    "careless",
+    [SENT_AWAY, SENT_AWAY.replace("[{ answer", '[{ accept = true }, { move = "redirected" }, { answer')],
+)
+def test_nobody_is_sent_to_a_tool_that_the_expert_does_not_name(careless: str) -> None:
+    play = Play(rules(careless))
+    decision = play.request()
+    assert state(play) is State.REQUESTED
+    assert Answer(template="redirection") not in decision.actions
+    line = next(line for line in decision.trace if line.rule == "ailleurs")
+    assert (line.fired, line.why) == (False, "refused: the expert names no other tool")
+
+
 def test_a_missing_photo_holds_the_request_from_the_start() -> None:
     play = Play()
     decision = play.request(opened(items=(OVERVIEW,)))

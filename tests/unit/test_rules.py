@@ -3,14 +3,16 @@
 import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from teleexpertise.actions import ANSWERS, NOTICES, POSTS, Answer, Notify, Post, Voice
+from teleexpertise.actions import Answer, Notify, Post, Voice
 from teleexpertise.conditions import ConditionError, compile_condition
 from teleexpertise.conversation import Conversation
 from teleexpertise.events import Opened, Side
 from teleexpertise.facts import SYMBOLS, VALUES, Facts, SymbolKind, Trigger, symbols
+from teleexpertise.repertoire import words_of
 from teleexpertise.rules import Accept, Ask, Move, RuleError, load_rules
 from tests.support.cases import DEFAULT_RULES, OVERVIEW, author, conversation, opened, proposals, rules
 
@@ -124,7 +126,7 @@ def test_the_default_rules_hear_every_trigger() -> None:
 def test_what_a_rule_says_is_what_is_read() -> None:
     source = """
     [rules.tout]
-    on = ["request", "ask"]
+    on = "request"
     when = "images > 1"
     do = [
         { accept = true }, { move = "held" }, { ask = "Une photo." }, { answer = "confirmation" },
@@ -133,7 +135,7 @@ def test_what_a_rule_says_is_what_is_read() -> None:
     stop = true
     """
     rule = load_rules([source]).rules[0]
-    assert rule.on == {Trigger.REQUEST, Trigger.ASK}
+    assert rule.on == {Trigger.REQUEST}
     assert rule.stop
     assert rule.do == (
         Accept(),
@@ -189,9 +191,11 @@ def test_the_version_follows_the_sources() -> None:
 
 def test_every_mail_that_a_rule_may_send_has_its_words(root: Path) -> None:
     texts = root / "teleexpertise" / "texts"
-    assert {*ANSWERS, *POSTS} <= {path.stem for path in (texts / "templates").glob("*.j2")}
+    assert {*words_of("answer"), *words_of("post")} <= {
+        path.stem for path in (texts / "templates").glob("*.j2")
+    }
     words = tomllib.loads((texts / "words.toml").read_text(encoding="utf-8"))
-    assert set(NOTICES) == set(words["notice_subjects"])
+    assert set(words_of("notify")) == set(words["notice_subjects"])
 
 
 def typed(kind: SymbolKind, name: str) -> str:
@@ -231,6 +235,12 @@ def test_words_of_limited_symbols_are_those_that_come() -> None:
     for known, facts in CASES:
         values = symbols(known, facts, NOW)
         assert all(values[name] in words for name, words in VALUES.items())
+
+
+def test_the_hour_is_that_of_the_zone_in_which_now_is_given() -> None:
+    known, facts = CASES[1]
+    assert symbols(known, facts, NOW)["hour"] == 8
+    assert symbols(known, facts, NOW.astimezone(ZoneInfo("Europe/Paris")))["hour"] == 9
 
 
 def test_symbols_count_what_this_mail_brings() -> None:
