@@ -55,8 +55,8 @@ ACTIONS = {
     'answer = "…"': f"answer the author alone: {listed(words_of('answer'))}",
     'post = "…"': (
         f"write to all members: {listed(words_of('post'))}; beside it `voice` = {listed(Voice)} (whose "
-        "display name it bears) and `attach` = `documents` (the expert's, to fill in), `letter` (the attachments of the "
-        "author's mail)"
+        "display name it bears) and `attach` = `documents` (the expert's, to fill in), `letter` (the "
+        "attachments of the author's mail)"
     ),
     "deliver = true": "send the author's mail to all other members, byte for byte, and file it",
     'notify = "…"': (
