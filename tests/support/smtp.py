@@ -24,6 +24,8 @@ from gateway.smtp.refusals import PolicyRefused, RecipientUnknown, Refusal
 from gateway.smtp.server import Listener, SmtpServers
 
 RECEIVED_AT = datetime(2026, 6, 1, 8, 30, tzinfo=UTC)
+MAIL = b"From: alice@cabinet.mssante.example\r\nSubject: avis\r\n\r\n.une ligne\r\n..deux\r\nfin\r\n"
+STUFFED = MAIL.replace(b"\r\n.", b"\r\n..") + b".\r\n"
 BORN = datetime(2020, 1, 1, tzinfo=UTC)
 
 
