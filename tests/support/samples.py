@@ -107,49 +107,104 @@ SERVICES = link("Voir tous les services experts", "Avis")
 WORKLIST = link("Mes téléexpertises", "Mes téléexpertises")
 FORM_TEXT = "----- DÉBUT DU FORMULAIRE abc -----\nExpert : CH LE PUY\n\n\nQuestion : \n----- FIN -----"
 FORM_HTML = "".join(f"<div>{line}</div>" for line in FORM_TEXT.splitlines())
+#: What every mail about a conversation says.
+ABOUT: dict[str, Any] = {"reference": REF, "state": "requested"}
 
 
-def all_mails() -> dict[str, contexts.Mail]:
-    """One or more contexts of every template, by a name that says which case it is."""
-    about: dict[str, Any] = {"reference": REF, "state": "requested"}
-    c = contexts
+def _directory_mails() -> dict[str, contexts.Mail]:
+    """What somebody gets who looks around: the directory, help, refusals."""
     return {
-        "annuaire": c.DirectoryPage(
+        "annuaire": contexts.DirectoryPage(
             query="dermatologie 43",
             total=23,
             page=1,
             pages=2,
             next_page=NEXT,
-            cards=(c.ExpertCard(SERVICE_EXPERT, REQUEST), c.ExpertCard(SERVICE_EXPERT, REQUEST)),
+            cards=(
+                contexts.ExpertCard(SERVICE_EXPERT, REQUEST),
+                contexts.ExpertCard(SERVICE_EXPERT, REQUEST),
+            ),
         ),
-        "annuaire-vide": c.DirectoryPage(query="alchimie 99", total=0, cards=(), services=SERVICES),
-        "aide": c.Help(
+        "annuaire-vide": contexts.DirectoryPage(query="alchimie 99", total=0, cards=(), services=SERVICES),
+        "aide": contexts.Help(
             directory=link("Chercher un expert", "Annuaire dermatologie 43"),
             services=SERVICES,
             request=REQUEST,
             worklist=WORKLIST,
             received="Bonjour",
         ),
-        "formulaire": c.FormMail(
-            purpose=c.FormPurpose.REQUEST, form_text=FORM_TEXT, form_html=FORM_HTML, expert=SERVICE_EXPERT
+        "refus": contexts.Refusal(
+            reason=contexts.RefusalReason.SEVERAL_EXPERTS,
+            detail="Avis Dermatologie",
+            names=("Avis Dermatologie CH LE PUY", "Avis Dermatologie CH SAINT-ÉTIENNE"),
+            subject_received="Nouvelle téléexpertise Avis Dermatologie",
+            links=(SERVICES,),
         ),
-        "formulaire-a-corriger": c.FormMail(
-            purpose=c.FormPurpose.REQUEST,
+        "limite": contexts.RateLimited(answers_per_hour=30),
+        "teleexpertises": contexts.Worklist(
+            owner="Dr Nadège ARSAC",
+            total=2,
+            rows=(
+                contexts.WorklistRow(
+                    reference=REF,
+                    state="on_hold",
+                    role=contexts.Role.REQUESTER,
+                    other=EXPERT.name,
+                    patient=PATIENT.label,
+                    age_days=3,
+                    delay_days=2,
+                    overdue=True,
+                    next_step=contexts.NextStep.SEND_ITEMS,
+                    links=(CANCEL, SYNTHESIS),
+                ),
+                contexts.WorklistRow(
+                    reference="TLE-2026-000124",
+                    state="requested",
+                    role=contexts.Role.EXPERT,
+                    other="Mme Ysoline BRAVARD",
+                    patient="",
+                    age_days=0,
+                    delay_days=7,
+                    next_step=contexts.NextStep.ANSWER,
+                    links=(FINALISE,),
+                ),
+            ),
+        ),
+    }
+
+
+def _form_mails() -> dict[str, contexts.Mail]:
+    """The forms, empty and with what is to be corrected."""
+    return {
+        "formulaire": contexts.FormMail(
+            purpose=contexts.FormPurpose.REQUEST,
+            form_text=FORM_TEXT,
+            form_html=FORM_HTML,
+            expert=SERVICE_EXPERT,
+        ),
+        "formulaire-a-corriger": contexts.FormMail(
+            purpose=contexts.FormPurpose.REQUEST,
             form_text=FORM_TEXT,
             form_html=FORM_HTML,
             expert=SERVICE_EXPERT,
             problems=(
-                c.FormProblem("Date de naissance", "cette date n'existe pas, attendu JJ/MM/AAAA."),
-                c.FormProblem("Consentement du patient", "il est indispensable : répondez « oui »."),
+                contexts.FormProblem("Date de naissance", "cette date n'existe pas, attendu JJ/MM/AAAA."),
+                contexts.FormProblem("Consentement du patient", "il est indispensable : répondez « oui »."),
             ),
             kept=("mollet-ensemble.jpg", "mollet-regle.jpg"),
         ),
-        "formulaire-finalisation": c.FormMail(
-            purpose=c.FormPurpose.FINALISE, form_text=FORM_TEXT, form_html=FORM_HTML, **about
+        "formulaire-finalisation": contexts.FormMail(
+            purpose=contexts.FormPurpose.FINALISE, form_text=FORM_TEXT, form_html=FORM_HTML, **ABOUT
         ),
-        "urgence-vitale": c.VitalEmergency(expert_name=EXPERT.name),
-        "redirection": c.OtherTool(expert_name=EXPERT.name, tool_url="https://avis.example/deposer"),
-        "confirmation": c.Confirmation(
+    }
+
+
+def _answers() -> dict[str, contexts.Mail]:
+    """What only the author of a mail gets."""
+    return {
+        "urgence-vitale": contexts.VitalEmergency(expert_name=EXPERT.name),
+        "redirection": contexts.OtherTool(expert_name=EXPERT.name, tool_url="https://avis.example/deposer"),
+        "confirmation": contexts.Confirmation(
             author=AUTHOR,
             requester=REQUESTER,
             expert=EXPERT,
@@ -158,9 +213,9 @@ def all_mails() -> dict[str, contexts.Mail]:
             delay_days=2,
             missing=("Fiche dermatologie remplie",),
             links=(CANCEL,),
-            **about,
+            **ABOUT,
         ),
-        "confirmation-cloture": c.ClosingConfirmation(
+        "confirmation-cloture": contexts.ClosingConfirmation(
             reference=REF,
             state="completed",
             author=ACTING,
@@ -172,69 +227,49 @@ def all_mails() -> dict[str, contexts.Mail]:
             conclusion=CONCLUSION,
             addressees=("Dr Nadège ARSAC",),
         ),
-        "confirmation-commande": c.CommandConfirmation(
-            done=c.CommandDone.REMOVED, person="Mme Ysoline BRAVARD", **about
+        "confirmation-commande": contexts.CommandConfirmation(
+            done=contexts.CommandDone.REMOVED, person="Mme Ysoline BRAVARD", **ABOUT
         ),
-        "teleexpertises": c.Worklist(
-            owner="Dr Nadège ARSAC",
-            total=2,
-            rows=(
-                c.WorklistRow(
-                    reference=REF,
-                    state="on_hold",
-                    role=c.Role.REQUESTER,
-                    other=EXPERT.name,
-                    patient=PATIENT.label,
-                    age_days=3,
-                    delay_days=2,
-                    overdue=True,
-                    next_step=c.NextStep.SEND_ITEMS,
-                    links=(CANCEL, SYNTHESIS),
-                ),
-                c.WorklistRow(
-                    reference="TLE-2026-000124",
-                    state="requested",
-                    role=c.Role.EXPERT,
-                    other="Mme Ysoline BRAVARD",
-                    patient="",
-                    age_days=0,
-                    delay_days=7,
-                    next_step=c.NextStep.ANSWER,
-                    links=(FINALISE,),
-                ),
-            ),
-        ),
-        "doute": c.Doubt(
+        "doute": contexts.Doubt(
             other=EXPERT.name,
             subject_received="Ordonnance",
             received_at=NOW,
             confirm=link("Oui, remettre ce message", "Confirmer abcdef"),
             closed=True,
-            **about,
+            **ABOUT,
         ),
-        "refus": c.Refusal(
-            reason=c.RefusalReason.SEVERAL_EXPERTS,
-            detail="Avis Dermatologie",
-            names=("Avis Dermatologie CH LE PUY", "Avis Dermatologie CH SAINT-ÉTIENNE"),
-            subject_received="Nouvelle téléexpertise Avis Dermatologie",
-            links=(SERVICES,),
+        "conflit": contexts.AlreadyClosed(reference=REF, state="cancelled", by=AUTHOR, at=NOW),
+        "non-remise-courrier": contexts.Undelivered(
+            recipient="inconnu@autre.mssante.example", sent_at=NOW, diagnostic="550 5.1.1 inconnu"
         ),
-        "conflit": c.AlreadyClosed(reference=REF, state="cancelled", by=AUTHOR, at=NOW),
-        "ouverture": c.Opening(
+        "non-remise": contexts.NotDelivered(
+            recipient="l.chany@autre.mssante.example",
+            sent_at=NOW,
+            diagnostic="550 5.1.1 unknown user",
+            **ABOUT,
+        ),
+        "synthese": contexts.Synthesis(filename=f"{REF}-synthese.pdf", **ABOUT),
+    }
+
+
+def _opening_mails() -> dict[str, contexts.Mail]:
+    """What opens a conversation."""
+    return {
+        "ouverture": contexts.Opening(
             requester=REQUESTER,
             expert=EXPERT,
             delay_days=2,
             prerequisites=SERVICE_EXPERT.prerequisites,
             checklist=tuple(
-                c.ChecklistLine(item, given)
+                contexts.ChecklistLine(item, given)
                 for item, given in zip(ITEMS, (True, True, False, True), strict=True)
             ),
             documents=("fiche-dermatologie.pdf",),
             expert_links=(FINALISE, link("Demander des compléments", f"Compléments {REF}")),
             requester_links=(CANCEL, SYNTHESIS),
-            **about,
+            **ABOUT,
         ),
-        "question": c.Question(
+        "question": contexts.Question(
             requester=REQUESTER,
             author=Author("s@demo.mssante.example", "Mme Ysoline BRAVARD", REQUESTER.address, REQUESTER.name),
             expert=EXPERT,
@@ -247,25 +282,31 @@ def all_mails() -> dict[str, contexts.Mail]:
             answers=(("Ancienneté de la lésion", "quatre mois"),),
             attachments=PHOTOS,
             missing=("Fiche dermatologie remplie",),
-            **about,
+            **ABOUT,
         ),
-        "elements-manquants": c.MissingItems(
+        "elements-manquants": contexts.MissingItems(
             expert=EXPERT,
             missing=("Vue d'ensemble", "Fiche remplie"),
             asked="L'IPS, s'il vous plaît.",
-            **about,
+            **ABOUT,
         ),
-        "complement": c.MoreAsked(author=ACTING, asked="Une photographie de l'autre jambe.", **about),
-        "invitation": c.Invited(
+        "complement": contexts.MoreAsked(author=ACTING, asked="Une photographie de l'autre jambe.", **ABOUT),
+    }
+
+
+def _thread_mails() -> dict[str, contexts.Mail]:
+    """What all members of a conversation get after that."""
+    return {
+        "invitation": contexts.Invited(
             person=Party("l.chany@autre.mssante.example", "Dr Léopold CHANY", local=False),
             by=AUTHOR,
             requester=REQUESTER.name,
             expert=EXPERT.name,
             remove=link("Retirer cette personne", f"Retirer l.chany@autre.mssante.example {REF}"),
-            **about,
+            **ABOUT,
         ),
-        "retrait": c.Removed(person=Party("l.chany@autre.mssante.example", ""), by=AUTHOR, **about),
-        "rapport": c.ReportReady(
+        "retrait": contexts.Removed(person=Party("l.chany@autre.mssante.example", ""), by=AUTHOR, **ABOUT),
+        "rapport": contexts.ReportReady(
             reference=REF,
             state="completed",
             requester=REQUESTER,
@@ -277,25 +318,29 @@ def all_mails() -> dict[str, contexts.Mail]:
             version=2,
             addressees=("Dr Nadège ARSAC", "Dr Léopold CHANY"),
         ),
-        "cloture": c.Closed(
+        "cloture": contexts.Closed(
             reference=REF,
             state="declined",
             author=ACTING,
             reason="Cette lésion relève d'un examen direct.",
             links=(SERVICES,),
         ),
-        "non-remise-courrier": c.Undelivered(
-            recipient="inconnu@autre.mssante.example", sent_at=NOW, diagnostic="550 5.1.1 inconnu"
+        "absence": contexts.Absence(
+            author=EXPERT.name, text="Absente jusqu'au 30 novembre.\nBien à vous", **ABOUT
         ),
-        "non-remise": c.NotDelivered(
-            recipient="l.chany@autre.mssante.example",
-            sent_at=NOW,
-            diagnostic="550 5.1.1 unknown user",
-            **about,
+        "avis": contexts.Notice(
+            event=contexts.NoticeEvent.ANSWER, who=EXPERT.name, folder="Téléexpertises", **ABOUT
         ),
-        "absence": c.Absence(author=EXPERT.name, text="Absente jusqu'au 30 novembre.\nBien à vous", **about),
-        "avis": c.Notice(event=c.NoticeEvent.ANSWER, who=EXPERT.name, folder="Téléexpertises", **about),
-        "relais": c.Relayed(author=AUTHOR, sent_at=NOW, text=QUESTION, attachments=PHOTOS, **about),
-        "synthese": c.Synthesis(filename=f"{REF}-synthese.pdf", **about),
-        "limite": c.RateLimited(answers_per_hour=30),
+        "relais": contexts.Relayed(author=AUTHOR, sent_at=NOW, text=QUESTION, attachments=PHOTOS, **ABOUT),
+    }
+
+
+def all_mails() -> dict[str, contexts.Mail]:
+    """One or more contexts of every template, by a name that says which case it is."""
+    return {
+        **_directory_mails(),
+        **_form_mails(),
+        **_answers(),
+        **_opening_mails(),
+        **_thread_mails(),
     }
