@@ -264,7 +264,7 @@ def _about_conversation(text: str, reference: str) -> Command | None:
         if pattern.fullmatch(plain):
             return build(reference)
     word, _, address = text.partition(" ")
-    address = address.strip(" <>")
+    address = address.strip(" :<>")
     person = _ON_PEOPLE.get(folded(word).rstrip(":"))
     return person(address.lower(), reference) if person and _ADDRESS.fullmatch(address) else None
 

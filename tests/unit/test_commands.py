@@ -19,6 +19,7 @@ from teleexpertise.commands import (
     Decline,
     Finalise,
     Help,
+    Invite,
     MailtoTooLong,
     NewRequest,
     Remove,
@@ -71,6 +72,9 @@ TOKEN = "abcdefghijklmnopqrstuvwxyz234567abcdefghij"
     (f"Complements {REF}", Ask(REF)),
     (f"Complément : {REF}", Ask(REF)),
     (f"Retirer Jeanne.Roux@chu.mssante.example {REF}", Remove("jeanne.roux@chu.mssante.example", REF)),
+    (f"Inviter Jeanne.Roux@chu.mssante.example {REF}", Invite("jeanne.roux@chu.mssante.example", REF)),
+    (f"RE: [{REF} - en cours] inviter : <j.roux@chu.example>", Invite("j.roux@chu.example", REF)),
+    ("Inviter j.roux@chu.example", Invite("j.roux@chu.example", "")),
     (f"Confirmer {TOKEN.upper()}", Confirm(TOKEN)),
     ("Aide", Help()),
     ("AW: Fwd: aide ?", Help()),
@@ -82,6 +86,9 @@ TOKEN = "abcdefghijklmnopqrstuvwxyz234567abcdefghij"
     (f"Finaliser {REF} et TLE-2026-000124", Unknown(f"Finaliser {REF} et TLE-2026-000124")),
     (f"[{REF} - x] Finaliser TLE-2026-000999", Unknown(f"[{REF} - x] Finaliser TLE-2026-000999")),
     (f"Retirer Jeanne {REF}", Unknown(f"Retirer Jeanne {REF}")),
+    (f"Inviter Jeanne {REF}", Unknown(f"Inviter Jeanne {REF}")),
+    (f"Inviter {REF}", Unknown(f"Inviter {REF}")),
+    (f"Invitera j.roux@chu.example {REF}", Unknown(f"Invitera j.roux@chu.example {REF}")),
     ("Avisé hier", Unknown("Avisé hier")),
 ])  # fmt: skip
 def test_subjects(subject: str, command: Command) -> None:
@@ -109,7 +116,7 @@ commands: st.SearchStrategy[Command] = st.one_of(
     st.builds(Annuaire, terms, st.integers(1, 9999)),
     st.builds(NewRequest, st.one_of(address, terms)),
     *(st.builds(kind, reference) for kind in (Finalise, Synthesis, Decline, Cancel, Ask)),
-    st.builds(Remove, address, reference),
+    *(st.builds(kind, address, reference) for kind in (Remove, Invite)),
     st.builds(Confirm, st.from_regex(r"[a-z2-7]{42}", fullmatch=True)),
     st.sampled_from([Worklist(), Help()]),
 )  # fmt: skip
@@ -145,7 +152,7 @@ def test_longest_commands_fit_and_more_is_refused() -> None:
     longest: list[Command] = [
         NewRequest("é" * 200),
         Annuaire("é" * 200, 9999),
-        Remove(f"{'x' * 64}@{'d' * 200}.example", REF),
+        Invite(f"{'x' * 64}@{'d' * 200}.example", REF),
     ]
     assert all(len(mailto(to, command_subject(command))) <= MAILTO_LIMIT for command in longest)
     with pytest.raises(MailtoTooLong):

@@ -164,6 +164,7 @@ def test_author_and_account_are_no_strangers() -> None:
     assert strangers(letter(cc=(mailbox(GUEST), mailbox(EXPERT))), OPEN, [], acting) == ()
 
 
-def test_a_removed_member_can_be_invited_again() -> None:
+def test_who_has_left_is_no_stranger_that_an_old_copy_line_would_invite_again() -> None:
     left = conversation(MemberJoined(party=GUEST), MemberLeft(address=GUEST.address))
-    assert strangers(letter(cc=(mailbox(GUEST),)), left, [], author(Side.EXPERT)) == (mailbox(GUEST),)
+    named = letter(to=(mailbox(GUEST),), cc=(mailbox(GUEST), STRANGER))
+    assert strangers(named, left, [], author(Side.EXPERT)) == (STRANGER,)
