@@ -41,18 +41,13 @@ class Conversations(Repository):
         number = (await self._connection.execute(statement)).scalar_one()
         return f"TLE-{year:04d}-{number:06d}"
 
-    async def add(
-        self, conversation_id: UUID, ref: str, opened_at: datetime, projection: Projection
-    ) -> ConversationRow:
+    async def add(self, conversation_id: UUID, ref: str, opened_at: datetime, projection: Projection) -> None:
         """Add a conversation without events yet. Raises :class:`AlreadyExists`."""
         row = {"id": conversation_id, "ref": ref, "opened_at": opened_at, "next_seq": 1}
         row |= column_values(projection, "members")
         if not await self._add_new(conversations, row):
             raise AlreadyExists(f"{conversation_id} or {ref}")
         await self._write_members(conversation_id, projection)
-        return ConversationRow(
-            id=conversation_id, ref=ref, opened_at=opened_at, next_seq=1, projection=projection
-        )
 
     async def save(self, conversation_id: UUID, projection: Projection) -> None:
         """Replace the projection. Raises :class:`NotFound`."""

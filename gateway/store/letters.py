@@ -12,9 +12,9 @@ from sqlalchemy import delete, select, update
 from gateway.store.dialect import insert
 from gateway.store.repository import Repository, column_values
 from gateway.store.rows import BounceRow, FormRow, HeldRow, HeldState
-from gateway.store.schema import absence_shown, answer_count, bounce_token, form_copy, held_letter, setting
+from gateway.store.schema import answer_count, bounce_token, form_copy, held_letter
 
-__all__ = ["Absences", "Answers", "Bounces", "Forms", "Held", "Settings"]
+__all__ = ["Answers", "Bounces", "Forms", "Held"]
 
 
 class Forms(Repository):
@@ -86,17 +86,6 @@ class Answers(Repository):
         return await self._changed(delete(answer_count).where(answer_count.c.hour < moment))
 
 
-class Absences(Repository):
-    """Whose absence notice was shown already."""
-
-    __slots__ = ()
-
-    async def first(self, conversation_id: UUID, address: str, now: datetime) -> bool:
-        """``True`` the first time for this person and conversation, which is remembered."""
-        row = {"conversation_id": conversation_id, "address": address, "shown_at": now}
-        return await self._add_new(absence_shown, row)
-
-
 class Bounces(Repository):
     """What each of our bounce addresses stands for."""
 
@@ -110,19 +99,3 @@ class Bounces(Repository):
         """What the address stands for, or ``None``."""
         row = await self._first(select(bounce_token).where(bounce_token.c.id == token_id))
         return BounceRow(**row) if row else None
-
-
-class Settings(Repository):
-    """Single facts that the gateway keeps about itself, as text by key."""
-
-    __slots__ = ()
-
-    async def get(self, key: str) -> str | None:
-        """The value, or ``None``."""
-        row = await self._first(select(setting.c.value).where(setting.c.key == key))
-        return row["value"] if row else None
-
-    async def put(self, key: str, value: str) -> None:
-        """Set a value."""
-        statement = insert(self._connection, setting).values(key=key, value=value)
-        await self._changed(statement.on_conflict_do_update(index_elements=["key"], set_={"value": value}))

@@ -25,7 +25,6 @@ from gateway.store.rows import Direction, HeldState, OutboxState
 from teleexpertise.people import AccountKind, IdentityPolicy, NirPolicy, NoticeMode
 
 __all__ = [
-    "absence_shown",
     "account",
     "answer_count",
     "audit",
@@ -45,7 +44,6 @@ __all__ = [
     "patient",
     "patient_folder",
     "reference_counter",
-    "setting",
 ]
 
 metadata = MetaData(
@@ -128,13 +126,14 @@ patient = Table(
     "patient",
     metadata,
     Column("id", RowNumber(), primary_key=True),
-    # What makes a patient the same one: the INS where known, else the folded traits (see lookup_key).
-    Column("lookup", PlainText, nullable=False, unique=True),
+    # What makes a patient the same one: the INS, or the folded traits (see traits_key), '' where they are not
+    # enough.
+    Column("traits", PlainText, nullable=False, index=True),
     _text("birth_name"),
     _text("first_names"),
     Column("birth_date", Date, nullable=True),
     _text("sex"),
-    _text("ins"),
+    Column("ins", PlainText, nullable=True, unique=True),
     _text("ins_oid"),
     Column("created_at", UtcDateTime, nullable=False),
 )
@@ -289,14 +288,6 @@ answer_count = Table(
     Column("count", Integer, nullable=False),
 )
 
-absence_shown = Table(
-    "absence_shown",
-    metadata,
-    Column("conversation_id", Uuid, ForeignKey("conversation.id"), primary_key=True),
-    _text("address", primary_key=True),
-    Column("shown_at", UtcDateTime, nullable=False),
-)
-
 bounce_token = Table(
     "bounce_token",
     metadata,
@@ -321,11 +312,4 @@ audit = Table(
     Column("previous_hash", PlainText, nullable=False, unique=True),
     _text("hash"),
     sqlite_autoincrement=True,
-)
-
-setting = Table(
-    "setting",
-    metadata,
-    _text("key", primary_key=True),
-    _text("value"),
 )

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.store.audit import Audit
 from gateway.store.conversations import Conversations, Events
 from gateway.store.experts import Experts
-from gateway.store.letters import Absences, Answers, Bounces, Forms, Held, Settings
+from gateway.store.letters import Answers, Bounces, Forms, Held
 from gateway.store.messages import Decisions, Messages
 from gateway.store.outbox import Outbox
 from gateway.store.patients import Patients
@@ -20,7 +20,6 @@ class Transaction:
     """What can be read and written together. A reading one cannot write: the database refuses."""
 
     __slots__ = (
-        "absences",
         "accounts",
         "answers",
         "audit",
@@ -35,11 +34,9 @@ class Transaction:
         "messages",
         "outbox",
         "patients",
-        "settings",
     )
 
     def __init__(self, connection: AsyncConnection) -> None:
-        self.absences = Absences(connection)
         self.accounts = Accounts(connection)
         self.answers = Answers(connection)
         self.audit = Audit(connection)
@@ -54,4 +51,3 @@ class Transaction:
         self.messages = Messages(connection)
         self.outbox = Outbox(connection)
         self.patients = Patients(connection)
-        self.settings = Settings(connection)

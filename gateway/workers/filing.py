@@ -10,7 +10,7 @@ from gateway.store.rows import OutboxRow
 from gateway.workers.failure import ActionFailed
 from mailboxes.errors import FilingFailed
 from mailboxes.filing import Filing
-from mailboxes.folders import anonymous_folder, patient_folder
+from mailboxes.folders import PATIENTS, anonymous_folder, patient_folder
 from mailboxes.vocabulary import CONVERSATIONS_FOLDER, state_keyword
 from teleexpertise.conversation import fold
 
@@ -61,9 +61,16 @@ class FolderWork:
         async with self.services.store.transaction() as tx:
             conversation = fold(row.conversation_id, await tx.events.of(row.conversation_id))
             patient = conversation.patient
-            if patient.anonymous or patient.birth_date is None:
+            if patient.birth_date is None:
                 return anonymous_folder(conversation.ref)
-            known = await tx.patients.find_or_add(patient, now)
-            *parents, wanted = patient_folder(patient.birth_name, patient.first_names, patient.birth_date)
-            name = await tx.patients.folder(row.recipient, known.id, wanted)
-        return (*parents, name)
+            try:
+                known = await tx.patients.find_or_add(patient, now)
+            except ValueError:  # nobody's own folder can be told by this identity
+                return anonymous_folder(conversation.ref)
+            name = await tx.patients.folder(row.recipient, known.id)
+            if name is None:
+                taken = await tx.patients.folders(row.recipient)
+                named = patient_folder(patient.birth_name, patient.first_names, patient.birth_date, taken)
+                name = named[-1]
+                await tx.patients.name_folder(row.recipient, known.id, name)
+        return (PATIENTS, name)

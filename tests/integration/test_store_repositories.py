@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -22,7 +22,6 @@ from gateway.store import (
     Store,
 )
 from gateway.store.repository import ID_CHUNK
-from teleexpertise.patients import Patient
 from teleexpertise.people import Account
 from tests.support.store import (
     EXPERT,
@@ -35,7 +34,6 @@ from tests.support.store import (
     projection,
 )
 
-JEANNE = Patient(birth_name="BÉNÉZET", first_names="Jeanne", birth_date=date(1957, 3, 2), sex="F")
 HOUR = timedelta(hours=1)
 
 
@@ -93,67 +91,6 @@ async def test_delegations_are_rights(store: Store) -> None:
     with pytest.raises(ConstraintBroken):
         async with store.transaction() as tx:
             await tx.delegations.grant(EXPERT, "nobody@demo.mssante.example", NOW)
-
-
-@pytest.mark.parametrize(
-    "same",
-    [
-        JEANNE,
-        replace(JEANNE, birth_name="Benezet", first_names="JEANNE"),
-        replace(JEANNE, birth_name=" bénézet "),
-    ],
-)
-async def test_patient_is_recognised_by_traits(store: Store, same: Patient) -> None:
-    async with store.transaction() as tx:
-        first = await tx.patients.find_or_add(JEANNE, NOW)
-        assert await tx.patients.find_or_add(same, NOW + HOUR) == first
-        assert await tx.patients.get(first.id) == first
-    assert first.patient == JEANNE
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        replace(JEANNE, birth_date=date(1957, 3, 3)),
-        replace(JEANNE, sex="M"),
-        replace(JEANNE, first_names="Jeanne Marie"),
-        replace(JEANNE, ins="257034300100138"),
-    ],
-)
-async def test_patient_with_another_trait_is_another(store: Store, other: Patient) -> None:
-    async with store.transaction() as tx:
-        first = await tx.patients.find_or_add(JEANNE, NOW)
-        assert (await tx.patients.find_or_add(other, NOW)).id != first.id
-
-
-async def test_patient_is_recognised_by_identifier_whatever_the_traits(store: Store) -> None:
-    known = replace(JEANNE, ins="257034300100138")
-    async with store.transaction() as tx:
-        first = await tx.patients.find_or_add(known, NOW, ins_oid="1.2.250.1.213.1.4.10")
-        found = await tx.patients.find_or_add(replace(known, birth_name="BENEZET-ROUX"), NOW)
-    assert found == first
-    assert found.ins_oid == "1.2.250.1.213.1.4.10"
-
-
-@pytest.mark.parametrize(
-    "half", [Patient(anonymous=True), replace(JEANNE, birth_date=None), replace(JEANNE, birth_name="")]
-)
-async def test_patient_is_never_recognised_by_half_an_identity(store: Store, half: Patient) -> None:
-    with pytest.raises(ValueError):
-        async with store.transaction() as tx:
-            await tx.patients.find_or_add(half, NOW)
-
-
-async def test_patient_folder_is_given_once_and_homonyms_are_told_apart(store: Store) -> None:
-    wanted = "BÉNÉZET Jeanne 1957-03-02"
-    async with store.transaction() as tx:
-        for address in (REQUESTER, EXPERT):
-            await tx.accounts.add(Account(address=address, name=address), "", NOW)
-        ids = [(await tx.patients.find_or_add(replace(JEANNE, ins=str(n)), NOW)).id for n in (1, 2, 3)]
-        given = [await tx.patients.folder(REQUESTER, one, wanted) for one in ids]
-        assert given == [wanted, f"{wanted} (2)", f"{wanted} (3)"]
-        assert await tx.patients.folder(REQUESTER, ids[1], "another wish") == f"{wanted} (2)"
-        assert await tx.patients.folder(EXPERT, ids[1], wanted) == wanted
 
 
 async def test_conversation_is_found_by_identifier_reference_and_member(store: Store) -> None:
@@ -357,7 +294,7 @@ async def test_held_letter_is_settled_once(store: Store) -> None:
         assert await tx.held.get(row.id) == row
         assert await tx.held.settle(row.id, HeldState.RELEASED)
         assert not await tx.held.settle(row.id, HeldState.DROPPED)
-        assert await tx.held.of(conversation) == (replace(row, state=HeldState.RELEASED),)
+        assert await tx.held.get(row.id) == replace(row, state=HeldState.RELEASED)
 
 
 async def test_answers_are_counted_by_sender_and_hour(store: Store) -> None:
@@ -369,16 +306,6 @@ async def test_answers_are_counted_by_sender_and_hour(store: Store) -> None:
         assert await tx.answers.count(REQUESTER, NOW + HOUR) == 2
 
 
-async def test_absence_is_shown_once_to_a_conversation(store: Store) -> None:
-    async with store.transaction() as tx:
-        first, second = await open_conversation(tx), await open_conversation(tx)
-        assert [await tx.absences.first(one, EXPERT, NOW) for one in (first, first, second)] == [
-            True,
-            False,
-            True,
-        ]
-
-
 async def test_bounce_address_leads_to_what_was_sent(store: Store) -> None:
     sent = action()
     row = BounceRow(id=uuid4(), recipient="x@other.example", created_at=NOW, outbox_id=sent.id)
@@ -388,14 +315,6 @@ async def test_bounce_address_leads_to_what_was_sent(store: Store) -> None:
         await tx.bounces.add(row)
         assert await tx.bounces.get(row.id) == row
         assert await tx.bounces.get(uuid4()) is None
-
-
-async def test_setting_is_replaced(store: Store) -> None:
-    async with store.transaction() as tx:
-        assert await tx.settings.get("rules") is None
-        await tx.settings.put("rules", "1")
-        await tx.settings.put("rules", "2")
-        assert await tx.settings.get("rules") == "2"
 
 
 async def test_times_of_any_zone_are_the_same_instant_and_naive_ones_are_refused(store: Store) -> None:

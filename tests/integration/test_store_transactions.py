@@ -17,6 +17,7 @@ import pytest
 from gateway.store import ConstraintBroken, SequenceConflict, Store, StoreError, StoreUnavailable
 from tests.support.store import (
     NOW,
+    REQUESTER,
     action,
     assert_whole,
     database_url,
@@ -141,19 +142,19 @@ async def test_reader_sees_one_picture_while_another_writes(store: Store) -> Non
 async def test_reader_cannot_write(store: Store) -> None:
     with pytest.raises(StoreError):
         async with store.reading() as tx:
-            await tx.settings.put("key", "value")
-    async with store.reading() as tx:
-        assert await tx.settings.get("key") is None
+            await tx.answers.count(REQUESTER, NOW)
+    async with store.transaction() as tx:
+        assert await tx.answers.count(REQUESTER, NOW) == 1
 
 
 async def test_transaction_within_a_transaction_is_refused_at_once(store: Store) -> None:
     async with store.transaction() as tx:
-        await tx.settings.put("outer", "kept")
+        await tx.answers.count(REQUESTER, NOW)
         with pytest.raises(RuntimeError):
             async with store.transaction():
                 pass
-    async with store.reading() as tx:
-        assert await tx.settings.get("outer") == "kept"
+    async with store.transaction() as tx:
+        assert await tx.answers.count(REQUESTER, NOW) == 2
 
 
 async def test_of_two_decisions_on_the_same_state_the_first_holds(store: Store) -> None:
@@ -222,7 +223,7 @@ async def test_rolled_back_reference_is_given_again(store: Store) -> None:
 
 async def test_workers_are_woken_after_the_commit_only(store: Store) -> None:
     async with store.transaction() as tx:
-        await tx.settings.put("key", "value")
+        await tx.answers.count(REQUESTER, NOW)
     assert not store.outbox_changed.is_set()
     async with store.transaction() as tx:
         await tx.outbox.put([action()])

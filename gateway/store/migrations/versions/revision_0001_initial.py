@@ -82,17 +82,18 @@ def _people() -> None:
     op.create_table(
         "patient",
         sa.Column("id", _ROW_NUMBER, nullable=False),
-        sa.Column("lookup", sa.Text(), nullable=False),
+        sa.Column("traits", sa.Text(), nullable=False),
         sa.Column("birth_name", sa.Text(), nullable=False),
         sa.Column("first_names", sa.Text(), nullable=False),
         sa.Column("birth_date", sa.Date(), nullable=True),
         sa.Column("sex", sa.Text(), nullable=False),
-        sa.Column("ins", sa.Text(), nullable=False),
+        sa.Column("ins", sa.Text(), nullable=True),
         sa.Column("ins_oid", sa.Text(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_patient")),
-        sa.UniqueConstraint("lookup", name=op.f("uq_patient_lookup")),
+        sa.UniqueConstraint("ins", name=op.f("uq_patient_ins")),
     )
+    op.create_index(op.f("ix_patient_traits"), "patient", ["traits"], unique=False)
     op.create_table(
         "patient_folder",
         sa.Column("account", sa.Text(), nullable=False),
@@ -295,16 +296,6 @@ def _work() -> None:
         sa.PrimaryKeyConstraint("sender", "hour", name=op.f("pk_answer_count")),
     )
     op.create_table(
-        "absence_shown",
-        sa.Column("conversation_id", sa.Uuid(), nullable=False),
-        sa.Column("address", sa.Text(), nullable=False),
-        sa.Column("shown_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["conversation_id"], ["conversation.id"], name=op.f("fk_absence_shown_conversation_id")
-        ),
-        sa.PrimaryKeyConstraint("conversation_id", "address", name=op.f("pk_absence_shown")),
-    )
-    op.create_table(
         "bounce_token",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("outbox_id", sa.Uuid(), nullable=True),
@@ -321,7 +312,7 @@ def _work() -> None:
 
 # gate: a list of columns, which no cutting makes clearer
 def _house() -> None:
-    """Audit trail and single facts."""
+    """Audit trail."""
     op.create_table(
         "audit",
         sa.Column("id", _ROW_NUMBER, nullable=False),
@@ -338,20 +329,12 @@ def _house() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_audit_target"), "audit", ["target"], unique=False)
-    op.create_table(
-        "setting",
-        sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("value", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("key", name=op.f("pk_setting")),
-    )
 
 
 def downgrade() -> None:
     for table in (
-        "setting",
         "audit",
         "bounce_token",
-        "absence_shown",
         "answer_count",
         "held_letter",
         "form_copy",
