@@ -8,6 +8,7 @@ the folder given as validation context.
 import re
 from pathlib import Path
 from typing import Annotated, Final, Literal
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
 from pydantic.config import JsonDict
@@ -54,6 +55,13 @@ def _endpoint(value: str) -> str:
     return value
 
 
+def _time_zone(value: str) -> str:
+    if value not in available_timezones():
+        raise ValueError("should be the name of a time zone such as Europe/Paris or Indian/Reunion")
+    return value
+
+
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
 FilePath = Annotated[Path, BeforeValidator(_absolute)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
@@ -93,6 +101,7 @@ class Service(_Section):
         default=None, pattern=r"^[0-9][0-9AB][0-9]{7}$", description="FINESS number of the organisation"
     )
     town: Line = Field(description="town of the organisation, in reports")
+    time_zone: TimeZone = Field(description="where the readers live: mails, reports and rules show its time")
     test_identifiers: bool = Field(
         description="patients carry test identities (INS with the test OID); false on a real service"
     )
@@ -213,7 +222,8 @@ class Rules(_Section):
     """The rules that decide what happens on which event."""
 
     file: FilePath | None = Field(
-        default=None, description="the operator's own rules, read after those shipped; absent: the shipped ones alone"
+        default=None,
+        description="the operator's own rules, read after those shipped; absent: the shipped ones alone",
     )
 
 
@@ -276,6 +286,11 @@ class Settings(_Section):
     def service_address(self) -> str:
         """Address to which requests and commands are written."""
         return f"{self.service.local_part}@{self.service.domain}"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone of the readers."""
+        return ZoneInfo(self.service.time_zone)
 
     @property
     def hostname(self) -> str:

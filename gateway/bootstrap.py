@@ -23,7 +23,6 @@ from gateway.pipeline.links import Links
 from gateway.services import Services
 from gateway.store.store import Store
 from gateway.trustspace import OperatorTrust, load_trust
-from gateway.workers.reporting import PARIS
 from mailboxes.dovecot.settings import DovecotSettings
 from teleexpertise.addressing import AddressBook
 from teleexpertise.forms import load_catalogue
@@ -116,7 +115,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     the file, ``RuleError``, ``StoreError``.
     """
     key = read_key(settings.files.mac_key_file)
-    texts = Texts(ServiceView(settings.service.organisation_name, settings.service_address), PARIS)
+    texts = Texts(ServiceView(settings.service.organisation_name, settings.service_address), settings.zone)
     smtp = settings.smtp
     async with Store.open(settings.database.url.get_secret_value()) as store:
         yield Services(
@@ -137,7 +136,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             key=key,
             synonyms=_synonyms(),
             departments=departments(),
-            zone=PARIS,
+            zone=settings.zone,
             clock=lambda: datetime.now(UTC),
             new_id=uuid4,
         )

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from hashlib import sha256
 from uuid import UUID
 
@@ -51,6 +51,7 @@ class Rebuild:
     check: bool
     now: datetime
     actor: str
+    zone: tzinfo = UTC
     conversations: int = field(default=0, init=False)
     events: int = field(default=0, init=False)
     messages: int = field(default=0, init=False)
@@ -94,7 +95,7 @@ class Rebuild:
     def _redecided(
         self, identifier: UUID, records: Sequence[Record], decisions: Sequence[DecisionRow]
     ) -> list[str]:
-        again = Redeciding(self.rules, identifier, records)
+        again = Redeciding(self.rules, identifier, records, self.zone)
         found = list(again.differences(decisions))
         self.decisions += again.count
         return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from types import MappingProxyType
 from uuid import UUID
 
@@ -65,11 +65,14 @@ def _unnamed(event: AnyEvent) -> AnyEvent:
 
 @dataclass(slots=True)
 class Redeciding:
-    """Decisions of one conversation, made again by ``rules``; ``count`` is how many could be so far."""
+    """Decisions of one conversation, made again by ``rules`` in the readers' ``zone``; ``count`` is how many
+    could be so far.
+    """
 
     rules: RuleBook
     conversation: UUID
     records: Sequence[Record]
+    zone: tzinfo = UTC
     count: int = field(default=0, init=False)
 
     def differences(self, decisions: Sequence[DecisionRow]) -> Iterator[str]:
@@ -105,7 +108,7 @@ class Redeciding:
             tool_url=row.facts["expert_tool_url"],
             allows_anonymous=row.facts["expert_allows_anonymous"],
         )
-        return decide(before, facts, self.rules, row.at)
+        return decide(before, facts, self.rules, row.at.astimezone(self.zone))
 
 
 def _compared(row: DecisionRow, again: Decision, recorded: Sequence[Record]) -> Iterator[str]:

@@ -26,11 +26,12 @@ def rebuild(context: click.Context, check: bool, json_: bool) -> None:
     --check. Exit code 1 where something differs that was not mended.
     """
     invocation: Invocation = context.obj
-    rules = load_rulebook(invocation.settings())
+    settings = invocation.settings()
+    rules = load_rulebook(settings)
 
     async def work(store: Store) -> tuple[Rebuild, list[dict[str, Any]]]:
         found = []
-        one = Rebuild(store, rules, check, now(), operator())
+        one = Rebuild(store, rules, check, now(), operator(), settings.zone)
         async for difference in one.differences():
             found.append(asdict(difference))
             if not json_:

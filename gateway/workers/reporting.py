@@ -8,6 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from gateway.pipeline import closing
@@ -29,25 +30,23 @@ from teleexpertise.quotation import own_words
 from teleexpertise.report import Report, ReportAttachment, ReportExchange
 from teleexpertise.texts import contexts as mails
 
-__all__ = ["PARIS", "ReportWork", "print_report"]
+if TYPE_CHECKING:
+    from teleexpertise.report.printing import ReportPrinter
 
-PARIS = ZoneInfo("Europe/Paris")
+__all__ = ["ReportWork", "print_report"]
 
 
 @lru_cache(maxsize=1)
-def _printer() -> object:
+def _printer(zone: str) -> ReportPrinter:
+    # Here and not above: WeasyPrint is heavy, and only the processes that print need it.
     from teleexpertise.report.printing import ReportPrinter
 
-    return ReportPrinter(PARIS)
+    return ReportPrinter(ZoneInfo(zone))
 
 
-def print_report(report: Report) -> bytes:
-    """Render in this process; the printer is made once per process."""
-    from teleexpertise.report.printing import ReportPrinter
-
-    printer = _printer()
-    assert isinstance(printer, ReportPrinter), "the cache holds a printer"
-    return printer.pdf(report)
+def print_report(report: Report, zone: str) -> bytes:
+    """Render in this process, dates in a named time zone; the printer is made once per process."""
+    return _printer(zone).pdf(report)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +132,9 @@ class ReportWork:
 
     async def _print(self, report: Report) -> bytes:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self.printers, print_report, report)
+            return await asyncio.get_running_loop().run_in_executor(
+                self.printers, print_report, report, self.services.settings.service.time_zone
+            )
         except BrokenProcessPool as error:
             raise ActionFailed(False, "4.3.0", "the process that made the report died") from error
 
