@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypedDict
 
 from gateway.pipeline.links import Links
 from teleexpertise.commands import Remove
@@ -39,13 +40,22 @@ class Case:
     diagnostic: str = ""
 
 
+class _Head(TypedDict):
+    reference: str
+    state: str
+
+
+def _head(case: Case) -> _Head:
+    """What begins every mail about a conversation."""
+    return {"reference": case.conversation.ref, "state": case.conversation.state}
+
+
 def _opening(case: Case) -> mails.Mail:
     conversation = case.conversation
     opening = conversation.opening
     given = satisfied(conversation.items, conversation.given)
     return mails.Opening(
-        reference=conversation.ref,
-        state=conversation.state,
+        **_head(case),
         requester=opening.requester,
         expert=opening.expert,
         delay_days=opening.delay_days,
@@ -64,8 +74,7 @@ def _question(case: Case) -> mails.Mail:
     conversation = case.conversation
     opening = conversation.opening
     return mails.Question(
-        reference=conversation.ref,
-        state=conversation.state,
+        **_head(case),
         requester=opening.requester,
         author=case.author,
         expert=opening.expert,
@@ -85,8 +94,7 @@ def _question(case: Case) -> mails.Mail:
 def _missing(case: Case) -> mails.Mail:
     conversation = case.conversation
     return mails.MissingItems(
-        reference=conversation.ref,
-        state=conversation.state,
+        **_head(case),
         expert=conversation.expert,
         missing=conversation.missing,
         asked=case.text,
@@ -96,8 +104,7 @@ def _missing(case: Case) -> mails.Mail:
 def _complement(case: Case) -> mails.Mail:
     conversation = case.conversation
     return mails.MoreAsked(
-        reference=conversation.ref,
-        state=conversation.state,
+        **_head(case),
         author=case.author,
         asked="\n".join(conversation.asked),
     )
@@ -112,8 +119,7 @@ def _invitation(case: Case) -> mails.Mail:
     conversation = case.conversation
     person = _person(case)
     return mails.Invited(
-        reference=conversation.ref,
-        state=conversation.state,
+        **_head(case),
         person=person,
         by=case.author,
         requester=conversation.requester.name,
@@ -123,10 +129,7 @@ def _invitation(case: Case) -> mails.Mail:
 
 
 def _removal(case: Case) -> mails.Mail:
-    conversation = case.conversation
-    return mails.Removed(
-        reference=conversation.ref, state=conversation.state, person=_person(case), by=case.author
-    )
+    return mails.Removed(**_head(case), person=_person(case), by=case.author)
 
 
 def _report(case: Case) -> mails.Mail:
@@ -134,8 +137,7 @@ def _report(case: Case) -> mails.Mail:
     completion = conversation.completion
     assert completion is not None, "a report follows a finalisation"
     return mails.ReportReady(
-        reference=conversation.ref,
-        state=conversation.state,
+        **_head(case),
         requester=completion.requester,
         expert=completion.expert,
         finaliser=completion.finaliser,
@@ -150,25 +152,19 @@ def _report(case: Case) -> mails.Mail:
 def _closed(case: Case) -> mails.Mail:
     conversation = case.conversation
     return mails.Closed(
-        reference=conversation.ref,
-        state=conversation.state,
+        **_head(case),
         author=case.author,
         reason=conversation.closing_reason,
     )
 
 
 def _absence(case: Case) -> mails.Mail:
-    conversation = case.conversation
-    return mails.Absence(
-        reference=conversation.ref, state=conversation.state, author=case.author.name, text=case.text
-    )
+    return mails.Absence(**_head(case), author=case.author.name, text=case.text)
 
 
 def _not_delivered(case: Case) -> mails.Mail:
-    conversation = case.conversation
     return mails.NotDelivered(
-        reference=conversation.ref,
-        state=conversation.state,
+        **_head(case),
         recipient=case.recipient,
         sent_at=case.sent_at or case.now,
         diagnostic=case.diagnostic,
@@ -179,8 +175,7 @@ def _confirmation(case: Case) -> mails.Mail:
     conversation = case.conversation
     opening = conversation.opening
     return mails.Confirmation(
-        reference=conversation.ref,
-        state=conversation.state,
+        **_head(case),
         author=case.author,
         requester=conversation.requester,
         expert=conversation.expert,
@@ -197,8 +192,7 @@ def _closing_confirmation(case: Case) -> mails.Mail:
     conversation = case.conversation
     completion = conversation.completion
     return mails.ClosingConfirmation(
-        reference=conversation.ref,
-        state=conversation.state,
+        **_head(case),
         author=case.author,
         requester=conversation.requester,
         expert=conversation.expert,
@@ -215,8 +209,7 @@ def _closing_confirmation(case: Case) -> mails.Mail:
 def _conflict(case: Case) -> mails.Mail:
     conversation = case.conversation
     return mails.AlreadyClosed(
-        reference=conversation.ref,
-        state=conversation.state,
+        **_head(case),
         by=conversation.closed_by or case.author,
         at=conversation.closed_at or conversation.updated_at,
         links=case.links.of(conversation, conversation.side(case.author.account)),
@@ -233,11 +226,13 @@ def _emergency(case: Case) -> mails.Mail:
 
 
 def _command_done(case: Case) -> mails.Mail:
-    conversation = case.conversation
     person = case.person.name if case.person else ""
     done = mails.CommandDone.REMOVED if case.person else mails.CommandDone.ASKED
     return mails.CommandConfirmation(
-        reference=conversation.ref, state=conversation.state, done=done, person=person
+        **_head(case),
+        done=done,
+        person=person,
+        warnings=case.warnings,
     )
 
 

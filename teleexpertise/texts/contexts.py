@@ -1,10 +1,8 @@
 """What each mail says: one frozen class per template, whose name it carries.
 
 ``reference`` is ``TLE-2026-000123``, ``state`` a word of the state table; ages and delays are in days. Empty
-strings
-and tuples mean that there is nothing to say. :class:`Notice`, which phones show on a locked screen, has no
-place for
-patient data, and no subject of ours shows any.
+strings and tuples mean that there is nothing to say. :class:`Notice`, which phones show on a locked screen,
+has no place for patient data, and no subject of ours shows any.
 """
 
 from __future__ import annotations
@@ -23,6 +21,7 @@ from teleexpertise.texts.kinds import (
     NoticeEvent,
     RefusalReason,
     Role,
+    UnmadeWork,
 )
 from teleexpertise.texts.views import Link
 
@@ -38,6 +37,7 @@ __all__ = [
     "ConversationMail",
     "DirectoryPage",
     "Doubt",
+    "DoubtExpired",
     "ExpertCard",
     "FormMail",
     "FormProblem",
@@ -63,6 +63,8 @@ __all__ = [
     "Role",
     "Synthesis",
     "Undelivered",
+    "Unmade",
+    "UnmadeWork",
     "VitalEmergency",
     "Worklist",
     "WorklistRow",
@@ -110,9 +112,7 @@ class DirectoryPage(Mail):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Help(Mail):
-    """``aide``: the commands; ``received`` is the subject that was not understood, '' when help was asked
-    for.
-    """
+    """``aide``: the commands; ``received`` is the subject that was not understood, '' for ``Aide``."""
 
     template: ClassVar[str] = "aide"
     directory: Link
@@ -191,9 +191,7 @@ class Confirmation(ConversationMail):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClosingConfirmation(ConversationMail):
-    """``confirmation-cloture``: finalised, declined or cancelled (see ``state``); echo of what was
-    understood.
-    """
+    """``confirmation-cloture``: finalised, declined or cancelled (see ``state``), as it was understood."""
 
     template: ClassVar[str] = "confirmation-cloture"
     author: Author
@@ -211,18 +209,17 @@ class ClosingConfirmation(ConversationMail):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandConfirmation(ConversationMail):
-    """``confirmation-commande``: a small command was carried out; ``person`` is who was removed."""
+    """``confirmation-commande``: a small command was carried out; ``person`` is who was removed or invited."""
 
     template: ClassVar[str] = "confirmation-commande"
     done: CommandDone
     person: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorklistRow:
-    """One conversation of the worklist. ``other`` names the other party, ``patient`` a label, '' if
-    anonymous.
-    """
+    """One conversation of the worklist. ``other`` names the other party, ``patient`` is a label or ''."""
 
     reference: str
     state: str
@@ -249,9 +246,7 @@ class Worklist(Mail):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubt(ConversationMail):
-    """``doute``: a mail is held until its author confirms the conversation. ``subject_received`` as the
-    author wrote it.
-    """
+    """``doute``: a mail is held until its author confirms. ``subject_received`` as the author wrote it."""
 
     template: ClassVar[str] = "doute"
     other: str
@@ -262,11 +257,19 @@ class Doubt(ConversationMail):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal(Mail):
-    """``refus``: why nothing was done. ``detail`` is the address, name or reference the sentence is about.
+class DoubtExpired(ConversationMail):
+    """``doute-expire``: a mail that its author did not confirm for ``days``; nobody has got it."""
 
-    ``names`` lists choices (several experts); ``statement`` is the whole sentence for
-    ``RefusalReason.OTHER``.
+    template: ClassVar[str] = "doute-expire"
+    subject_received: str
+    received_at: datetime
+    days: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal(Mail):
+    """``refus``: why nothing was done. ``detail`` is the address, name or reference the sentence is about,
+    ``names`` lists choices (several experts), ``statement`` is the whole sentence for ``OTHER``.
     """
 
     template: ClassVar[str] = "refus"
@@ -315,9 +318,7 @@ class Opening(ConversationMail):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question(ConversationMail):
-    """``question``: the request itself, to the expert. ``answers`` are the lines that the expert's form
-    asked for.
-    """
+    """``question``: the request itself. ``answers`` are the lines that the expert's form asked for."""
 
     template: ClassVar[str] = "question"
     requester: Party
@@ -338,9 +339,7 @@ class Question(ConversationMail):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissingItems(ConversationMail):
-    """``elements-manquants``: what is still asked from the requester: mandatory elements, and the expert's
-    own words.
-    """
+    """``elements-manquants``: mandatory elements still asked from the requester, and the expert's words."""
 
     template: ClassVar[str] = "elements-manquants"
     expert: Party
@@ -360,9 +359,7 @@ class MoreAsked(ConversationMail):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invited(ConversationMail):
-    """``invitation``: told to the members and to the person (``to_invited``), who sees nothing written
-    before.
-    """
+    """``invitation``: to the members and to the person (``to_invited``), who sees nothing from before."""
 
     template: ClassVar[str] = "invitation"
     person: Party
@@ -453,9 +450,7 @@ class Notice(ConversationMail):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relayed(ConversationMail):
-    """``relais``: the words of a foreign author for a foreign member; the original is attached as
-    message/rfc822.
-    """
+    """``relais``: a foreign author's words for a foreign member; the original is attached."""
 
     template: ClassVar[str] = "relais"
     author: Author
@@ -478,3 +473,12 @@ class RateLimited(Mail):
 
     template: ClassVar[str] = "limite"
     answers_per_hour: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unmade(ConversationMail):
+    """``travail-abandonne``: what could not be made or filed; ``holder`` is whose folder it was for."""
+
+    template: ClassVar[str] = "travail-abandonne"
+    work: UnmadeWork
+    holder: str = ""
