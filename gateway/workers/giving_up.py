@@ -14,13 +14,23 @@ from gateway.store.rows import OutboxRow
 from gateway.store.transaction import Transaction
 from gateway.workers.failure import ActionFailed
 from gateway.workers.receipts import report_delivery, wishes_failure
+from teleexpertise.letters import Mailbox
+from teleexpertise.texts import contexts as mails
 
 __all__ = ["GivingUp"]
+
+_UNMADE = {
+    "make_report": mails.UnmadeWork.REPORT,
+    "synthesis": mails.UnmadeWork.SYNTHESIS,
+    "file": mails.UnmadeWork.FILING,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class GivingUp:
-    """Tells of failures: the author in the thread, or the envelope sender by a delivery report (RFC 3464)."""
+    """Tells of failures: the author in the thread, the envelope sender by a delivery report (RFC 3464), who
+    waits for what could not be made or filed.
+    """
 
     services: Services
 
@@ -28,6 +38,9 @@ class GivingUp:
         """Tell of one action that is given up; for a null sender there is nobody to tell but the operator."""
         unit = Unit(self.services, tx, self.services.clock(), cause=row.message_id)
         await unit.audit(row.recipient, f"give up {row.action}", str(row.id), failure.status)
+        if row.action in _UNMADE:
+            await _tell_unmade(unit, row, _UNMADE[row.action])
+            return
         message = await tx.messages.get(row.message_id) if row.message_id else None
         if message is None or not row.mail_from:
             return
@@ -37,3 +50,19 @@ class GivingUp:
             await tell_failure(unit, bounce, None, failure.status, failure.text)
         elif bounce_id is None and wishes_failure(row):
             await report_delivery(unit, row, message, Action.FAILED, failure.status, failure.text)
+
+
+async def _tell_unmade(unit: Unit, row: OutboxRow, work: mails.UnmadeWork) -> None:
+    """Who ordered a synthesis hears of it; of a report, who finalised for the expert."""
+    assert row.conversation_id is not None, "what is made belongs to a conversation"
+    conversation = await unit.load(row.conversation_id)
+    assert conversation is not None, "a conversation in the queue was opened"
+    to = Mailbox(row.recipient, str(row.payload.get("name", "")))
+    if work is not mails.UnmadeWork.SYNTHESIS:
+        expert = conversation.completion.finaliser if conversation.completion else conversation.expert
+        to = Mailbox(expert.address, expert.name)
+    holder = next((m.party.name for m in conversation.members if m.party.address == row.recipient), "")
+    mail = mails.Unmade(
+        reference=conversation.ref, state=conversation.state, work=work, holder=holder or row.recipient
+    )
+    await unit.answer(mail, to, in_reply_to=str(row.payload.get("in_reply_to", "")))

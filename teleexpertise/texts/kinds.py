@@ -11,6 +11,7 @@ __all__ = [
     "NoticeEvent",
     "RefusalReason",
     "Role",
+    "UnmadeWork",
 ]
 
 
@@ -92,3 +93,11 @@ class RefusalReason(StrEnum):
     HAS_LEFT = "has_left"
     TOO_MANY_MEMBERS = "too_many_members"
     OTHER = "other"
+
+
+class UnmadeWork(StrEnum):
+    """What the service could not do, however often it tried."""
+
+    REPORT = "report"
+    SYNTHESIS = "synthesis"
+    FILING = "filing"

@@ -141,6 +141,11 @@ def _directory_mails() -> dict[str, contexts.Mail]:
             links=(SERVICES,),
         ),
         "limite": contexts.RateLimited(answers_per_hour=30),
+        "doute-expire": contexts.DoubtExpired(subject_received="Mon avis", received_at=NOW, days=7, **ABOUT),
+        **{
+            f"travail-abandonne-{work}": contexts.Unmade(work=work, holder="Dr Nadège ARSAC", **ABOUT)
+            for work in contexts.UnmadeWork
+        },
         "teleexpertises": contexts.Worklist(
             owner="Dr Nadège ARSAC",
             total=2,
