@@ -90,7 +90,9 @@ def _form(kind: FormKind) -> Callable[[Unit, Incoming, Any], Awaitable[str]]:
 
 
 async def _synthesis(unit: Unit, incoming: Incoming, command: commands.Synthesis) -> str:
-    conversation, _ = await _member_of(unit, incoming, command.reference)
+    conversation, by = await _member_of(unit, incoming, command.reference)
+    if by.side not in closing.allowed_sides(FormKind.SYNTHESIS):
+        raise refused(unit.services, closing.not_yours(FormKind.SYNTHESIS), conversation.ref)
     return await closing.order_synthesis(unit, incoming, conversation)
 
 

@@ -80,8 +80,9 @@ async def _fills_a_form(unit: Unit, incoming: Incoming, rights: Rights) -> bool:
 async def _pass_on_copies(
     unit: Unit, incoming: Incoming, message: MessageRow, conversation: Conversation
 ) -> None:
-    """Blind copies: recipients of the envelope who are no members get the mail as ordinary mail."""
-    others = [name for name in incoming.addressed.others if conversation.member(name) is None]
+    """Blind copies: recipients of the envelope who never were members get the mail as ordinary mail."""
+    members = {member.party.address for member in conversation.members}
+    others = [name for name in incoming.addressed.others if name not in members]
     await pass_on(unit, incoming, message, others)
 
 
@@ -103,7 +104,7 @@ async def _is_known(unit: Unit, incoming: Incoming, conversation: Conversation) 
 
 async def _tell_left_behind(unit: Unit, incoming: Incoming, conversation: Conversation) -> None:
     """Tell the author of people in copy who have left: they got nothing, and how they could again."""
-    for address in left_behind(incoming.letter, conversation):
+    for address in left_behind(incoming, conversation):
         mail = mails.Refusal(
             reason=RefusalReason.HAS_LEFT,
             detail=address,

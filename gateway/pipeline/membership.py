@@ -57,13 +57,15 @@ def _check_room(unit: Unit, conversation: Conversation, more: int) -> None:
         raise refused(unit.services, RefusalReason.TOO_MANY_MEMBERS, str(MOST_MEMBERS))
 
 
-def left_behind(letter: Letter, conversation: Conversation) -> tuple[str, ...]:
-    """People named in To or Cc who have left the conversation.
+def left_behind(incoming: Incoming, conversation: Conversation) -> tuple[str, ...]:
+    """People named in To, Cc or the envelope who have left the conversation.
 
     Replies to all carry old Cc's on: somebody removed must not get the patient's mail again by one.
     """
     left = {member.party.address for member in conversation.members if not member.active}
-    return tuple(dict.fromkeys(m.address for m in (*letter.to, *letter.cc) if m.address in left))
+    letter = incoming.letter
+    named = (*(mailbox.address for mailbox in (*letter.to, *letter.cc)), *incoming.addressed.others)
+    return tuple(dict.fromkeys(address for address in named if address in left))
 
 
 async def join(
