@@ -5,18 +5,15 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
 
-from certs.authority import SubjectNames, issue, subject
-from certs.pki import DemoPki, load_authority
-from certs.profiles import PERSON
 from tests.support import region
 from tests.support.certificates import run
 from tests.support.gateway import Client, TestGateway, octets_after_header, read
+from tests.support.signing import signed
 from tests.support.threads import FOLDER, Thread, open_thread
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
@@ -37,25 +34,8 @@ def thread(served: TestGateway) -> Thread:
 
 def signed_reply(thread: Thread, folder: Path, address: str, *options: str) -> tuple[bytes, EmailMessage]:
     """A reply of the expert's client, its body signed by openssl with a certificate for ``address``."""
-    settings = thread.gateway.settings
-    authority = load_authority(DemoPki(settings.pki.anchors.parent))
-    name = subject("REMY PERRET", "300000000000017", "CABINET DE TEST", "Haute-Loire (43)")
-    issued = issue(authority, PERSON, name, datetime.now(UTC), SubjectNames((), (address,)))
-    for file, content in (
-        ("own.pem", issued.certificate_pem),
-        ("own.key", issued.key_pem),
-        ("chain.pem", issued.chain_pem),
-        ("entity", ENTITY),
-    ):
-        (folder / file).write_bytes(content)
-    command = f"openssl cms -sign -in {folder}/entity -signer {folder}/own.pem -inkey {folder}/own.key"
-    made = run(*command.split(), "-certfile", folder / "chain.pem", "-crlfeol", *options)
-    assert made.returncode == 0, made.stderr
     draft = thread.expert.reply(thread.question(thread.expert), "")
-    for field in ("Content-Type", "Content-Transfer-Encoding", "MIME-Version"):
-        del draft[field]
-    header = draft.as_bytes().partition(b"\r\n\r\n")[0] + b"\r\n"
-    raw = header + re.sub(rb"(?<!\r)\n", b"\r\n", made.stdout)
+    raw = signed(thread.gateway.settings, folder, draft, ENTITY, address, *options)
     (address_,) = draft["to"].addresses
     thread.expert.send_bytes(raw, [address_.addr_spec])
     return raw, draft
