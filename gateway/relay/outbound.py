@@ -13,7 +13,6 @@ from aiosmtplib import SMTP, SMTPException, SMTPResponseException, SMTPTimeoutEr
 from gateway.intake.rawmail import wire_fault
 from gateway.relay.failure import RelayFailed
 from gateway.relay.routes import Routes, Target
-from gateway.relay.silence import SilentDomains
 from gateway.smtp.envelope import DsnOptions, RecipientOptions
 from gateway.smtp.xtext import encode_xtext
 
@@ -48,8 +47,8 @@ class Relay:
     """Sends to foreign operators. ``tls`` is a client context with our certificate and the trusted
     authorities.
 
-    ``hostname`` is what EHLO says. Nothing is kept between messages but which domains were ``silent``, so one
-    relay serves all workers of a loop.
+    ``hostname`` is what EHLO says. Nothing is kept between messages, so one relay serves all workers of a
+    loop.
     """
 
     def __init__(
@@ -59,14 +58,12 @@ class Relay:
         verify_peer: VerifyPeer,
         hostname: str,
         times: RelayTimes | None = None,
-        silent: SilentDomains | None = None,
     ) -> None:
         self._routes = routes
         self._tls = tls
         self._verify_peer = verify_peer
         self._hostname = hostname
         self._times = times or RelayTimes()
-        self._silent = silent or SilentDomains()
 
     async def send(
         self,
@@ -94,12 +91,8 @@ class Relay:
         message = _Message(
             mail_from, recipient, domain, raw, dsn or DsnOptions(), options or RecipientOptions()
         )
-        with self._silent.attempt(domain):
-            await self._try_hosts(message)
-
-    async def _try_hosts(self, message: _Message) -> None:
         failure: RelayFailed | None = None
-        for target in await self._routes.targets(message.domain):
+        for target in await self._routes.targets(domain):
             try:
                 return await self._attempt(target, message)
             except _HostUnusable as unusable:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import imaplib
 import io
 import zlib
@@ -14,13 +13,8 @@ import pytest
 from pypdf import PdfReader
 from structlog.testing import capture_logs
 
-from certs.tls import submission_client_context
 from gateway.pipeline.attempts import Guesses
 from gateway.pipeline.doors import GatewayDoors
-from gateway.relay.failure import RelayFailed
-from gateway.relay.outbound import Relay, RelayTimes
-from gateway.relay.routes import TableRoutes, Target
-from gateway.relay.silence import SilentDomains
 from gateway.services import Services
 from gateway.smtp.envelope import Peer, PeerKind
 from gateway.smtp.refusals import Refusal
@@ -189,35 +183,3 @@ def test_logs_and_audit_hold_no_words_of_people(served: TestGateway) -> None:
     reply = str(thread.question(thread.expert)["reply-to"].addresses[0].username).partition("+")[2]
     for word in ("zanzibar", "philibertine", thread.values["Nom de naissance"], region.PASSWORD, reply):
         assert word.lower() not in everything, word
-
-
-async def test_one_silent_host_gets_one_attempt_and_the_rest_is_told_at_once(
-    served: TestGateway,
-) -> None:
-    attempts = 0
-
-    async def mute(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal attempts
-        attempts += 1
-        await asyncio.sleep(30)
-        writer.close()
-
-    server = await asyncio.start_server(mute, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    relay = Relay(
-        TableRoutes({"muet.example": Target("127.0.0.1", port)}, None),
-        submission_client_context(served.settings.pki.anchors),
-        lambda *_: None,
-        "mx.test",
-        RelayTimes(command=0.3),
-        SilentDomains(quiet_seconds=3600.0),
-    )
-    raw = b"From: <a@b.example>\r\n\r\nx\r\n"
-    failures = []
-    for _ in range(20):
-        with pytest.raises(RelayFailed) as failed:
-            await relay.send("a@b.example", "x@muet.example", raw)
-        failures.append(failed.value)
-    server.close()
-    assert attempts == 1
-    assert not any(failure.permanent for failure in failures)
