@@ -36,7 +36,8 @@ __all__ = ["sign_complete", "sign_message", "verify_message"]
 DATE_TOLERANCE = timedelta(hours=1)
 """How far Date may be from the signing time: the same client writes both; Thunderbird allows as much."""
 
-_ADDRESS_IN_NAME = re.compile(r"[^\s<>\"'(),;]+@[^\s<>\"'(),;]+")
+# Only from the start of a word: a long one without "@" would be searched anew from each of its letters.
+_ADDRESS_IN_NAME = re.compile(r"(?<![^\s<>\"'(),;])[^\s<>\"'(),;]+@[^\s<>\"'(),;]+")
 
 
 def sign_message(headers: Sequence[tuple[str, str]], entity: bytes, signer: Signer, now: datetime) -> bytes:

@@ -202,7 +202,7 @@ def _words(text: str) -> frozenset[str]:
 def _chosen(declared: Field, raw: str) -> str:
     """The value of the one option that the words name: exactly, by address, as a beginning, by some words."""
     typed = squashed(raw)
-    addresses = {address.lower() for address in re.findall(r"[^\s<>()\[\]:;,]+@[^\s<>()\[\]:;,]+", raw)}
+    addresses = {address.lower() for address in _ADDRESS.findall(raw)}
 
     def names(option: Option) -> list[str]:
         return [squashed(name) for name in (option.value, option.label, *option.also)]

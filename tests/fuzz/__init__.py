@@ -1,0 +1,1 @@
+"""The fuzzer: every parser against mutated input, longer than tests have time for (``make fuzz``)."""
