@@ -62,6 +62,7 @@ def _time_zone(value: str) -> str:
 
 
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
+Address = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*@[a-z0-9.-]+$", max_length=254)]
 FilePath = Annotated[Path, BeforeValidator(_absolute)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
@@ -99,6 +100,11 @@ class Service(_Section):
     )
     finess: str | None = Field(
         default=None, pattern=r"^[0-9][0-9AB][0-9]{7}$", description="FINESS number of the organisation"
+    )
+    postmaster: Address | None = Field(
+        default=None,
+        description="account that gets mail to `postmaster` of our domains (RFC 5321 §4.5.1); absent: an "
+        "account of that name, else the oldest one",
     )
     town: Line = Field(description="town of the organisation, in reports")
     time_zone: TimeZone = Field(description="where the readers live: mails, reports and rules show its time")
@@ -210,11 +216,8 @@ class Conversation(_Section):
     form_days: Positive = Field(description="days for which a form that was sent can be answered")
     page_size: Positive = Field(description="results in one directory answer; more are a link away")
     held_days: Positive = Field(
-        description="days for which a doubtful mail is held for its author to confirm"
-    )
-    notice: Literal["notice", "digest", "inbox"] = Field(
-        description="how INBOX announces news unless a user prefers otherwise: a short `notice`, a daily "
-        "`digest`, or the conversation itself in `inbox`"
+        description="days for which a doubtful mail is held for its author to confirm; then it is dropped "
+        "and the author told"
     )
 
 
@@ -231,10 +234,8 @@ class Retention(_Section):
     """How long things are kept."""
 
     messages_days: Positive = Field(
-        description="days for which a closed conversation keeps its messages byte for byte"
-    )
-    audit_days: Positive = Field(
-        description="days for which audit lines are kept (MSSanté recommends six months)"
+        description="days for which messages are kept byte for byte; those of a conversation from its last "
+        "message after it was closed. What stays is a line with the hash, and the audit trail as a whole"
     )
 
 

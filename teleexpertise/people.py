@@ -30,7 +30,10 @@ class AccountKind(StrEnum):
 
 
 class NoticeMode(StrEnum):
-    """How an account wants to be told: a short notice, a digest, or the conversation itself in INBOX."""
+    """How an account wants to be told: a short notice, a digest, or the conversation itself in INBOX.
+
+    Nobody writes digests yet: until then who prefers one gets notices.
+    """
 
     NOTICE = "notice"
     DIGEST = "digest"

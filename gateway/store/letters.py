@@ -61,6 +61,12 @@ class Held(Repository):
         rows = await self._all(statement.order_by(held_letter.c.created_at, held_letter.c.id))
         return tuple(HeldRow(**row) for row in rows)
 
+    async def waiting_since(self, moment: datetime, limit: int) -> tuple[HeldRow, ...]:
+        """The oldest letters held from before ``moment``."""
+        waiting = (held_letter.c.state == HeldState.HELD) & (held_letter.c.created_at < moment)
+        statement = select(held_letter).where(waiting).order_by(held_letter.c.created_at).limit(limit)
+        return tuple(HeldRow(**row) for row in await self._all(statement))
+
     async def settle(self, held_id: UUID, state: HeldState) -> bool:
         """Release or drop a letter; ``False`` when it is held no longer: a confirmation counts once."""
         still = (held_letter.c.id == held_id) & (held_letter.c.state == HeldState.HELD)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, exists, select, update
 
 from gateway.store.repository import ID_CHUNK, Repository, column_values
-from gateway.store.rows import DecisionRow, MessageRow
+from gateway.store.rows import DecisionRow, HeldState, MessageRow, OutboxState
+from gateway.store.schema import conversation as conversations
 from gateway.store.schema import decision as decisions
+from gateway.store.schema import event as events
+from gateway.store.schema import form_copy, held_letter, outbox
 from gateway.store.schema import message as messages
 
 if TYPE_CHECKING:
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["Decisions", "Messages"]
 
 _COLUMNS = (*(c for c in messages.c if c.name != "raw"), messages.c.raw.is_(None).label("purged"))
+
+
+_TO_BE_DONE = (OutboxState.PENDING, OutboxState.HELD)
 
 
 def _row_of(row: RowMapping) -> MessageRow:
@@ -99,10 +105,24 @@ class Messages(Repository):
         """The messages of a conversation, oldest first."""
         return await self._matching(messages.c.conversation_id == conversation_id)
 
-    async def received_before(self, moment: datetime, limit: int) -> tuple[MessageRow, ...]:
-        """The oldest messages from before ``moment`` whose octets are still kept."""
-        old = messages.c.received_at < moment
-        return await self._matching(old, messages.c.raw.is_not(None), limit=limit)
+    async def outlived(self, moment: datetime, closed: Collection[str], limit: int) -> tuple[MessageRow, ...]:
+        """The oldest messages from before ``moment`` whose octets are kept and of no more use.
+
+        What they caused is over: they belong to no conversation, or to one in a ``closed`` state that was
+        not touched since ``moment``; no delivery, form or letter held in doubt waits for them.
+        """
+        going_on = conversations.c.state.not_in(closed) | (conversations.c.updated_at >= moment)
+        told_in = (events.c.message_id == messages.c.id) & (conversations.c.id == events.c.conversation_id)
+        return await self._matching(
+            messages.c.received_at < moment,
+            messages.c.raw.is_not(None),
+            ~exists().where(conversations.c.id == messages.c.conversation_id, going_on),
+            ~exists().where(told_in, going_on),
+            ~exists().where(outbox.c.message_id == messages.c.id, outbox.c.state.in_(_TO_BE_DONE)),
+            ~exists().where(held_letter.c.message_id == messages.c.id, held_letter.c.state == HeldState.HELD),
+            ~exists().where(form_copy.c.message_id == messages.c.id),
+            limit=limit,
+        )
 
     async def purge(self, message_id: UUID) -> bool:
         """Forget the octets and the envelope; hash and identifiers stay. ``False`` when nothing was left to

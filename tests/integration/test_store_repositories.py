@@ -32,6 +32,7 @@ from tests.support.store import (
     message,
     open_conversation,
     projection,
+    records,
 )
 
 HOUR = timedelta(hours=1)
@@ -149,12 +150,40 @@ async def test_purge_leaves_a_tombstone(store: Store) -> None:
     async with store.transaction() as tx:
         await tx.messages.add(row, b"raw")
         await tx.messages.add(message(received_at=NOW + HOUR), b"raw")
-        assert await tx.messages.received_before(NOW + HOUR, 10) == (row,)
+        assert await tx.messages.outlived(NOW + HOUR, ["completed"], 10) == (row,)
         assert await tx.messages.purge(row.id)
         assert not await tx.messages.purge(row.id)
         assert await tx.messages.get_raw(row.id) is None
         assert await tx.messages.get(row.id) == replace(row, purged=True, envelope={})
-        assert await tx.messages.received_before(NOW + HOUR, 10) == ()
+        assert await tx.messages.outlived(NOW + HOUR, ["completed"], 10) == ()
+
+
+async def test_message_outlives_neither_its_conversation_nor_what_waits_for_it(store: Store) -> None:
+    closed = ["completed"]
+    async with store.transaction() as tx:
+        going_on, over = await open_conversation(tx), await open_conversation(tx)
+        await tx.conversations.save(over, projection("completed"))
+        rows = [message(conversation_id=place) for place in (going_on, over, over, over, None, None)]
+        for row in rows:
+            await tx.messages.add(row, b"raw")
+        _, past, queued, doubted, asked, told = rows
+        await tx.outbox.put([action(message_id=queued.id)])
+        held = HeldRow(id=uuid4(), conversation_id=over, author=EXPERT, message_id=doubted.id, created_at=NOW)
+        await tx.held.add(held)
+        form = FormRow(
+            id=uuid4(), kind="ask", owner=EXPERT, created_at=NOW, expires_at=NOW, message_id=asked.id
+        )
+        await tx.forms.add(form)
+        await tx.events.append(going_on, records(1, told))
+        assert await tx.messages.outlived(NOW + HOUR, closed, 10) == (past,)
+        assert await tx.messages.outlived(NOW, closed, 10) == ()
+        await tx.forms.forget_expired(NOW)
+        await tx.held.settle(held.id, HeldState.DROPPED)
+        assert {row.id for row in await tx.messages.outlived(NOW + HOUR, closed, 10)} == {
+            past.id,
+            doubted.id,
+            asked.id,
+        }
 
 
 async def test_duplicate_has_same_sender_mail_id_body_and_conversation(store: Store) -> None:
