@@ -292,6 +292,6 @@ def _dates_agree(fields: Sequence[Field], signers: Sequence[SignerReport]) -> bo
 def _shows_other_address(author: Mailbox) -> bool:
     try:
         name = str(make_header(decode_header(author.name)))
-    except (HeaderParseError, *DECODING_ERRORS):
+    except (HeaderParseError, LookupError, *DECODING_ERRORS):  # LookupError: a charset that nobody knows
         name = author.name
     return any(found.lower() != author.address.lower() for found in _ADDRESS_IN_NAME.findall(name))

@@ -29,6 +29,10 @@ _KINDS = {
 }
 
 
+_MOST_CHARACTERS = 2000
+_TOO_DEEP = "is nested too deep"
+
+
 class ConditionError(ValueError):
     """A condition that cannot be used, or that these values give no answer to: a sentence without a rule's
     name.
@@ -50,6 +54,8 @@ class Condition:
             return bool(self.compiled.matches(values))
         except rule_engine.errors.EngineError as error:
             raise ConditionError(f"no answer: {error.message}") from error
+        except RecursionError:
+            raise ConditionError(f"no answer: it {_TOO_DEEP}") from None
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -61,6 +67,15 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 def compile_condition(text: str) -> Condition:
     """Read one condition over the vocabulary of ``facts.SYMBOLS``; raises :class:`ConditionError`."""
+    if len(text) > _MOST_CHARACTERS:
+        raise ConditionError(f"a condition has at most {_MOST_CHARACTERS} characters")
+    try:
+        return _compiled(text)
+    except RecursionError:
+        raise ConditionError(f"condition {text[:40]!r}… {_TOO_DEEP}") from None
+
+
+def _compiled(text: str) -> Condition:
     try:
         compiled = rule_engine.Rule(text, context=_context())
     except rule_engine.errors.SymbolResolutionError as error:

@@ -161,6 +161,16 @@ def test_a_display_name_with_another_address_is_noted() -> None:
     assert Note.DISPLAY_NAME_ADDRESS in report.notes
 
 
+@pytest.mark.parametrize(
+    "name", ["=?utg-8?q?Dr?= Martin", "=?x-inconnu?b?w6k=?=", '"Dr ' + "%00" * 60_000 + '"']
+)
+def test_a_display_name_that_nobody_can_read_or_that_never_ends_changes_nothing(name: str) -> None:
+    body = signed().partition(b"\r\n")[2].partition(b"\r\nTo:")[2]
+    report = verify_message(f"From: {name} <{ADDRESS}>\r\nTo:".encode() + body, trust(), NOW)
+    assert report.verdict is Verdict.PASSED
+    assert Note.DISPLAY_NAME_ADDRESS not in report.notes
+
+
 def test_the_address_is_compared_without_case() -> None:
     assert (
         outcome(sign_message(headers("TeleExpertise@DEMO.mssante.example"), ENTITY, signer(), NOW))[0]

@@ -51,6 +51,8 @@ MISTAKES = [
         "rule x: condition '$random() > 0.5' uses $random",
     ),
     ("[rules.x]\non = 'message'\nwhen = '$now > d\"2026-01-01\"'", "uses $now"),
+    (f"[rules.x]\non = 'message'\nwhen = '{'-' * 1900}1 > images'", "is nested too deep"),
+    (f"[rules.x]\non = 'message'\nwhen = '{'not ' * 500}closed'", "rule x: a condition has at most 2000"),
     ("[rules.x]\non = 'message'\nstop = 'yes'", "rule x: stop wants true or false"),
     ("[rules.x]\non = 'message'\nenabled = 0", "rule x: enabled wants true or false"),
     (
