@@ -22,21 +22,14 @@ _BOUNCE_WORD = "retour"
 
 @dataclass(frozen=True, slots=True)
 class Addressed:
-    """Whom an envelope names: the service, conversations, bounce ids, other people.
-
-    ``broken`` are addresses of ours with a token that no key of ours made.
+    """Whom an envelope names: the service, conversations, bounce ids, other people (each once, spelled as in
+    the envelope: only their own host knows what case means, ``RFC 5321 §2.4``).
     """
 
     service: bool
     conversations: frozenset[UUID]
     bounces: frozenset[UUID]
-    broken: tuple[str, ...]
     others: tuple[str, ...]
-
-    @property
-    def placed(self) -> bool:
-        """Whether this message is for the conversation engine at all."""
-        return self.service or bool(self.conversations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,28 +85,27 @@ class AddressBook:
         )
 
     def sort(self, recipients: Iterable[str]) -> Addressed:
-        """Sort envelope recipients by what they mean; several addresses of one conversation count once."""
+        """Sort envelope recipients by what they mean; several addresses of one conversation count once, and
+        those with a token that no key of ours made for nothing.
+        """
         service = False
         conversations: set[UUID] = set()
         bounces: set[UUID] = set()
-        broken: list[str] = []
-        others: list[str] = []
+        others: dict[str, str] = {}
         for recipient in recipients:
             address = recipient.lower()
             if not self.is_ours(address):
-                others.append(address)
+                ours = address.rpartition("@")[2] == self.domain
+                others.setdefault(address, address if ours else recipient)
             elif address == self.service:
                 service = True
             elif (conversation := self.conversation(address)) is not None:
                 conversations.add(conversation)
             elif (bounce := self.bounced(address)) is not None:
                 bounces.add(bounce)
-            else:
-                broken.append(address)
         return Addressed(
             service=service,
             conversations=frozenset(conversations),
             bounces=frozenset(bounces),
-            broken=tuple(broken),
-            others=tuple(dict.fromkeys(others)),
+            others=tuple(others.values()),
         )

@@ -149,8 +149,9 @@ class Conversation:
         return tuple(member.party for member in self.members if member.active)
 
     def member(self, address: str) -> Party | None:
-        """The active party with this address, or ``None``."""
-        return next((party for party in self.active() if party.address == address), None)
+        """The active party with this address, whatever its case, or ``None``."""
+        lower = address.lower()
+        return next((party for party in self.active() if party.address == lower), None)
 
     def side(self, address: str) -> Side:
         """The side of a member: the two parties of the request, everybody else a guest."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 from argon2 import PasswordHasher
@@ -22,6 +22,8 @@ from teleexpertise.people import Account
 from teleexpertise.texts.contexts import RefusalReason
 
 __all__ = ["GatewayDoors", "password_hasher"]
+
+_POSTMASTER = "postmaster"
 
 
 #: What can be an account's name at all: anything else is kept out of the audit trail.
@@ -107,7 +109,10 @@ class GatewayDoors:
     async def check_recipient(self, peer: Peer, mail_from: str, recipient: str) -> None:
         """RCPT TO: a mailbox or service address of ours, or for our users a domain of the trust list."""
         address = recipient.lower()
-        if self.services.is_local(address):
+        if self._is_postmaster(address):
+            if await self._postmaster(address) is None:
+                raise RecipientUnknown()
+        elif self.services.is_local(address):
             await self._check_local(address)
         elif peer.kind is PeerKind.OPERATOR:
             raise PolicyRefused("Relaying denied")
@@ -126,10 +131,44 @@ class GatewayDoors:
         if not account.active:
             raise PolicyRefused("Mailbox suspended", code=550, enhanced="5.2.1")
 
+    def _is_postmaster(self, address: str) -> bool:
+        """Whether an address in lower case is the one that every mail system answers to, with or without a
+        domain (``RFC 5321 §4.5.1``).
+        """
+        local, _, domain = address.rpartition("@")
+        return address == _POSTMASTER or (
+            local == _POSTMASTER and domain in self.services.settings.local_domains
+        )
+
+    async def _postmaster(self, address: str) -> str | None:
+        """The account that gets the postmaster's mail: the one named in the settings, an account of that
+        name, or the oldest, which an operator made to try the service.
+        """
+        named = self.services.settings.service.postmaster
+        async with self.services.store.reading() as tx:
+            for candidate in (named, address):
+                account = await tx.accounts.get(candidate) if candidate else None
+                if account is not None and account.active:
+                    return account.address
+            oldest = await tx.accounts.oldest()
+        return oldest.address if oldest else None
+
+    async def _addressed(self, envelope: Envelope) -> Envelope:
+        """The envelope with mailboxes of ours by the name of their account; others stay as they were sent."""
+        recipients: list[str] = []
+        for recipient in envelope.recipients:
+            address = recipient.lower()
+            if self._is_postmaster(address):
+                recipients.append(await self._postmaster(address) or recipient)
+            else:
+                recipients.append(address if self.services.is_local(address) else recipient)
+        return replace(envelope, recipients=tuple(recipients))
+
     async def accept(self, envelope: Envelope, raw: bytes) -> str:
         """Screen the mail, then decide and commit in one transaction; a refusal leaves an audit line,
         nothing else.
         """
+        envelope = await self._addressed(envelope)
         try:
             incoming = await screen(self.services, envelope, raw)
             async with self.services.store.transaction() as tx:

@@ -27,7 +27,9 @@ async def pass_on(unit: Unit, incoming: Incoming, message: MessageRow, recipient
 def _wishes(envelope: Envelope, recipient: str) -> dict[str, object]:
     """What the sender wants to hear of this recipient (RFC 3461); empty without DSN parameters."""
     named = zip(envelope.recipients, envelope.options, strict=False)
-    options = next((option for name, option in named if name.lower() == recipient), RecipientOptions())
+    options = next(
+        (option for name, option in named if name.lower() == recipient.lower()), RecipientOptions()
+    )
     wishes: dict[str, object] = {
         "notify": sorted(options.notify),
         "original": options.original,

@@ -32,6 +32,12 @@ class Accounts(Repository):
         rows = await self._all(select(*ACCOUNT_COLUMNS).order_by(accounts.c.address))
         return tuple(Account(**row) for row in rows)
 
+    async def oldest(self) -> Account | None:
+        """The active account that was made first, ``None`` where there is none."""
+        oldest_first = select(*ACCOUNT_COLUMNS).order_by(accounts.c.created_at, accounts.c.address)
+        row = await self._first(oldest_first.where(accounts.c.active).limit(1))
+        return Account(**row) if row else None
+
     async def add(self, account: Account, password_hash: str, now: datetime) -> None:
         """Add an account (``password_hash`` '' lets nobody log in). Raises :class:`AlreadyExists`,
         ``ValueError``.

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from teleexpertise.addressing import AddressBook
+from teleexpertise.addressing import AddressBook, Addressed
 from teleexpertise.tokens import TOKEN_LENGTH, seal, unseal
 from tests.support.cases import CONVERSATION
 
@@ -49,7 +49,9 @@ def test_a_bounce_address_is_no_reply_address() -> None:
 def test_forged_and_foreign_tokens_are_broken_addresses_of_ours(address: str) -> None:
     assert BOOK.is_ours(address)
     assert not BOOK.valid(address)
-    assert BOOK.sort([address]).broken == (address.lower(),)
+    assert BOOK.sort([address]) == Addressed(
+        service=False, conversations=frozenset(), bounces=frozenset(), others=()
+    )
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,11 @@ def test_several_addresses_of_one_conversation_count_once() -> None:
     found = BOOK.sort([address, address.upper(), "Lea.Martin@demo.mssante.example"])
     assert found.conversations == {CONVERSATION}
     assert found.others == ("lea.martin@demo.mssante.example",)
-    assert found.placed
+
+
+def test_local_parts_of_others_are_left_as_they_were_sent() -> None:
+    sent = ["Anne.Brun@autre.example", "anne.brun@autre.example", "X@tiers.example"]
+    assert BOOK.sort(sent).others == ("Anne.Brun@autre.example", "X@tiers.example")
 
 
 def test_addresses_of_two_conversations_are_both_seen() -> None:
@@ -83,5 +89,6 @@ def test_addresses_of_two_conversations_are_both_seen() -> None:
 
 
 def test_mail_between_people_is_not_placed() -> None:
-    assert not BOOK.sort(["lea.martin@demo.mssante.example", BOOK.bounce(OTHER)]).placed
+    found = BOOK.sort(["lea.martin@demo.mssante.example", BOOK.bounce(OTHER)])
+    assert (found.service, found.conversations) == (False, frozenset())
     assert BOOK.sort(["TeleExpertise@Demo.MSSante.example"]).service
