@@ -10,8 +10,8 @@ import shutil
 import sqlite3
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage, Message
@@ -167,16 +167,21 @@ class Wire:
         return self.runner.run(self._whole(steps))
 
     async def _whole(self, steps: Sequence[Sequence[str]]) -> Committed:
+        async with self.course() as course:
+            for step in steps:
+                await course.at_once(map(self._posting, step))
+                await course.check()
+            return await course.read()
+
+    @asynccontextmanager
+    async def course(self) -> AsyncIterator[Course]:
+        """A course from the beginning, for what is played on ``runner``; one at a time."""
         copy = self.folder / "course.sqlite3"
         for suffix in ("", "-wal", "-shm"):
             copy.with_name(copy.name + suffix).unlink(missing_ok=True)
         shutil.copyfile(self.folder / _OPENED, copy)
         async with Store.open(f"sqlite:///{copy}") as store:
-            course = Course(self.services, store, self.conversation)
-            for step in steps:
-                await course.at_once(map(self._posting, step))
-                await course.check()
-            return await course.read()
+            yield Course(self.services, store, self.conversation)
 
     def _posting(self, name: str) -> Posting:
         known = self.postings[name.rstrip("'")]
