@@ -1,0 +1,188 @@
+"""``python -m tests.bench``: how long the parts take here, and beside them a yardstick in the same run.
+
+Figures are medians of repeated calls in processor time, of ``openssl`` with its start. They say something
+about this machine only; the ratios carry further.
+"""
+
+from __future__ import annotations
+
+import base64
+import email
+import email.policy
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from random import Random
+
+from certs.smime import sign_message, verify_message
+from certs.verdicts import Verdict
+from gateway.intake.letter import read_letter
+from gateway.intake.limits import IntakeLimits
+from gateway.intake.rawmail import wire_fault
+from teleexpertise.decision import decide
+from teleexpertise.directory import Directory, DirectoryEntry
+from teleexpertise.events import Exchanged, Side
+from teleexpertise.facts import Facts, Trigger
+from teleexpertise.forms import FormCopy, find_form, read_form, render_html, render_text, validate
+from teleexpertise.plaintext import html_lines
+from tests.support import certificates
+from tests.support.cases import OVERVIEW, START, author, conversation, opened, rules
+from tests.support.forms import FILLED, FORM_ID, TODAY, quoted, sample_request
+
+ENTRIES = 100_000
+_SECONDS = 1.0
+_LEAST_CALLS = 5
+
+
+def median(call: Callable[[], object], clock: Callable[[], float] = time.process_time) -> float:
+    """Seconds of one call: the median of as many as fit into a second, at least five."""
+    call()
+    found: list[float] = []
+    until = time.monotonic() + _SECONDS
+    while len(found) < _LEAST_CALLS or time.monotonic() < until:
+        begun = clock()
+        call()
+        found.append(clock() - begun)
+    return statistics.median(found)
+
+
+def tell(what: str, seconds: float, beside: str = "", other: float = 0.0) -> None:
+    """Print one line; the ratio is ours to the other's, below 1 we are faster."""
+    compared = f"  {beside} {other * 1000:9.3f} ms, ratio {seconds / other:5.2f}" if other else ""
+    print(f"{what:44}{seconds * 1000:10.3f} ms{compared}", flush=True)
+
+
+def mail(octets: int) -> bytes:
+    """A mail of about that size: text of one person up to 4 kB, above that photos in base64."""
+    head = b"".join(f"{name}: {value}\r\n".encode() for name, value in certificates.headers())
+    words = "Lésion pigmentée du mollet, 9 mm, bords irréguliers.\r\n".encode()
+    if octets <= 4096:
+        kind = b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+        return head + kind + words * ((octets - len(head)) // len(words))
+    photo = base64.encodebytes(Random(1).randbytes(octets // 4)).replace(b"\n", b"\r\n")
+    part = b"--b\r\nContent-Type: image/jpeg; name=photo.jpg\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    text = b"--b\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\nTrois photos.\r\n"
+    body = text + b"".join(part + photo + b"\r\n" for _ in range(3)) + b"--b--\r\n"
+    return head + b"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n" + body
+
+
+def parsed_by_python(raw: bytes) -> None:
+    """What the same would take with Python's email package: all parts decoded, all fields read."""
+    message = email.message_from_bytes(raw, policy=email.policy.default)
+    for part in message.walk():
+        part.get_payload(decode=True)
+    assert all(str(value) is not None for value in message.values())
+
+
+def measure_intake() -> None:
+    limits = IntakeLimits()
+    for name, octets in (("4 kB", 4000), ("100 kB", 100_000), ("5 MB", 5_000_000)):
+        raw = mail(octets)
+        assert wire_fault(raw) is None
+        python = median(partial(parsed_by_python, raw))
+        tell(f"read_letter, {name}", median(partial(read_letter, raw, limits)), "email", python)
+        tell(f"wire_fault, {name}", median(partial(wire_fault, raw)))
+
+
+def measure_signatures() -> None:
+    signer, trust, now = certificates.signer(), certificates.trust(), certificates.NOW
+    entity = mail(100_000).partition(b"MIME-Version: 1.0\r\n")[2]
+    signed = sign_message(certificates.headers(), entity, signer, now)
+    assert verify_message(signed, trust, now).verdict is Verdict.PASSED
+    beside = openssl(entity, signed) if shutil.which("openssl") else (0.0, 0.0)
+    sign = median(lambda: sign_message(certificates.headers(), entity, signer, now))
+    tell("sign_message, 100 kB", sign, "openssl cms -sign", beside[0])
+    tell("verify_message, 100 kB, with CRLs", median(lambda: verify_message(signed, trust, now)),
+         "openssl cms -verify", beside[1])  # fmt: skip
+
+
+def openssl(entity: bytes, signed: bytes) -> tuple[float, float]:
+    """Seconds of signing and of verifying by the command; it checks no revocation and no header."""
+    issued = certificates.certificate()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "own.pem").write_bytes(issued.certificate_pem + issued.key_pem)
+        (folder / "chain.pem").write_bytes(issued.chain_pem)
+        (folder / "root.pem").write_bytes(certificates.space().root.certificate_pem)
+        (folder / "entity").write_bytes(entity)
+        (folder / "signed").write_bytes(signed)
+
+        def cms(*words: str) -> None:
+            done = subprocess.run(
+                ["openssl", "cms", *words, "-out", "out"], cwd=folder, capture_output=True, check=False
+            )
+            assert done.returncode == 0, done.stderr.decode()
+
+        sign = ("-sign", "-binary", "-in", "entity", "-signer", "own.pem", "-certfile", "chain.pem")
+        verify = ("-verify", "-in", "signed", "-CAfile", "root.pem", "-purpose", "smimesign")
+        return median(partial(cms, *sign), of_children), median(partial(cms, *verify), of_children)
+
+
+def of_children() -> float:
+    """Processor seconds of the processes that have ended so far."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+def measure_directory() -> None:
+    chance = Random(1)
+    first, last = ("Aude", "Rémy", "Léa", "Zoé", "Ysoline", "Léopold"), ("BELLON", "PERRET", "CHANY", "ROUX")
+    specialties = ("Dermatologie", "Cardiologie", "Gériatrie", "Rhumatologie", "Pneumologie", "Psychiatrie")
+    towns = ("Le Puy-en-Velay", "Saint-Étienne", "Lyon", "Clermont-Ferrand", "Blavozy", "Yssingeaux")
+
+    def entry(number: int) -> DirectoryEntry:
+        department = f"{number % 95 + 1:02}"
+        return DirectoryEntry(
+            address=f"medecin{number}@demo.mssante.example",
+            name=f"Dr {chance.choice(first)} {chance.choice(last)}{number % 5000}",
+            specialties=(chance.choice(specialties),),
+            department=department,
+            postcode=f"{department}{number % 900:03}",
+            town=chance.choice(towns),
+        )
+
+    entries = [entry(number) for number in range(ENTRIES)]
+    begun = time.process_time()
+    directory = Directory(entries)
+    tell(f"directory of {ENTRIES:,} entries, built once", time.process_time() - begun)
+    for query in ("dermatologie 43", "perret4711", "geriatrie saint etienne 42", "medecin inconnu"):
+        tell(
+            f"search « {query} », {len(directory.search(query)):,} found",
+            median(partial(directory.search, query)),
+        )
+
+
+def measure_domain() -> None:
+    form = sample_request()
+    copy = FormCopy(form=form, form_id=FORM_ID, values=FILLED)
+    pages = {"text": render_text(copy), "quoted": quoted(render_text(copy)), "HTML": render_html(copy)}
+
+    def read(page: str, kind: str) -> None:
+        found = find_form(html_lines(page) if kind == "HTML" else page)
+        assert found is not None
+        assert not validate(form, read_form(form, found, FILLED).values, TODAY).problems
+
+    for kind, page in pages.items():
+        tell(f"form answered as {kind}, read and validated", median(partial(read, page, kind)))
+    known, book = conversation(opening=opened(items=(OVERVIEW,))), rules()
+    exchanged = Exchanged(side=Side.REQUESTER, images=1)
+    facts = Facts(trigger=Trigger.MESSAGE, author=author(Side.REQUESTER), proposed=exchanged)
+    tell("decide on a message, default rules", median(lambda: decide(known, facts, book, START)))
+
+
+def main() -> int:
+    """Print all figures."""
+    for measure in (measure_intake, measure_signatures, measure_directory, measure_domain):
+        measure()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
