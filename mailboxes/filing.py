@@ -40,14 +40,6 @@ class Filing:
         self._places = asyncio.Semaphore(connections)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def ensure_folder(self, account: str, folder: Folder) -> None:
-        """Make the folder and those above it where they are missing, and subscribe to all of them.
-
-        Without the subscription Thunderbird does not show a folder (RFC 3501 §6.3.6).
-        """
-        async with self._places, connected(self._access, account) as connection:
-            await _make_folder(connection, folder)
-
     async def file_once(
         self, account: str, folder: Folder, message: bytes, key: str, flags: Collection[str] = ()
     ) -> bool:
@@ -89,19 +81,12 @@ class Filing:
                     await connection.tell("STORE", store)
             return len(uids)
 
-    async def find(self, account: str, folder: Folder, header: str, value: str) -> list[int]:
-        """Return the UIDs of the messages whose field ``header`` contains ``value`` without regard to case.
-
-        Empty when the folder is missing (RFC 3501 §6.4.4, ``HEADER``).
-        """
-        async with self._places, connected(self._access, account) as connection:
-            if not await _selected(connection, folder):
-                return []
-            return await _search(connection, header, value)
-
 
 async def _make_folder(connection: Connection, folder: Folder) -> None:
-    """Make and subscribe to each folder on the way to ``folder``."""
+    """Make and subscribe to each folder on the way to ``folder``, where it is missing.
+
+    Without the subscription Thunderbird does not show a folder (RFC 3501 §6.3.6).
+    """
     wire_name(folder)  # nothing is made when the last component is not a name
     for depth in range(1, len(folder) + 1):
         name = wire_name(folder[:depth])

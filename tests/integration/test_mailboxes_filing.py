@@ -50,8 +50,8 @@ def flags_of(dovecot: Running, mailbox: str, folder: str) -> list[str]:
 async def test_folders_are_made_and_subscribed_with_those_above_them(
     dovecot: Running, filing: Filing, mailbox: str
 ) -> None:
-    await filing.ensure_folder(mailbox, PATIENT)
-    await filing.ensure_folder(mailbox, PATIENT)
+    for key in ("k-1", "k-2"):
+        await filing.file_once(mailbox, PATIENT, keyed(key), key)
 
     def subscribed() -> list[str]:
         with dovecot.deployment.imap_of(mailbox) as client:
@@ -86,7 +86,7 @@ async def test_filing_twice_stores_once_byte_for_byte(dovecot: Running, filing: 
 async def test_concurrent_filings_of_one_key_store_once(filing: Filing, mailbox: str) -> None:
     done = await asyncio.gather(*(filing.file_once(mailbox, PATIENT, keyed("k-1"), "k-1") for _ in range(5)))
     assert sorted(done) == [False, False, False, False, True]
-    assert len(await filing.find(mailbox, PATIENT, "X-TLE-Delivery", "k-1")) == 1
+    assert await filing.tag(mailbox, PATIENT, "c-1", "completed") == 1
 
 
 async def test_a_message_without_its_key_is_a_mistake_of_the_caller(filing: Filing, mailbox: str) -> None:
@@ -114,10 +114,9 @@ async def test_a_state_replaces_the_other_states_of_its_conversation_only(
     assert "tle_completed" not in other
 
 
-async def test_what_is_not_there_is_found_nowhere_and_tagged_nowhere(filing: Filing, mailbox: str) -> None:
-    assert await filing.find(mailbox, PATIENT, "X-TLE-Id", "c-1") == []
-    assert await filing.tag(mailbox, PATIENT, "c-1", "completed") == 0
-    assert await filing.find(mailbox, ("INBOX",), "X-TLE-Id", "c-1") == []
+async def test_what_is_not_there_is_tagged_nowhere(filing: Filing, mailbox: str) -> None:
+    for folder in (PATIENT, ("INBOX",)):
+        assert await filing.tag(mailbox, folder, "c-1", "completed") == 0
     with pytest.raises(ValueError, match="state"):
         await filing.tag(mailbox, PATIENT, "c-1", "invented")
 
@@ -127,13 +126,13 @@ async def test_names_that_are_no_folders_fail_for_good(
     filing: Filing, mailbox: str, folder: tuple[str, ...]
 ) -> None:
     with pytest.raises(FilingFailed) as failure:
-        await filing.ensure_folder(mailbox, folder)
+        await filing.file_once(mailbox, folder, keyed("k-1"), "k-1")
     assert failure.value.permanent
 
 
 async def test_an_unknown_account_fails_soon(filing: Filing) -> None:
     with pytest.raises(FilingFailed):
-        await filing.ensure_folder("personne@hopital.mssante.example", PATIENT)
+        await filing.file_once("personne@hopital.mssante.example", PATIENT, keyed("k-1"), "k-1")
 
 
 async def test_a_server_of_another_authority_is_not_trusted(dovecot: Running) -> None:
@@ -146,7 +145,7 @@ async def test_a_server_of_another_authority_is_not_trusted(dovecot: Running) ->
         server.master_password,
     )
     with pytest.raises(FilingFailed, match="SSLCertVerificationError"):
-        await stranger.ensure_folder("boite1@hopital.mssante.example", PATIENT)
+        await stranger.file_once("boite1@hopital.mssante.example", PATIENT, keyed("k-1"), "k-1")
 
 
 async def test_a_silent_server_is_given_up_after_the_time_limit(dovecot: Running) -> None:
@@ -159,5 +158,5 @@ async def test_a_silent_server_is_given_up_after_the_time_limit(dovecot: Running
         port = silent.sockets[0].getsockname()[1]
         filing = Filing("127.0.0.1", port, dovecot.deployment.client_tls, "gateway", "x", timeout=0.3)
         with pytest.raises(FilingFailed) as failure:
-            await filing.ensure_folder("boite1@hopital.mssante.example", PATIENT)
+            await filing.file_once("boite1@hopital.mssante.example", PATIENT, keyed("k-1"), "k-1")
     assert not failure.value.permanent
