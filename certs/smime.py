@@ -94,7 +94,7 @@ def _check_lines(entity: bytes) -> None:
         raise SigningFault("the entity is not 7-bit: encode it as base64 or quoted-printable")
     if not entity.count(b"\r\n") == entity.count(b"\r") == entity.count(b"\n"):
         raise SigningFault("the entity has line ends other than CRLF")
-    if re.search(rb"[^\r\n]{%d}" % (MAXIMUM_LINE + 1), entity):
+    if any(len(line) > MAXIMUM_LINE for line in entity.split(b"\r\n")):
         raise SigningFault("the entity has a line longer than 998 octets")
 
 
