@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import signal
 import threading
 from collections.abc import Callable
@@ -12,6 +13,10 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import ParamSpec, TypeVar
 
 __all__ = ["Printers"]
+
+#: A report of sixty pictures takes a tenth of both: what takes more would keep every other report waiting.
+_MOST_SECONDS = 180
+_MOST_OCTETS = 3 * 1024**3
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
@@ -32,10 +37,10 @@ class Printers(Executor):
     ) -> Future[_Result]:
         """Have the work done in one of the processes."""
         try:
-            return self._pool.submit(work, *args, **kwargs)
+            return self._pool.submit(_bounded, work, *args, **kwargs)
         except BrokenProcessPool:
             self._pool = _pool(self._count)
-            return self._pool.submit(work, *args, **kwargs)
+            return self._pool.submit(_bounded, work, *args, **kwargs)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the processes, after their work where ``wait``."""
@@ -47,9 +52,21 @@ def _pool(count: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_begin)
 
 
+def _bounded(
+    work: Callable[_Arguments, _Result], /, *args: _Arguments.args, **kwargs: _Arguments.kwargs
+) -> _Result:
+    """Do the work; a process that takes too long is ended by its alarm, and the work fails with it."""
+    signal.alarm(_MOST_SECONDS)
+    try:
+        return work(*args, **kwargs)
+    finally:
+        signal.alarm(0)
+
+
 def _begin() -> None:
     """In a new process: Ctrl-C at the terminal is for the gateway, and without it there is no work."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_AS, (_MOST_OCTETS, _MOST_OCTETS))
     threading.Thread(target=_leave_with_parent, daemon=True).start()
 
 
