@@ -25,7 +25,7 @@ from click.testing import CliRunner, Result
 from gateway.cli.root import cli
 from gateway.deployment import NewDeployment, make_deployment
 from gateway.workers.printers import Printers
-from tests.support.dovecot import free_port
+from tests.support.dovecot import free_port, require_dovecot
 
 GATEWAY = (sys.executable, "-c", "if __name__ == '__main__': from gateway.cli import main; main()")
 STEPS = ["search", "form", "request", "missing", "taken_up", "documents", "advice", "worklist", "closing"]
@@ -116,8 +116,7 @@ def running(folder: Path) -> Iterator[Run]:
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    if shutil.which("dovecot") is None:
-        pytest.skip("Dovecot is not installed")
+    require_dovecot()
     made = Path(tempfile.mkdtemp(prefix="tle-demo-"))
     made.chmod(0o755)  # Dovecot's own account must get through
     keys = (

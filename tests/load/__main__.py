@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from mailboxes.dovecot.installation import find_installation
 from tests.load.checking import check
 from tests.load.figures import milliseconds, settled_outbox
 from tests.load.flood import Flood, Letter, flood, letters_of, mails_in
@@ -182,8 +183,7 @@ def main() -> int:
     parser.add_argument("--profile", type=Path, help="run the gateway under cProfile and write its data here")
     parser.add_argument("--log", type=Path, help="keep the gateway's log here when something failed")
     options = parser.parse_args()
-    if shutil.which("dovecot") is None:
-        parser.error("Dovecot is not installed")
+    find_installation(managesieve=False)
     if options.clients < 2 or options.messages < 3 or not 0 < options.conversations <= MAX_CONVERSATIONS:
         parser.error("2 clients, 3 messages and 1 conversation at least")
     return _run(options)

@@ -113,13 +113,18 @@ def free_port() -> int:
             return port
 
 
-@contextmanager
-def deployment(**changes: object) -> Iterator[Deployment]:
-    """Make a deployment in a directory of its own; skip the test where Dovecot is not installed."""
+def require_dovecot() -> None:
+    """Skip where Dovecot is not installed, wherever the search path of commands leads."""
     try:
         find_installation(managesieve=True)
     except MailboxError as missing:
         pytest.skip(str(missing))
+
+
+@contextmanager
+def deployment(**changes: object) -> Iterator[Deployment]:
+    """Make a deployment in a directory of its own; skip the test where Dovecot is not installed."""
+    require_dovecot()
     root = Path(tempfile.mkdtemp(prefix="tle-test-"))
     try:
         root.chmod(0o755)

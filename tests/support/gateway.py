@@ -21,7 +21,6 @@ from email.policy import SMTP, default
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pytest
 from imapclient import imap_utf7
 
 from certs.tls import submission_client_context
@@ -34,7 +33,7 @@ from gateway.serving import Running, serve
 from gateway.smtp.dialogue import ListenerKind
 from gateway.store.rows import OutboxState
 from tests.support import region
-from tests.support.dovecot import free_port
+from tests.support.dovecot import free_port, require_dovecot
 
 _Found = TypeVar("_Found")
 DEADLINE = 30.0
@@ -426,8 +425,7 @@ def made_deployment(folder: Path, extra_toml: str = "", *, fixed_ports: bool = F
 @contextmanager
 def gateway(extra_toml: str = "") -> Iterator[TestGateway]:
     """A served gateway of the test region in a folder of its own, gone afterwards."""
-    if shutil.which("dovecot") is None:
-        pytest.skip("Dovecot is not installed")
+    require_dovecot()
     folder = Path(tempfile.mkdtemp(prefix="tle-test-"))
     folder.chmod(0o755)  # Dovecot's own account must get through
     try:

@@ -13,8 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
-
 from certs.authority import SubjectNames, issue, subject
 from certs.names import DistinguishedName
 from certs.operators import TrustEntry, render_trust_list
@@ -28,7 +26,7 @@ from gateway.deployment import NewDeployment, make_deployment
 from gateway.pipeline.doors import password_hasher
 from teleexpertise.people import Account
 from tests.support import region
-from tests.support.dovecot import free_port
+from tests.support.dovecot import free_port, require_dovecot
 from tests.support.gateway import Client, text_of
 from tests.support.threads import Thread, answered, attach, photo, reference_in, request_values
 
@@ -123,8 +121,7 @@ def made_operator(
 @contextmanager
 def operators_folder() -> Iterator[Path]:
     """A folder that the servers' own accounts can reach, gone afterwards; skips without Dovecot."""
-    if shutil.which("dovecot") is None:
-        pytest.skip("Dovecot is not installed")
+    require_dovecot()
     folder = Path(tempfile.mkdtemp(prefix="tle-test-"))
     folder.chmod(0o755)
     try:

@@ -14,10 +14,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
-
 from certs.tls import submission_client_context
 from gateway.smtp.dialogue import ListenerKind
+from tests.support.dovecot import require_dovecot
 from tests.support.gateway import TestGateway, eventually, made_deployment
 
 _COMMAND = "from gateway.cli import main; main()"
@@ -113,8 +112,7 @@ def alive(pid: int) -> bool:
 @contextmanager
 def gateway_process(extra_toml: str = "") -> Iterator[GatewayProcess]:
     """A started gateway process on a deployment of its own; nothing of it is left afterwards."""
-    if shutil.which("dovecot") is None:
-        pytest.skip("Dovecot is not installed")
+    require_dovecot()
     folder = Path(tempfile.mkdtemp(prefix="tle-crash-"))
     folder.chmod(0o755)  # Dovecot's own account must get through
     try:

@@ -14,7 +14,7 @@ from teleexpertise.people import (
 )
 
 DOMAIN = "gateway.mssante.example"
-PASSWORD = "un mot de passe d'essai"  # noqa: S105 - of test accounts only
+PASSWORD = "un mot de passe d'essai"
 
 
 def _address(name: str) -> str:
