@@ -252,7 +252,7 @@ class Unit:
 
     async def known_ids(self, conversation: UUID) -> tuple[str, ...]:
         """The Message-IDs of a conversation's mails, oldest first."""
-        return tuple(row.mail_id for row in await self.tx.messages.of(conversation) if row.mail_id)
+        return await self.tx.messages.mail_ids(conversation)
 
     async def record(
         self,

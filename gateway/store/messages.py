@@ -105,6 +105,12 @@ class Messages(Repository):
         """The messages of a conversation, oldest first."""
         return await self._matching(messages.c.conversation_id == conversation_id)
 
+    async def mail_ids(self, conversation_id: UUID) -> tuple[str, ...]:
+        """The Message-IDs of a conversation's mails, oldest first; mails without one left out."""
+        named = (messages.c.conversation_id == conversation_id) & (messages.c.mail_id != "")
+        statement = select(messages.c.mail_id).where(named).order_by(messages.c.received_at, messages.c.id)
+        return tuple(row["mail_id"] for row in await self._all(statement))
+
     async def outlived(self, moment: datetime, closed: Collection[str], limit: int) -> tuple[MessageRow, ...]:
         """The oldest messages from before ``moment`` whose octets are kept and of no more use.
 

@@ -41,7 +41,7 @@ _BUSY_SLEEP_SECONDS = 1.0
 _DATABASE_SLEEP_SECONDS = 1.0
 #: Actions claimed for each that can run at once. A turn waits for its place among the commits of mail that
 #: comes in, so each must bring work for as long as that takes.
-_AHEAD = 8
+_AHEAD = 32
 #: Actions that wait for others than our own mailbox server have places of their own, so that they hold up
 #: nobody else.
 _LANES = {"relay": "relay", "make_report": "report", "synthesis": "report"}
