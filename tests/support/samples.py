@@ -141,11 +141,6 @@ def _directory_mails() -> dict[str, contexts.Mail]:
             links=(SERVICES,),
         ),
         "limite": contexts.RateLimited(answers_per_hour=30),
-        "doute-expire": contexts.DoubtExpired(subject_received="Mon avis", received_at=NOW, days=7, **ABOUT),
-        **{
-            f"travail-abandonne-{work}": contexts.Unmade(work=work, holder="Dr Nadège ARSAC", **ABOUT)
-            for work in contexts.UnmadeWork
-        },
         "teleexpertises": contexts.Worklist(
             owner="Dr Nadège ARSAC",
             total=2,
@@ -340,6 +335,17 @@ def _thread_mails() -> dict[str, contexts.Mail]:
     }
 
 
+def _ended_mails() -> dict[str, contexts.Mail]:
+    """What is told when time or attempts have run out."""
+    return {
+        "doute-expire": contexts.DoubtExpired(subject_received="Mon avis", received_at=NOW, days=7, **ABOUT),
+        **{
+            f"travail-abandonne-{work}": contexts.Unmade(work=work, holder="Dr Nadège ARSAC", **ABOUT)
+            for work in contexts.UnmadeWork
+        },
+    }
+
+
 def all_mails() -> dict[str, contexts.Mail]:
     """One or more contexts of every template, by a name that says which case it is."""
     return {
@@ -348,4 +354,5 @@ def all_mails() -> dict[str, contexts.Mail]:
         **_answers(),
         **_opening_mails(),
         **_thread_mails(),
+        **_ended_mails(),
     }
