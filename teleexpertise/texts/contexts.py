@@ -209,7 +209,7 @@ class ClosingConfirmation(ConversationMail):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandConfirmation(ConversationMail):
-    """``confirmation-commande``: a small command was carried out; ``person`` is who was removed or invited."""
+    """``confirmation-commande``: a small command was done; ``person`` is who was removed or invited."""
 
     template: ClassVar[str] = "confirmation-commande"
     done: CommandDone
