@@ -168,7 +168,7 @@ def test_a_token_opens_only_the_door_that_it_was_made_for(served: TestGateway, t
         f"teleexpertise+{bounce}",
         f"teleexpertise+{token[:-1]}",
         f"teleexpertise+{token}a",
-        "teleexpertise+" + token.translate(str.maketrans("ab", "ba")),
+        f"teleexpertise+{'b' if token[0] == 'a' else 'a'}{token[1:]}",
     ):
         with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
             client.send(client.compose(f"{local}@{region.DOMAIN}", f"Re: {thread.ref}", "x"))
