@@ -211,7 +211,6 @@ class _Work:
             author=self.act.facts.author,
             incoming=incoming,
             message=self.act.message,
-            text=self.act.text,
         )
         await letter.deliver()
 

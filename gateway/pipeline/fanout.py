@@ -16,6 +16,7 @@ from teleexpertise.conversation import Conversation
 from teleexpertise.events import Author
 from teleexpertise.letters import Attachment, Mailbox, PartKind
 from teleexpertise.people import Party
+from teleexpertise.plaintext import readable_text
 from teleexpertise.texts import contexts as mails
 
 __all__ = ["FannedOut", "reply_to", "thread_fields", "voice_name"]
@@ -56,14 +57,13 @@ def thread_fields(thread: Sequence[str]) -> tuple[str, tuple[str, ...]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FannedOut:
-    """One mail of a member and the conversation after it; ``text`` is its readable view, for a retelling."""
+    """One mail of a member and the conversation after it."""
 
     unit: Unit
     conversation: Conversation
     author: Author
     incoming: Incoming
     message: MessageRow
-    text: str
 
     async def deliver(self) -> None:
         """Put a copy for each member into the outbox; the author's own is filed as read in the acting
@@ -135,7 +135,7 @@ class FannedOut:
             state=conversation.state,
             author=self.author,
             sent_at=letter.sent_at or self.unit.now,
-            text=self.text,
+            text=readable_text(letter),
             attachments=conversation.exchanges[-1].attachments,
         )
         answers_to = reply_to(self.unit, conversation)

@@ -141,7 +141,6 @@ async def post_letter(
         message=message,
         incoming=incoming,
         answer_to=incoming.login,
-        text=readable_text(letter),
     )
     _, after = await carry_out(unit, conversation, conversation.id, act)
     return after or conversation

@@ -86,7 +86,13 @@ def test_a_projection_that_differs_is_named_and_mended(
             "octets of message",
         ),
         ("UPDATE message SET sha256 = substr(sha256, 2) || substr(sha256, 1, 1)", "another hash"),
-        ("UPDATE event SET message_sha256 = substr(message_sha256, 2) || substr(message_sha256, 1, 1) WHERE seq = 5", "event 5"),
+        (
+            (
+                "UPDATE event SET message_sha256 = substr(message_sha256, 2) || substr(message_sha256, 1, 1)"
+                " WHERE seq = 5"
+            ),
+            "event 5",
+        ),
         ("DELETE FROM event WHERE seq = 4", "4 events with gaps"),
         ("DELETE FROM event WHERE seq = 1", "give no state"),
         ("DELETE FROM event", "give no state"),

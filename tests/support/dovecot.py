@@ -7,6 +7,8 @@ differs otherwise.
 
 import asyncio
 import imaplib
+import itertools
+import os
 import shutil
 import socket
 import ssl
@@ -34,6 +36,9 @@ from mailboxes.dovecot.server import DovecotServer
 from mailboxes.dovecot.settings import DovecotSettings
 from mailboxes.errors import MailboxError
 from mailboxes.filing import Filing
+
+_LOWEST_PORT, _PORTS = 20_000, 12_000
+_STEPS = itertools.count(os.getpid() * 1009 % _PORTS, 7)
 
 PASSWORD = "mot de passe, avec accents: é"
 """Password of every test account: the quoting of LOGIN is tested by the way."""
@@ -101,12 +106,16 @@ class Running:
 
 
 def free_port() -> int:
-    """Return a port that is free on both loopback addresses that a server uses."""
+    """Return a port that is free on both loopback addresses that a server uses.
+
+    Below the range from which systems give ports to connections, and each process goes its own way through
+    it: nobody takes the port between this look and the server's start.
+    """
     while True:
+        port = _LOWEST_PORT + next(_STEPS) % _PORTS
         with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = int(first.getsockname()[1])
             try:
+                first.bind(("127.0.0.1", port))
                 second.bind(("127.0.0.2", port))
             except OSError:
                 continue
