@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 from gateway.store.dialect import Engines, engines, prepare, translated
 from gateway.store.migration import bring_up_to_date
@@ -24,6 +24,7 @@ class Store:
     def __init__(self, pair: Engines) -> None:
         self.outbox_changed = asyncio.Event()
         self._engines = pair
+        self._entrance = asyncio.Lock()
         self._writing = asyncio.Lock()
         self._writer: asyncio.Task[object] | None = None
 
@@ -45,14 +46,16 @@ class Store:
             await pair.dispose()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
+    async def transaction(self, *, ahead: bool = False) -> AsyncIterator[Transaction]:
         """A transaction that writes: committed and on disk when the block ends, nothing of it when it raises.
 
-        One at a time; the block must do nothing but database work. Raises :class:`StoreError` and its kinds.
+        One at a time, in the order they were asked for; one that goes ``ahead`` waits for the one under way
+        and one more, however many queue. The block must do nothing but database work. Raises
+        :class:`StoreError` and its kinds.
         """
         if self._writer is not None and self._writer is asyncio.current_task():
             raise RuntimeError("a transaction within a transaction would wait for itself")
-        async with self._writing:
+        async with nullcontext() if ahead else self._entrance, self._writing:
             self._writer = asyncio.current_task()
             wake = False
             try:

@@ -39,8 +39,7 @@ _LONGEST_SLEEP_SECONDS = 30.0
 _BUSY_SLEEP_SECONDS = 1.0
 #: How long to wait when the database cannot be written now.
 _DATABASE_SLEEP_SECONDS = 1.0
-#: Actions claimed for each that can run at once. A turn waits for its place among the commits of mail that
-#: comes in, so each must bring work for as long as that takes.
+#: Actions claimed for each that can run at once: a turn brings work for as long as the next takes to come.
 _AHEAD = 32
 #: Actions that wait for others than our own mailbox server have places of their own, so that they hold up
 #: nobody else.
@@ -122,11 +121,13 @@ class Workers:
         if not self._outcomes and not any(self._free(lane) for lane in self._actions):
             changed.clear()
             return _LONGEST_SLEEP_SECONDS
-        settled = tuple(self._outcomes)
+        settled: tuple[Outcome, ...] = ()
         claimed: list[OutboxRow] = []
         try:
-            async with self.services.store.transaction() as tx:
+            # Ahead of the mail that comes in: each mail to the same recipient needs a turn of its own.
+            async with self.services.store.transaction(ahead=True) as tx:
                 now = self.services.clock()
+                settled = tuple(self._outcomes)
                 await settle(tx.outbox, settled, now)
                 for lane in self._actions:
                     claimed += await self._claim(tx, lane, now)
