@@ -91,11 +91,11 @@ class FailingStore(Store):
     failing = 0
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
+    async def transaction(self, *, ahead: bool = False) -> AsyncIterator[Transaction]:
         if self.failing:
             self.failing -= 1
             raise StoreUnavailable("database is locked")
-        async with super().transaction() as tx:
+        async with super().transaction(ahead=ahead) as tx:
             yield tx
 
 
