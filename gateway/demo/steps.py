@@ -105,7 +105,7 @@ class Archive:
     def begin(self) -> None:
         """Make the folder, take away what an earlier demonstration listed. Raises :class:`GatewayError`."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # the mails name patients
             for name in self._earlier():
                 (self.folder / name).unlink(missing_ok=True)
         except OSError as error:
