@@ -39,8 +39,8 @@ class Repository:
     async def _first(self, statement: Executable) -> RowMapping | None:
         return (await self._connection.execute(statement)).mappings().first()
 
-    async def _all(self, statement: Executable) -> Sequence[RowMapping]:
-        return (await self._connection.execute(statement)).mappings().all()
+    async def _all(self, statement: Executable, values: Row | None = None) -> Sequence[RowMapping]:
+        return (await self._connection.execute(statement, values)).mappings().all()
 
     async def _changed(self, statement: Executable) -> int:
         """Execute an INSERT, UPDATE or DELETE; the number of rows it touched."""
