@@ -13,6 +13,7 @@ from teleexpertise.people import Account
 from tests.load.plan import Case, Plan, mark, marks_in
 from tests.load.served import Served
 from tests.load.sessions import Sent, Session, unfolded
+from tests.support.forms import quoted, typed_into
 from tests.support.gateway import Client, TestGateway, read, text_of
 
 _LOOK_SECONDS = 0.2
@@ -113,12 +114,11 @@ class Player:
                 "Prénoms": "Jeanne",
                 "Date de naissance": "03/02/1957",
                 "Sexe": "F",
-                "NIR": "",
                 "Consentement": "oui",
                 "Urgence": "7 jours",
                 "Question": mark(case.number, number),
             }
-        answer = self._writer.reply(form, _filled(text_of(form), values))
+        answer = self._writer.reply(form, quoted(typed_into(text_of(form), values)))
         _enclose(answer, case, number)
         session.send(answer.as_bytes(), [self.served.settings.service_address])
 
@@ -162,15 +162,6 @@ class Player:
         if side.case.expert is self.account and ready and not side.asked:
             side.asked = True
             self._command(session, side, f"Finaliser {side.reference}")
-
-
-def _filled(form: str, values: dict[str, str]) -> str:
-    """A form as clients quote it in a reply, with values written into its lines."""
-    lines = []
-    for line in form.splitlines():
-        label = next((name for name in values if line.startswith(name) and ":" in line), None)
-        lines.append(line if label is None else f"{line.split(':', 1)[0]}: {values[label]}")
-    return "\n".join(f"> {line}" for line in lines)
 
 
 def _enclose(message: EmailMessage, case: Case, number: int) -> None:
