@@ -171,8 +171,7 @@ def _workers(services: Services, dovecot: DovecotServer, lmtp: LmtpDelivery, pri
 @asynccontextmanager
 async def serve(settings: Settings) -> AsyncIterator[Running]:
     """Start all, yield while it serves, stop all. Raises :class:`NotAvailable` for a port that is taken,
-    and the
-    errors of the mailbox server, which name the packages to install.
+    and the errors of the mailbox server, which name the packages to install.
     """
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(open_services(settings))

@@ -146,7 +146,7 @@ def _offered(conversation: Conversation, options: Mapping[str, object]) -> list[
     ]
 
 
-def ticked_exchanges(filled: FilledForm) -> tuple[int, ...]:
+def _ticked_exchanges(filled: FilledForm) -> tuple[int, ...]:
     """The sequence numbers of the exchanges that were left ticked."""
     listed = filled.sheet.options["exchanges"]
     assert isinstance(listed, list), "the sent form listed its exchanges"
@@ -219,7 +219,7 @@ def _completed(conversation: Conversation, filled: FilledForm, login: Party | No
         expert=replace(expert, billing_number=filled.text("expert_billing")),
         conclusion=filled.text("conclusion"),
         outcome=filled.text("outcome"),
-        exchanges=ticked_exchanges(filled),
+        exchanges=_ticked_exchanges(filled),
         addressees=tuple(due),
     )
 
@@ -236,7 +236,7 @@ async def act_on(unit: Unit, incoming: Incoming, filled: FilledForm) -> str:
     if by.side not in allowed_sides(kind):
         raise refused(unit.services, not_yours(kind), conversation.ref)
     if kind is FormKind.SYNTHESIS:
-        return await order_synthesis(unit, incoming, conversation, ticked_exchanges(filled))
+        return await order_synthesis(unit, incoming, conversation, _ticked_exchanges(filled))
     message = await unit.store(incoming, conversation.id)
     if kind is FormKind.FINALISE and filled.row.options.get("version") != conversation.version:
         return await _overtaken(unit, incoming, conversation, by.author)

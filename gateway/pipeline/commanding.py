@@ -21,7 +21,7 @@ from teleexpertise.people import Expert, Party
 from teleexpertise.placing import Authorship, authorship
 from teleexpertise.states import State
 from teleexpertise.texts import contexts as mails
-from teleexpertise.texts.contexts import Mail, RefusalReason
+from teleexpertise.texts.contexts import RefusalReason
 
 __all__ = ["obey"]
 
@@ -32,26 +32,21 @@ async def obey(unit: Unit, incoming: Incoming, command: commands.Command) -> str
     return await perform(unit, incoming, command)
 
 
-async def _reply(unit: Unit, incoming: Incoming, mail: Mail) -> None:
-    await unit.store(incoming)
-    await unit.answer(mail, incoming.login, in_reply_to=incoming.letter.message_id)
-
-
 async def _search(unit: Unit, incoming: Incoming, command: commands.Annuaire) -> str:
     page = await directory_page(unit, command.terms, command.page)
-    await _reply(unit, incoming, page)
+    await unit.reply(incoming, page)
     return "directory"
 
 
 async def _new_request(unit: Unit, incoming: Incoming, command: commands.NewRequest) -> str:
     found: list[Expert] = await experts_named(unit, command.expert)
     if len(found) != 1:
-        await _reply(unit, incoming, await directory_page(unit, command.expert, 1))
+        await unit.reply(incoming, await directory_page(unit, command.expert, 1))
         return "expert to be chosen"
     sheet = await requesting.sheet(unit, incoming.login, found[0].account.address, {})
     if sheet is None:
         mail = mails.Refusal(reason=RefusalReason.UNKNOWN_EXPERT, detail=command.expert)
-        await _reply(unit, incoming, mail)
+        await unit.reply(incoming, mail)
         return "expert unknown"
     await unit.store(incoming)
     await send_form(unit, incoming.login, sheet, incoming.letter.message_id)
@@ -79,7 +74,7 @@ def _form(kind: FormKind) -> Callable[[Unit, Incoming, Any], Awaitable[str]]:
         again = kind is FormKind.FINALISE and conversation.state is State.COMPLETED
         if conversation.closed and not again:
             mail = mails.Refusal(reason=RefusalReason.CONVERSATION_CLOSED, detail=conversation.ref)
-            await _reply(unit, incoming, mail)
+            await unit.reply(incoming, mail)
             return "closed already"
         await unit.store(incoming)
         sheet = await closing.sheet(unit, conversation, kind, incoming.login, {})
@@ -97,7 +92,7 @@ async def _synthesis(unit: Unit, incoming: Incoming, command: commands.Synthesis
 
 
 async def _worklist(unit: Unit, incoming: Incoming, _: commands.Worklist) -> str:
-    await _reply(unit, incoming, await worklist.of(unit, incoming.login))
+    await unit.reply(incoming, await worklist.of(unit, incoming.login))
     return "worklist"
 
 
@@ -106,7 +101,7 @@ async def _remove(unit: Unit, incoming: Incoming, command: commands.Remove) -> s
     person = conversation.member(command.address)
     if person is None or conversation.side(person.address) is not Side.GUEST:
         mail = mails.Refusal(reason=RefusalReason.NOT_REMOVABLE, detail=command.address)
-        await _reply(unit, incoming, mail)
+        await unit.reply(incoming, mail)
         return "not removable"
     message = await unit.store(incoming, conversation.id)
     await leave(unit, incoming, message, conversation, by, person)
@@ -128,7 +123,7 @@ async def _invite(unit: Unit, incoming: Incoming, command: commands.Invite) -> s
         done=mails.CommandDone.INVITED,
         person=person.name,
     )
-    await _reply(unit, incoming, mail)
+    await unit.reply(incoming, mail)
     return "invited"
 
 
@@ -145,7 +140,7 @@ async def _help(unit: Unit, incoming: Incoming, command: commands.Help | command
         worklist=links.to(commands.Worklist()),
         received=command.text if isinstance(command, commands.Unknown) else "",
     )
-    await _reply(unit, incoming, mail)
+    await unit.reply(incoming, mail)
     return "help"
 
 

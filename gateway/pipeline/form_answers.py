@@ -101,11 +101,10 @@ async def _dispatch(unit: Unit, incoming: Incoming, answer: FilledForm) -> str:
 
 async def _not_taken(unit: Unit, incoming: Incoming, reason: RefusalReason) -> str:
     """Answer that this form counts no more, with the ways to begin again."""
-    await unit.store(incoming)
     mail = mails.Refusal(
         reason=reason,
         subject_received=incoming.letter.subject,
         links=unit.services.links.everyday(),
     )
-    await unit.answer(mail, incoming.login, in_reply_to=incoming.letter.message_id)
+    await unit.reply(incoming, mail)
     return f"form not taken: {reason}"

@@ -90,12 +90,11 @@ async def _answers_a_form(unit: Unit, cited: tuple[str, ...]) -> bool:
 
 
 async def _form_lost(unit: Unit, incoming: Incoming) -> str:
-    await unit.store(incoming)
     links = unit.services.links
     mail = mails.Refusal(
         reason=RefusalReason.FORM_UNKNOWN,
         subject_received=incoming.letter.subject,
         links=links.everyday(),
     )
-    await unit.answer(mail, incoming.login, in_reply_to=incoming.letter.message_id)
+    await unit.reply(incoming, mail)
     return "form lost"

@@ -68,7 +68,6 @@ class Unit:
     _accounts: dict[str, Account | None] = field(default_factory=dict)
 
     # -- messages
-    # -------------------------------------------------------------------------------------------------
 
     async def store(self, incoming: Incoming, conversation: UUID | None = None) -> MessageRow:
         """Keep a received mail byte for byte; what is written from now on is its consequence.
@@ -133,7 +132,6 @@ class Unit:
         return row
 
     # -- outbox
-    # ---------------------------------------------------------------------------------------------------
 
     async def send(
         self,
@@ -216,7 +214,6 @@ class Unit:
         await self.tx.outbox.put([row])
 
     # -- answers
-    # --------------------------------------------------------------------------------------------------
 
     async def answer(
         self,
@@ -242,8 +239,12 @@ class Unit:
         await self.send(row, to.address, conversation=conversation, mail_from="")
         return row
 
+    async def reply(self, incoming: Incoming, mail: Mail) -> None:
+        """Keep a mail that needs no more than an answer, and answer its author."""
+        await self.store(incoming)
+        await self.answer(mail, incoming.login, in_reply_to=incoming.letter.message_id)
+
     # -- conversations
-    # --------------------------------------------------------------------------------------------
 
     async def load(self, conversation: UUID) -> Conversation | None:
         """A conversation as its events say, or ``None``."""
