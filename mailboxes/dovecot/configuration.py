@@ -112,6 +112,9 @@ def _storage(settings: DovecotSettings) -> str:
 # LAYOUT=fs, so that a folder's name may hold a dot.
 mail_location = maildir:~/Maildir:LAYOUT=fs:UTF-8
 mail_home = {settings.home}/%Ld/%Ln
+# no index of folders: a login and a delivery that are the first two to open a mailbox lock it and that index
+# in opposite order, and one of them dies (2.3.19: "Resource deadlock avoided")
+mailbox_list_index = no
 # CRLF as received, so that a file has the bytes that were signed
 mail_save_crlf = yes
 mail_plugins = acl

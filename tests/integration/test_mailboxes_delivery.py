@@ -230,3 +230,28 @@ async def test_a_user_s_own_script_sorts_other_mail_but_not_conversations(
 def test_the_server_does_not_tell_imap_clients_without_login_of_mailboxes(dovecot: Running) -> None:
     with dovecot.deployment.imap() as client, pytest.raises(imaplib.IMAP4.error):
         client.select()
+
+
+def test_the_first_login_and_the_first_delivery_of_a_mailbox_do_not_disturb_each_other() -> None:
+    mailboxes = [f"nouvelle{number}@hopital.mssante.example" for number in range(40)]
+    with deployment() as made, served(made, *map(login, mailboxes)) as running:
+
+        def log_in(address: str) -> bytes | None:
+            with made.imap_of(address) as client:
+                return client.select("INBOX", readonly=True)[1][0]
+
+        async def touch(pool: LmtpDelivery, address: str) -> None:
+            logins = (asyncio.to_thread(log_in, address) for _ in range(2))
+            await asyncio.gather(*logins, pool.deliver(SENDER, address, message("X-TLE-Delivery: k-1")))
+
+        async def touch_all() -> None:
+            pool = LmtpDelivery(running.server.lmtp_socket, timeout=20)
+            try:
+                for first in range(0, len(mailboxes), 4):
+                    await asyncio.gather(*(touch(pool, address) for address in mailboxes[first : first + 4]))
+            finally:
+                await pool.close()
+
+        asyncio.run(touch_all())
+        assert [len(fetched(running, address, "INBOX")) for address in mailboxes] == [1] * len(mailboxes)
+        assert "Panic" not in made.settings.log.read_text()
