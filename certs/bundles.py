@@ -20,6 +20,7 @@ MAXIMUM_OCTETS = 4 * 1024 * 1024
 MAXIMUM_CERTIFICATES = 64
 """Certificates of a file; a chain has three, a bundle of anchors about a dozen."""
 _MAXIMUM_CRLS = 16
+_KEYS = (keys.PrivateKeyInfo, keys.EncryptedPrivateKeyInfo, keys.RSAPrivateKey, keys.ECPrivateKey)
 _BEGIN, _END = b"-----BEGIN ", b"-----END "
 
 
@@ -129,7 +130,7 @@ class _Collected:
     def _unlabelled(self, content: bytes) -> None:
         if self._certificate(content) or self._crl(content) or self._pkcs7(content):
             return
-        if _is(keys.PrivateKeyInfo, content) or _is(keys.EncryptedPrivateKeyInfo, content):
+        if any(_is(kind, content) for kind in _KEYS):
             self._private_keys += 1
         elif _is(csr.CertificationRequest, content):
             self._requests += 1

@@ -270,18 +270,25 @@ def _ability(role: Role, seen: _Seen, path: PathResult | None) -> Ability:
 
 
 def _judge_path(seen: _Seen, path: PathResult | None, found: _Found) -> None:
-    now = seen.around.now
+    """Tell its own time, whatever its path, and then the path."""
+    now, facts = seen.around.now, seen.facts
+    if now > facts.not_after:
+        found.against.append(f"expired on {facts.not_after:%Y-%m-%d %H:%M:%SZ}")
+    elif now < facts.not_before:
+        found.against.append(f"valid from {facts.not_before:%Y-%m-%d %H:%M:%SZ} only")
     if path is None:
         found.unknown.append("no anchors at hand to judge its path by (--trust names some)")
-        if now > seen.facts.not_after:
-            found.against.append(f"expired on {seen.facts.not_after:%Y-%m-%d %H:%M:%SZ}")
-        elif now < seen.facts.not_before:
-            found.against.append(f"valid from {seen.facts.not_before:%Y-%m-%d %H:%M:%SZ}")
-    elif path.verdict is not Verdict.PASSED:
+    elif path.verdict is Verdict.INDETERMINATE:
+        found.unknown.append(_PATH_SENTENCES.get(path.reason, path.detail))
+    elif path.verdict is Verdict.FAILED:
         sentence = _PATH_SENTENCES.get(path.reason, path.detail)
-        if path.reason is Reason.UNTRUSTED and seen.facts.self_issued:
+        if path.reason is Reason.UNTRUSTED and facts.self_issued:
             sentence = "self-signed, and not one of the configured anchors"
-        (found.unknown if path.verdict is Verdict.INDETERMINATE else found.against).append(sentence)
+        elif path.reason in (Reason.EXPIRED, Reason.NOT_YET_VALID):
+            if found.against and found.against[-1].startswith(sentence):
+                return
+            sentence = f"an authority above it: {sentence}"
+        found.against.append(sentence)
 
 
 def _require_usage(seen: _Seen, found: _Found, wanted: Sequence[str], extended: str) -> None:
