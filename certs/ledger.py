@@ -111,7 +111,7 @@ def write_ledger(ledger: Ledger) -> bytes:
         "crl_base": ledger.crl_base,
         "crl_numbers": dict(ledger.crl_numbers),
         "certificates": [
-            {key: _written(value) for key, value in asdict(entry).items() if value not in (None, "")}
+            {key: _written(value) for key, value in asdict(entry).items() if value is not None}
             for entry in ledger.entries
         ],
     }

@@ -31,6 +31,7 @@ from gateway.pkidesk import (
 
 __all__ = ["pki"]
 
+_MOST_OCTETS = 1024 * 1024
 _STRUCTURE = re.compile(r"3[0-9]{14}|1[0-9][0-9AB][0-9]{7}")
 _SERIAL = re.compile(r"(?:0[xX])?[0-9A-Fa-f]{1,2}(?::?[0-9A-Fa-f]{1,2})*")
 _ADDRESS = re.compile(r"[!-?A-~]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
@@ -181,7 +182,7 @@ def issue(invocation: Invocation, /, folder: Path | None, json_: bool, **given: 
         person=person,
         lifetime=timedelta(days=given["days"]) if given["days"] else None,
         key=given["key"] or "rsa",
-        request=request.read_bytes() if request is not None else None,
+        request=_beginning(request) if request is not None else None,
         crl_url=given["crl_url"] or None,
     )
     _show_issued(issue_certificate(_folder(invocation, folder), order, now()), json_)
@@ -250,12 +251,20 @@ def _named(certificate: str) -> bytes | str:
     """The octets of the file, or the serial number in lower-case hex without leading zeros."""
     path = Path(certificate)
     if path.is_file():
-        with path.open("rb") as file:
-            return file.read(1024 * 1024)
+        return _beginning(path)
     if _SERIAL.fullmatch(certificate) is None:
         raise click.BadParameter(f"{certificate!r} is neither a file nor a serial number in hex")
     digits = certificate.replace(":", "")
     return f"{int(digits, 16):x}"
+
+
+def _beginning(path: Path) -> bytes:
+    """As much of a file as shows that it is too large."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_MOST_OCTETS)
+    except OSError as error:
+        raise click.BadParameter(f"{path}: {error.strerror}") from error
 
 
 @pki.command("crl", epilog=example("pki crl", "pki crl --days 7 --pki /srv/test-pki"))
