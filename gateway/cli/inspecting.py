@@ -159,6 +159,8 @@ def _given_trust(own: TrustAnchors | None, anchors: Path | None, lists: Path | N
         return replace(read, revocation=own.revocation)
     certificates = [der for one in found for der in one.certificates]
     roots = [der for der in certificates if x509.Certificate.load(der).self_issued]
+    if not roots:
+        raise TrustFault(f"{anchors} holds no self-signed certificate to be an anchor")
     others = [der for der in certificates if der not in roots]
     bindings = own.bindings if own is not None else None
     return load_anchors(_pem(roots), _pem(others), crls, mode, bindings=bindings)
