@@ -183,7 +183,9 @@ def validate(
         if refused is not None:
             return refused
         near = _relevant(leaf, [x509.Certificate.load(other) for other in enclosed])
-        search = _Search(trust, (*near, *_loaded(trust.intermediates)), now, _current_crls(trust, now))
+        # Ours first: of two certificates with one issuer and serial number the validator keeps the first, and
+        # an altered copy in the message must not hide the true one.
+        search = _Search(trust, (*_loaded(trust.intermediates), *near), now, _current_crls(trust, now))
         path = _checked_path(leaf, search)
         if not isinstance(path, PathResult) and signed_at is not None:
             path = _check_signing_time(path, signed_at, now) or path

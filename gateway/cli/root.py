@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,9 @@ class _Commands(click.Group):
 @click.pass_context
 def cli(context: click.Context, path: Path) -> None:
     """Tele-expertise over secure health mail: run the gateway and look into it."""
+    # The path validator logs what hostile certificates do to it, with names and traceback; commands tell
+    # the reason themselves.
+    logging.getLogger("pyhanko_certvalidator").setLevel(logging.CRITICAL + 1)
     context.obj = Invocation(path)
 
 

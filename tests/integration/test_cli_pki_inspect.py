@@ -1,14 +1,17 @@
 """``gateway pki inspect``: files as operators hand them over, in a deployment and without one."""
 
 import json
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from asn1crypto import pem
 from click.testing import CliRunner, Result
 
+from certs.paths import read_certificates
 from gateway.cli.root import cli
 from tests.support.certificates import run
 from tests.support.deployment import Deployment, deployed
@@ -160,6 +163,23 @@ def test_hostile_files_are_answered_in_a_line(
     assert told.exit_code == 1
     assert why in told.output
     assert len(told.output.splitlines()) == 1
+
+
+def test_a_false_authority_with_a_known_name_leaves_no_trace_on_the_terminal(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    pki = deployment.settings.pki
+    leaf, authority = read_certificates(pki.tls_certificate.read_bytes())
+    false = authority[:-1] + bytes([authority[-1] ^ 1])
+    (tmp_path / "file").write_bytes(leaf_and(leaf, false))
+    command = (sys.executable, "-c", "from gateway.cli.root import main; main()")
+    told = run(*command, "--config", deployment.path, "pki", "inspect", tmp_path / "file")
+    assert (told.returncode, told.stderr) == (0, b"")
+    assert told.stdout.count(b"certification authority: no") == 2
+
+
+def leaf_and(*certificates: bytes) -> bytes:
+    return b"".join(pem.armor("CERTIFICATE", der) for der in certificates)
 
 
 def test_ten_thousand_certificates_are_too_many(deployment: Deployment, tmp_path: Path) -> None:
