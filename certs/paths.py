@@ -305,8 +305,9 @@ def _path(
         return PathResult(
             Verdict.FAILED, Reason.ALGORITHM_WEAK, "an algorithm or key of the path is too weak"
         )
-    except (ValidationError, CRLValidationError):
-        # The library's sentences name persons and must not reach a log.
+    except (ValidationError, CRLValidationError, AssertionError):
+        # The library's sentences name persons and must not reach a log. It asserts, where it should compare,
+        # that an authority of the same name, which anybody can enclose, has a key of the signature's kind.
         return PathResult(Verdict.FAILED, Reason.PATH_INVALID, "the path breaks a rule of RFC 5280")
 
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 
+from certs.names import DistinguishedName
 from certs.operators import TrustEntry, render_trust_list
 from certs.paths import read_certificates
 from certs.pki import DemoPki, create_demo_pki, write_private, write_public
@@ -76,6 +77,19 @@ def _values(new: NewDeployment) -> dict[str, dict[str, object]]:
     return values
 
 
+def _own_name(certificate: Path) -> DistinguishedName:
+    """The name in our own certificate. Raises :class:`DeploymentIncomplete`."""
+    try:
+        name = peer_name(next(iter(read_certificates(certificate.read_bytes())), None))
+    except OSError as error:
+        raise DeploymentIncomplete(f"{certificate}: {error.strerror}") from error
+    except ValueError:
+        name = None
+    if name is None:
+        raise DeploymentIncomplete(f"{certificate}: not readable as a certificate")
+    return name
+
+
 def _make_pki(settings: Settings, hostnames: Sequence[str], now: datetime) -> None:
     """Make what the test PKI lacks; certificates of a real authority are left alone.
 
@@ -117,8 +131,7 @@ def make_deployment(new: NewDeployment, now: datetime) -> Settings:
         raise DeploymentIncomplete(f"{error.filename or folder}: {error.strerror}") from error
     _make_pki(settings, new.hostnames, now)
     if not settings.trust.list_file.exists():
-        name = peer_name(read_certificates(settings.pki.tls_certificate.read_bytes())[0])
-        assert name is not None, "our own certificate has a name"
+        name = _own_name(settings.pki.tls_certificate)
         entries = [TrustEntry(domain, name) for domain in sorted(settings.local_domains)]
         write_public(settings.trust.list_file, render_trust_list(entries, now))
     return settings

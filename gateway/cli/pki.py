@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -13,6 +14,7 @@ import click
 
 from certs.authority import PersonNames, SubjectNames
 from certs.ledger import REASONS, IssuedEntry
+from certs.operators import normal_domain
 from certs.pkifiles import DemoPki
 from certs.profiles import PROFILES, SERV_SSL, Issuer, Profile
 from gateway.cli.context import Invocation, as_json, example, json_option, now, say, show_table, stamp
@@ -69,6 +71,22 @@ def _checked(pattern: re.Pattern[str], meaning: str) -> Callable[..., Any]:
         return value
 
     return check
+
+
+def _hosts(_context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """DNS names as A-labels and IP addresses as they are."""
+    return tuple(_host(text) for text in value)
+
+
+def _host(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        pass
+    try:
+        return normal_domain(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is neither a DNS name nor an IP address") from error
 
 
 _crl_url = _checked(_URL, "an address http://… of printable characters")
@@ -137,7 +155,9 @@ def init_pki(invocation: Invocation, directory: Path | None, family: str, crl_ur
     callback=_checked(_ADDRESS, "a mail address in ASCII"),
     help="Mail address, may be repeated; IGC-Santé's ORG SIGN has none.",
 )
-@click.option("--host", "hosts", multiple=True, help="DNS name or IP address, may be repeated.")
+@click.option(
+    "--host", "hosts", multiple=True, callback=_hosts, help="DNS name or IP address, may be repeated."
+)
 @click.option("--days", type=click.IntRange(1, 7300), help="Validity, 1095 unless given.")
 @click.option(
     "--key",
@@ -192,6 +212,9 @@ def _check_names(profile: Profile, given: Mapping[str, Any]) -> None:
     """Refuse an order that lacks what its profile is about."""
     if not given["common_name"].strip():
         raise click.UsageError("--cn must not be empty")
+    for name in ("common_name", "organisation", "department", "surname", "given_name"):
+        if not given[name].isprintable():
+            raise click.UsageError("names are printable characters")
     wanted: tuple[str, ...] = ("surname", "given_name")
     if profile.issuer is Issuer.ORGANISATIONS:
         wanted = ("organisation", "unit", "department")

@@ -209,6 +209,8 @@ def test_bad_requests_are_refused(made: Folder, tmp_path: Path) -> None:
         (("--profile", "org-sign", "--cn", "x", "--unit", "2430000017"), "is not a structure identifier"),
         (("--profile", "org-sign", "--cn", "x", "--address", "a@b@c"), "is not a mail address"),
         (("--profile", "org-sign", "--cn", "x", "--key", "rsa-1024"), "Invalid value for '--key'"),
+        (("--profile", "org-sign", "--cn", "x\ny", *ORGANISATION), "printable"),
+        (("--profile", "serv-ssl", "--cn", "x", "--host", "a b"), "neither a DNS name nor an IP address"),
         (("--profile", "ca", "--cn", "x"), "Invalid value for '--profile'"),
     ],
 )

@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from certs.authority import Revocation, SubjectNames, issue, issue_crl, key_pem, subject
+from certs.authority import Revocation, SubjectNames, create_intermediate, issue, issue_crl, key_pem, subject
 from certs.inspection import (
     Ability,
     Inspection,
@@ -23,7 +23,7 @@ from certs.inspection import (
 )
 from certs.names import DistinguishedName
 from certs.operators import TrustEntry, read_trust_list, render_trust_list
-from certs.paths import RevocationMode, TrustAnchors, read_certificates
+from certs.paths import RevocationMode, TrustAnchors, read_certificates, validate
 from certs.profiles import ORG_AUTH_CLI, ORG_CONF, ORG_SIGN, PERSON_SIGN, SERV_SSL, Profile
 from certs.verdicts import Verdict
 from tests.support.certificates import ADDRESS, NOW, certificate, space, trust
@@ -280,3 +280,14 @@ def test_a_crl_is_believed_from_a_known_authority_in_its_time_only() -> None:
 def test_the_sentences_show_no_key() -> None:
     text = repr(inspect_certificate(operator(), around()))
     assert key_pem(space().root.key).decode().splitlines()[1] not in text
+
+
+def test_an_authority_of_the_same_name_with_another_kind_of_key_is_a_verdict() -> None:
+    """pyhanko-certvalidator asserts on it; anybody can enclose such a certificate."""
+    false = create_intermediate(space("OTHER").root, NOW, "EL-TEST ORGANISATIONS", key="p256")
+    encoded = read_certificates(false.certificate_pem)[0]
+    for judged in (encoded, der(which="OTHER"), operator()):
+        found = validate(judged, (encoded,), around().trust or trust(), None, NOW)
+        assert found.verdict is (Verdict.PASSED if judged == operator() else Verdict.FAILED)
+    stranger = validate(operator(), (encoded,), trust(), None, NOW)  # the true one is not known here
+    assert stranger.verdict is Verdict.FAILED
