@@ -227,7 +227,9 @@ def issued_certificates(pki: DemoPki) -> tuple[IssuedEntry, ...]:
 
 def _here(pki: DemoPki) -> DemoPki:
     if not pki.anchors.exists() or not pki.authorities:
-        raise PkiRefused(f"{pki.directory} holds no test PKI: `gateway pki init` makes one, --pki names one")
+        raise PkiRefused(
+            f"{pki.directory} holds no test PKI: `gateway pki init` makes one, --pki names another"
+        )
     return pki
 
 

@@ -54,11 +54,7 @@ _folder_option = click.option(
 
 
 def _folder(invocation: Invocation, folder: Path | None) -> DemoPki:
-    if folder is not None:
-        return DemoPki(folder)
-    if invocation.path.exists():
-        return DemoPki(invocation.settings().pki.anchors.parent)
-    return DemoPki(invocation.path.parent / "pki")
+    return DemoPki(folder if folder is not None else invocation.settings().pki.anchors.parent)
 
 
 def _checked(pattern: re.Pattern[str], meaning: str) -> Callable[..., Any]:
@@ -110,11 +106,14 @@ _crl_url = _checked(_URL, "an address http://… of printable characters")
 @json_option
 @click.pass_obj
 def init_pki(invocation: Invocation, directory: Path | None, family: str, crl_url: str, json_: bool) -> None:
-    """Make a root, authorities for organisations and for persons, and empty CRLs in DIRECTORY.
+    """Make a root, authorities for organisations and for persons, and empty CRLs in DIRECTORY, or in `pki`
+    beside the settings.
 
     Nothing is overwritten: a folder in which something lies is refused. `gateway init` on such a folder adds
     the certificates of a deployment.
     """
+    if directory is None and not invocation.path.exists():
+        directory = invocation.path.parent / "pki"  # where `gateway init` will look for it
     made = make_pki(_folder(invocation, directory).directory, family.strip(), crl_url, now())
     if json_:
         as_json(
@@ -244,7 +243,9 @@ def _show_issued(issued: IssuedFiles, json_: bool) -> None:
     epilog=example("pki revoke /srv/b/tls.pem --reason keyCompromise", "pki revoke 3f:a0:…:01"),
 )
 @click.argument("certificate")
-@click.option("--reason", type=click.Choice(REASONS), default="unspecified", show_default=True)
+@click.option(
+    "--reason", type=click.Choice(REASONS), default="unspecified", show_default=True, help="Put on the CRL."
+)
 @click.option("--at", "moment", type=Moment(), help="Since when, now unless given; not in the future.")
 @_folder_option
 @json_option

@@ -282,12 +282,14 @@ def test_the_sentences_show_no_key() -> None:
     assert key_pem(space().root.key).decode().splitlines()[1] not in text
 
 
-def test_an_authority_of_the_same_name_with_another_kind_of_key_is_a_verdict() -> None:
-    """pyhanko-certvalidator asserts on it; anybody can enclose such a certificate."""
-    false = create_intermediate(space("OTHER").root, NOW, "EL-TEST ORGANISATIONS", key="p256")
-    encoded = read_certificates(false.certificate_pem)[0]
-    for judged in (encoded, der(which="OTHER"), operator()):
-        found = validate(judged, (encoded,), around().trust or trust(), None, NOW)
-        assert found.verdict is (Verdict.PASSED if judged == operator() else Verdict.FAILED)
-    stranger = validate(operator(), (encoded,), trust(), None, NOW)  # the true one is not known here
-    assert stranger.verdict is Verdict.FAILED
+@pytest.mark.parametrize("owner", ["EL-TEST", "OTHER"])
+def test_an_authority_that_has_another_kind_of_key_too_breaks_no_path(owner: str) -> None:
+    """pyhanko-certvalidator asserts on it: an authority renewed its key on a curve, or somebody forged one."""
+    other = create_intermediate(space(owner).root, NOW, "EL-TEST ORGANISATIONS", key="p256")
+    encoded = read_certificates(other.certificate_pem)[0]
+    for trusted in (around().trust, replace(trust(), intermediates=(encoded, intermediate()))):
+        assert trusted is not None
+        found = validate(operator(), (encoded,), trusted, None, NOW)
+        assert found.verdict is Verdict.PASSED
+    alone = validate(operator(), (encoded,), trust(), None, NOW)  # the true one is not known here
+    assert alone.verdict is Verdict.FAILED
