@@ -34,7 +34,7 @@ LOOKING = [
     ("expert", "show", "a@b.example"),
     ("explain", "TLE-2026-000001"),
     ("pki", "crl"),
-    ("pki", "issue", *"--profile person-auth --cn x --surname M --given-name J --out x".split()),
+    ("pki", "issue", "--profile=person-auth", "--cn=x", "--surname=M", "--given-name=J", "--out=x"),
     ("pki", "list"),
     ("pki", "revoke", "ab12"),
     ("queue", "list"),

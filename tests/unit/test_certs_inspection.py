@@ -284,7 +284,7 @@ def test_the_sentences_show_no_key() -> None:
 
 @pytest.mark.parametrize("owner", ["EL-TEST", "OTHER"])
 def test_an_authority_that_has_another_kind_of_key_too_breaks_no_path(owner: str) -> None:
-    """pyhanko-certvalidator asserts on it: an authority renewed its key on a curve, or somebody forged one."""
+    """pyhanko-certvalidator asserts on it: an authority renewed its key on a curve, or one is forged."""
     other = create_intermediate(space(owner).root, NOW, "EL-TEST ORGANISATIONS", key="p256")
     encoded = read_certificates(other.certificate_pem)[0]
     for trusted in (around().trust, replace(trust(), intermediates=(encoded, intermediate()))):
