@@ -130,9 +130,17 @@ def pki_locked(pki: DemoPki) -> Iterator[None]:
                     raise NotAvailable(f"{pki.directory}: another command works on this PKI") from None
                 time.sleep(_PAUSE)
         with _told():
+            _clear(pki)
             yield
     finally:
         os.close(descriptor)
+
+
+def _clear(pki: DemoPki) -> None:
+    """Remove what a killed command had begun to write: whoever holds the lock is the only writer."""
+    for folder in (pki.directory, pki.crl_directory):
+        for path in folder.glob(".*.*.[0-9]*"):
+            path.unlink()
 
 
 @contextmanager

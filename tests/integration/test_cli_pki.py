@@ -19,7 +19,7 @@ from certs.pkifiles import DemoPki
 from certs.profiles import PROFILES
 from gateway.cli.root import cli
 from gateway.deployment import NewDeployment, make_deployment
-from gateway.pkidesk import CertificateOrder, issue_certificate, issued_certificates
+from gateway.pkidesk import CertificateOrder, issue_certificate, issued_certificates, pki_locked
 from tests.support.certificates import run
 
 ORGANISATION = ("--organisation", "CH DE TEST", "--unit", "1430000017", "--department", "Haute-Loire (43)")
@@ -393,3 +393,49 @@ def test_certificates_of_a_real_authority_are_left_alone(tmp_path: Path) -> None
     before = {path: path.read_bytes() for path in pki.directory.rglob("*") if path.is_file()}
     make_deployment(new, datetime.now(UTC))
     assert {path: path.read_bytes() for path in pki.directory.rglob("*") if path.is_file()} == before
+
+
+def test_init_tells_a_damaged_folder_in_one_line(tmp_path: Path) -> None:
+    command = ["--config", str(tmp_path / "var" / "gateway.toml"), "init"]
+    assert CliRunner().invoke(cli, command).exit_code == 0
+    folder = tmp_path / "var" / "pki"
+    for name, why in (
+        ("tls.key", "lacks tls.key"),
+        ("index.json", "index.json: "),
+        ("ca.pem", "ca.pem is not"),
+    ):
+        path = folder / name
+        before = path.read_bytes()
+        if name == "tls.key":
+            path.unlink()
+        else:
+            path.write_bytes(b"{}")
+            (folder / "crls" / "EL-TEST.crl").unlink()  # so that it is to be signed anew
+        told = CliRunner().invoke(cli, command)
+        assert (told.exit_code, len(told.stderr.splitlines())) == (1, 1)
+        assert why in told.stderr
+        path.write_bytes(before)
+        assert CliRunner().invoke(cli, command).exit_code == 0
+    (tmp_path / "var" / "trust-list.xml").unlink()
+    (folder / "tls.pem").write_bytes(b"garbage")
+    told = CliRunner().invoke(cli, command)
+    assert (told.exit_code, "tls.pem: not readable as a certificate" in told.stderr) == (1, True)
+
+
+def test_what_a_killed_command_began_is_cleared(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "pki")
+    assert folder.call("init", folder.path).exit_code == 0
+    (folder.path / ".index.json.4242").write_bytes(b"{")
+    (folder.path / "crls" / ".ORG-TEST.crl.4242").write_bytes(b"0")
+    folder.json("crl")
+    assert [path.name for path in folder.path.rglob(".*")] == [".lock"]
+
+
+def test_a_pki_that_another_command_holds_is_waited_for(made: Folder, tmp_path: Path) -> None:
+    pki = DemoPki(made.path)
+    with ThreadPoolExecutor(1) as pool:
+        with pki_locked(pki):
+            waiting = pool.submit(issue_certificate, pki, order(tmp_path / "late"), datetime.now(UTC))
+            before = issued_certificates(pki)
+            assert not waiting.done()
+        assert waiting.result().entry not in before
