@@ -4,18 +4,12 @@ import re
 from contextlib import suppress
 from random import Random
 
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.hazmat.primitives.serialization.pkcs7 import serialize_certificates
-from cryptography.x509 import load_pem_x509_certificates
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certs.authority import issue_crl
 from certs.ber import EncodingFault, check_encoding
-from certs.bundles import BundleFault, read_bundle
 from certs.cms import CmsFault, check_signers, read_signed_data
 from certs.fields import FieldFault, parse_mailbox, split_message
-from certs.inspection import InspectionFault, Surroundings, inspect_certificate, inspect_list
 from certs.names import DistinguishedName, NameFault
 from certs.operators import TrustListFault, normal_domain, read_trust_list
 from certs.paths import Usage, read_certificates, validate
@@ -23,16 +17,13 @@ from certs.results import remove_forged
 from certs.signing import sign_detached
 from certs.smime import sign_message, verify_message
 from certs.verdicts import SignatureReport, Verdict
-from tests.support.certificates import ENTITY, NOW, certificate, headers, signer, space, trust
+from tests.support.certificates import ENTITY, NOW, certificate, headers, signer, trust
 
 TRUST = trust()
 SIGNED = sign_message(headers(), ENTITY, signer(), NOW)
 STRUCTURE = sign_detached(ENTITY, [signer()], NOW)
 CERTIFICATE = read_certificates(certificate().certificate_pem)[0]
 CHAIN = read_certificates(certificate().chain_pem)
-CRL = issue_crl(space().organisations, NOW)
-PEM = certificate().certificate_pem + certificate().chain_pem + certificate().key_pem
-BUNDLE = serialize_certificates(load_pem_x509_certificates(PEM), Encoding.DER)
 
 Edits = list[tuple[float, int, bytes]]
 EDITS = st.lists(
@@ -168,19 +159,3 @@ def test_names_are_compared_without_case_and_spacing(attributes: list[tuple[str,
 def test_any_text_is_a_name_or_a_fault(text: str) -> None:
     with suppress(NameFault):
         DistinguishedName.from_text(text)
-
-
-@given(EDITS, st.sampled_from([CERTIFICATE, CRL, PEM, BUNDLE]))
-def test_a_mutated_file_is_inspected_or_refused(edits: Edits, seed: bytes) -> None:
-    try:
-        bundle = read_bundle(mutated(seed, edits))
-    except BundleFault:
-        return
-    around = Surroundings(NOW, TRUST, None, bundle.certificates)
-    for der in bundle.certificates:
-        with suppress(InspectionFault):
-            found = inspect_certificate(der, around)
-            assert der in (CERTIFICATE, *CHAIN) or not found.useful
-    for der in bundle.crls:
-        with suppress(InspectionFault):
-            assert der == CRL or inspect_list(der, around).verdict is not Verdict.PASSED
