@@ -55,11 +55,12 @@ class _Report:
 
 
 @click.command(
+    short_help="What a certificate may do here, and why not.",
     epilog=example(
         "pki inspect var/pki/tls.pem",
         "pki inspect peer.cer --domain b.mssante.example --at 2027-01-01T00:00:00Z",
         "pki inspect - --trust /srv/igc --crl /srv/igc/crls --json <bundle.p7b",
-    )
+    ),
 )
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 @click.option(

@@ -88,7 +88,11 @@ def _host(text: str) -> str:
 _crl_url = _checked(_URL, "an address http://… of printable characters")
 
 
-@pki.command("init", epilog=example("pki init /srv/test-pki", "pki init /srv/test-pki --cn RECETTE"))
+@pki.command(
+    "init",
+    short_help="Make a test PKI in an empty folder.",
+    epilog=example("pki init /srv/test-pki", "pki init /srv/test-pki --cn RECETTE"),
+)
 @click.argument("directory", required=False, type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--cn",
@@ -130,6 +134,7 @@ def init_pki(invocation: Invocation, directory: Path | None, family: str, crl_ur
 
 @pki.command(
     "issue",
+    short_help="Issue a certificate.",
     epilog=example(
         "pki issue --profile serv-ssl --cn mx.b.example --organisation 'CH B' --unit 1430000017 \\",
         "    --department 'Haute-Loire (43)' --host mx.b.example --out /srv/b/tls",
@@ -240,6 +245,7 @@ def _show_issued(issued: IssuedFiles, json_: bool) -> None:
 
 @pki.command(
     "revoke",
+    short_help="Revoke a certificate and sign the CRL anew.",
     epilog=example("pki revoke /srv/b/tls.pem --reason keyCompromise", "pki revoke 3f:a0:…:01"),
 )
 @click.argument("certificate")
@@ -291,7 +297,9 @@ def _beginning(path: Path) -> bytes:
         raise click.BadParameter(f"{path}: {error.strerror}") from error
 
 
-@pki.command("crl", epilog=example("pki crl", "pki crl --days 7 --pki /srv/test-pki"))
+@pki.command(
+    "crl", short_help="Sign all CRLs anew.", epilog=example("pki crl", "pki crl --days 7 --pki /srv/test-pki")
+)
 @click.option("--days", type=click.IntRange(1, 3650), default=90, show_default=True, help="Current for.")
 @_folder_option
 @json_option
@@ -313,7 +321,9 @@ def _say_renewed(renewed: RenewedList) -> None:
     )
 
 
-@pki.command("list", epilog=example("pki list", "pki list --revoked --json"))
+@pki.command(
+    "list", short_help="List what was issued.", epilog=example("pki list", "pki list --revoked --json")
+)
 @click.option("--revoked", is_flag=True, help="Only those that are revoked.")
 @_folder_option
 @json_option
