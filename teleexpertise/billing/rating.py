@@ -68,7 +68,8 @@ class Anomaly(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BillingParty:
     """One side as the export names it. ``number`` is an AM number or FINESS/specialty code, ``finess`` the
-    site."""
+    site.
+    """
 
     address: str
     name: str = ""
@@ -242,7 +243,8 @@ def _refusal(
 
 def _chosen(possible: tuple[Act, ...], level: str, answered: str) -> Act | None:
     """The act that applies: the only one, that of the stated level, or the one that goes with the
-    expert's."""
+    expert's.
+    """
     fitting = [act for act in possible if act.answers in ("", answered)]
     if len(fitting) == 1:
         return fitting[0]

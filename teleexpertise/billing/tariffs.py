@@ -91,7 +91,8 @@ def _folded(text: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Tariffs:
     """All acts in force at any time, and the words by which professions are known (folded word ->
-    profession)."""
+    profession).
+    """
 
     acts: tuple[Act, ...]
     words: Mapping[str, str]
