@@ -15,6 +15,7 @@ from gateway.cli.conversations import conversation
 from gateway.cli.demo import demo
 from gateway.cli.experts import expert
 from gateway.cli.explain import explain
+from gateway.cli.exports import export
 from gateway.cli.queue import queue
 from gateway.cli.rebuild import rebuild
 from gateway.cli.rules import rules
@@ -57,7 +58,7 @@ def cli(context: click.Context, path: Path) -> None:
 
 for command in (
     *(init, serve_command, run, demo, check_config),
-    *(account, audit, conversation, expert, explain, queue, rebuild, rules),
+    *(account, audit, conversation, expert, explain, export, queue, rebuild, rules),
 ):
     cli.add_command(command)
 

@@ -54,6 +54,8 @@ class Anomaly(StrEnum):
     CAP_REACHED = "cap-reached"
     AMOUNT_UNKNOWN = "amount-unknown"
     LEVEL_UNKNOWN = "level-unknown"
+    PROFESSION_UNKNOWN = "profession-unknown"
+    """What the account says is no profession of the table: whether there is an act cannot be told."""
     NUMBER_MISSING = "number-missing"
     NUMBER_WRONG = "number-wrong"
     COUNTERPART_NUMBER_MISSING = "counterpart-number-missing"
@@ -206,10 +208,12 @@ def _line(conversation: Billable, role: Role, tariffs: Tariffs, ledger: _Ledger,
     )
     profession = _profession(line.party, tariffs)
     possible = tariffs.acts_for(role, profession, conversation.day)
-    refusal = _refusal(conversation, role, tariffs, possible)
+    refusal = _refusal(conversation, role, profession, tariffs, possible)
     if refusal is not None:
         return replace(line, refusal=refusal)
     anomalies = _open_questions(conversation, line)
+    if not profession:
+        return replace(line, amount=None, anomalies=(Anomaly.PROFESSION_UNKNOWN, *anomalies))
     chosen = _chosen(possible, conversation.level, answered)
     if chosen is None:
         return replace(line, amount=None, anomalies=(Anomaly.LEVEL_UNKNOWN, *anomalies))
@@ -223,7 +227,7 @@ def _profession(party: BillingParty, tariffs: Tariffs) -> str:
 
 
 def _refusal(
-    conversation: Billable, role: Role, tariffs: Tariffs, possible: tuple[Act, ...]
+    conversation: Billable, role: Role, profession: str, tariffs: Tariffs, possible: tuple[Act, ...]
 ) -> NotBillable | None:
     """The first reason for which this side bills nothing."""
     expert, requester = conversation.expert, conversation.requester
@@ -234,9 +238,9 @@ def _refusal(
         return NotBillable.HOSPITAL_INTERNAL if both else NotBillable.SAME_PRACTICE
     if conversation.cumulated:
         return NotBillable.CUMULATED
-    if not possible:
+    if profession and not possible:
         return NotBillable.PROFESSION
-    if all(act.patients == "listed" for act in possible) and not conversation.listed_patient:
+    if possible and all(act.patients == "listed" for act in possible) and not conversation.listed_patient:
         return NotBillable.PATIENT_NOT_LISTED
     return None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tomllib
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -11,6 +10,8 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from teleexpertise.plaintext import folded
 
 __all__ = ["Act", "Role", "TariffFault", "Tariffs", "Territory", "load_tariffs", "territory_of"]
 
@@ -81,11 +82,9 @@ class _Table(BaseModel):
     act: Annotated[tuple[Act, ...], Field(min_length=1, strict=False)]
 
 
-def _folded(text: str) -> str:
-    """Without accents and case, separators as single spaces."""
-    plain = unicodedata.normalize("NFKD", text.replace("œ", "oe"))
-    letters = "".join(character if character.isalnum() else " " for character in plain if character.isascii())
-    return " ".join(letters.casefold().split())
+def _words(text: str) -> str:
+    """Folded, with everything that is no letter or digit as one space."""
+    return " ".join("".join(c if c.isalnum() else " " for c in folded(text)).split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,7 @@ class Tariffs:
 
     def profession(self, text: str) -> str:
         """The profession that an account's words begin with, the longest match first; '' for another one."""
-        stated = _folded(text)
+        stated = _words(text)
         for word in sorted(self.words, key=len, reverse=True):
             if stated == word or stated.startswith(f"{word} "):
                 return self.words[word]
@@ -128,7 +127,7 @@ def load_tariffs(text: str) -> Tariffs:
         _check(act, table)
         for other in table.act[position + 1 :]:
             _check_overlap(act, other)
-    words = {_folded(word): name for name, spellings in table.professions.items() for word in spellings}
+    words = {_words(word): name for name, spellings in table.professions.items() for word in spellings}
     if len(words) != sum(map(len, table.professions.values())):
         raise TariffFault("professions: a word stands for two professions or twice")
     return Tariffs(table.act, words)

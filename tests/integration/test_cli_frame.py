@@ -30,6 +30,7 @@ LOOKING = [
     ("expert", "list", "dermatologie"),
     ("expert", "show", "a@b.example"),
     ("explain", "TLE-2026-000001"),
+    ("export", "--out", "never.csv"),
     ("queue", "list"),
     ("queue", "hold", "6f1c2a52-6ab1-4ef0-9c0a-5a3f1f0c7d11"),
     ("queue", "release", "6f1c2a52-6ab1-4ef0-9c0a-5a3f1f0c7d11"),

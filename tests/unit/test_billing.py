@@ -131,7 +131,16 @@ def test_a_profession_bills_its_requests_from_its_day_on(
     assert before.act is None or before.act.code == "RQT"
 
 
-@pytest.mark.parametrize("profession", ["Orthoptiste", "Pharmacien", "", "Secrétaire", "Idempotent"])
+@pytest.mark.parametrize("profession", ["", "Dermatologie", "Idempotent", "Médecine"])
+def test_an_unknown_profession_is_an_anomaly_and_never_taken_for_another(
+    tariffs: Tariffs, profession: str
+) -> None:
+    _, requester = rated(tariffs, case(date(2026, 2, 1), requester=person(profession)))
+    assert (requester.act, requester.amount, requester.refusal) == (None, None, None)
+    assert Anomaly.PROFESSION_UNKNOWN in requester.anomalies
+
+
+@pytest.mark.parametrize("profession", ["Orthoptiste", "Pharmacien d'officine", "Secrétaire", "Psychologue"])
 def test_other_professions_ask_unpaid_and_the_expert_is_paid(tariffs: Tariffs, profession: str) -> None:
     expert, requester = rated(tariffs, case(date(2026, 2, 1), requester=person(profession)))
     assert requester.refusal is NotBillable.PROFESSION
