@@ -23,6 +23,9 @@ __all__ = ["Activities", "ActivityRow"]
 
 _CHUNK = 500
 _KINDS = ("opened", "taken_up", "completed")
+# not the whole rows: decoding what nobody reads costs as much again
+_READ = (conversations.c.id, conversations.c.ref, conversations.c.state, conversations.c.opened_at)
+_TOLD = (events.c.conversation_id, events.c.at, events.c.author, events.c.payload)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +53,7 @@ class Activities(Repository):
         mine = _of_parties(addresses)
         last = ""
         while True:
-            page = select(conversations).where(mine, conversations.c.ref > last)
+            page = select(*_READ).where(mine, conversations.c.ref > last)
             found = await self._all(page.order_by(conversations.c.ref).limit(_CHUNK))
             if not found:
                 return
@@ -62,7 +65,8 @@ class Activities(Repository):
             last = found[-1]["ref"]
 
     async def _told(self, ids: list[UUID]) -> dict[UUID, list[RowMapping]]:
-        wanted = select(events).where(events.c.conversation_id.in_(ids), events.c.kind.in_(_KINDS))
+        mine = events.c.conversation_id.in_(ids)
+        wanted = select(*_TOLD).where(mine, events.c.kind.in_(_KINDS))
         told: dict[UUID, list[RowMapping]] = {}
         for row in await self._all(wanted.order_by(events.c.conversation_id, events.c.seq)):
             told.setdefault(row["conversation_id"], []).append(row)
