@@ -16,6 +16,7 @@ from gateway.cli.conversations import conversation
 from gateway.cli.demo import demo
 from gateway.cli.experts import expert
 from gateway.cli.explain import explain
+from gateway.cli.exports import export
 from gateway.cli.pki import pki
 from gateway.cli.queue import queue
 from gateway.cli.rebuild import rebuild
@@ -62,7 +63,7 @@ def cli(context: click.Context, path: Path) -> None:
 
 for command in (
     *(init, serve_command, run, demo, check_config),
-    *(account, audit, conversation, expert, explain, pki, queue, rebuild, rules),
+    *(account, audit, conversation, expert, explain, export, pki, queue, rebuild, rules),
 ):
     cli.add_command(command)
 

@@ -37,6 +37,7 @@ LOOKING = [
     ("pki", "issue", "--profile=person-auth", "--cn=x", "--surname=M", "--given-name=J", "--out=x"),
     ("pki", "list"),
     ("pki", "revoke", "ab12"),
+    ("export", "--out", "never.csv"),
     ("queue", "list"),
     ("queue", "hold", "6f1c2a52-6ab1-4ef0-9c0a-5a3f1f0c7d11"),
     ("queue", "release", "6f1c2a52-6ab1-4ef0-9c0a-5a3f1f0c7d11"),
