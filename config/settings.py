@@ -267,7 +267,7 @@ class Logging(_Section):
 class DkimKey(_Section):
     """One key with which we sign."""
 
-    selector: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    selector: str = Field(pattern=r"^[a-z0-9]+([.-][a-z0-9]+)*$", max_length=63)
     key: FilePath
     since: AwareDatetime | None = None
 

@@ -31,7 +31,7 @@ from gateway.errors import DeploymentIncomplete, GatewayError
 __all__ = ["dkim"]
 
 _STRING = 255
-"""Octets of one string of a TXT record (RFC 1035 §3.3); longer texts are several strings (RFC 6376 §3.6.2.2)."""
+"""Octets of one string of a TXT record; longer texts are several (RFC 1035 §3.3, RFC 6376 §3.6.2.2)."""
 _EXITS = {Verdict.PASSED: 0, Verdict.INDETERMINATE: 3}
 
 
@@ -44,8 +44,10 @@ def dkim() -> None:
 
 
 @dkim.command(epilog=example("dkim key", "dkim key --selector tle2 --kind ed25519"))
-@click.option("--selector", help="Name of the key. By default one of the settings whose file is missing, else "
-              "`tle` and today's date.")  # fmt: skip
+@click.option(
+    "--selector",
+    help="Name of the key. By default one of the settings whose file is missing, else `tle` and the date.",
+)
 @click.option(
     "--kind",
     type=click.Choice([str(kind) for kind in KeyKind]),
@@ -61,7 +63,7 @@ def key(invocation: Invocation, selector: str | None, kind: str, json_: bool) ->
     A new selector is to be added to `dkim.signing`: with `since`, so that it signs once the DNS knows it.
     """
     settings = invocation.settings()
-    name = selector or _next_selector(settings)
+    name = (selector or _next_selector(settings)).lower()
     configured = {one.selector: one.key for one in settings.dkim.signing}
     path = configured.get(name, settings.pki.tls_key.parent / f"dkim-{name}.key")
     pem = new_dkim_key(KeyKind(kind))
