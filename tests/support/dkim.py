@@ -145,7 +145,7 @@ def quoted(text: str) -> str:
 # -- python3-dkim -------------------------------------------------------------------------------------------
 
 _DKIMPY = """
-import base64, json, sys
+import base64, json, sys, time
 import dkim
 from dkim import canonicalization as canon
 decode = lambda text: base64.b64decode(text)
@@ -165,6 +165,15 @@ def answer(ask):
         return encode(dkim.sign(raw, ask["selector"].encode(), ask["domain"].encode(), key,
                                 canonicalize=policy, signature_algorithm=kind,
                                 include_headers=[h.encode() for h in ask["headers"]] or None))
+    if ask["do"] == "time":
+        call = lambda: answer(ask["question"])
+        call()
+        found = []
+        for _ in range(5):
+            begun = time.process_time()
+            call()
+            found.append(time.process_time() - begun)
+        return sorted(found)[2]
     if ask["do"] == "body":
         return encode(getattr(canon, ask["policy"]).canonicalize_body(raw))
     name, _, value = raw.partition(b":")
@@ -181,10 +190,9 @@ class Dkimpy:
 
     process: subprocess.Popen[str]
 
-    def _ask(self, do: str, raw: bytes, **rest: Any) -> Any:
+    def _ask(self, **question: Any) -> Any:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        question = {"do": do, "raw": base64.b64encode(raw).decode(), **rest}
         self.process.stdin.write(json.dumps(question) + "\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()
@@ -193,7 +201,7 @@ class Dkimpy:
 
     def verify(self, raw: bytes, keys: Mapping[str, str]) -> bool:
         """Whether its topmost signature holds; ``keys``: record by name."""
-        return bool(self._ask("verify", raw, keys=dict(keys)))
+        return bool(self._ask(do="verify", raw=_text(raw), keys=dict(keys)))
 
     def sign(
         self,
@@ -204,27 +212,47 @@ class Dkimpy:
         key: bytes | None = None,
     ) -> bytes:
         """Its signature field for the test key, with final CRLF."""
+        question = self._signing(raw, kind, policy, headers, key)
+        return base64.b64decode(self._ask(**question))
+
+    @staticmethod
+    def _signing(
+        raw: bytes, kind: KeyKind, policy: tuple[str, str], headers: tuple[str, ...], key: bytes | None
+    ) -> dict[str, Any]:
         pem = key or (_raw_ed25519() if kind is KeyKind.ED25519 else _pkcs1())
-        return base64.b64decode(
-            self._ask(
-                "sign",
-                raw,
-                kind=f"{kind}-sha256",
-                policy=policy,
-                headers=headers,
-                domain=DOMAIN,
-                selector=SELECTOR,
-                key=base64.b64encode(pem).decode(),
-            )
+        return {
+            "do": "sign",
+            "raw": _text(raw),
+            "kind": f"{kind}-sha256",
+            "policy": policy,
+            "headers": headers,
+            "domain": DOMAIN,
+            "selector": SELECTOR,
+            "key": _text(pem),
+        }
+
+    def seconds(
+        self, raw: bytes, signed: bytes, kind: KeyKind, keys: Mapping[str, str]
+    ) -> tuple[float, float]:
+        """Processor seconds of its signing and of its verifying, medians of five."""
+        sign = self._signing(raw, kind, ("relaxed", "simple"), (), None)
+        verify = {"do": "verify", "raw": _text(signed), "keys": dict(keys)}
+        return (
+            float(self._ask(do="time", raw="", question=sign)),
+            float(self._ask(do="time", raw="", question=verify)),
         )
 
     def body(self, octets: bytes, policy: str) -> bytes:
         """A body in canonical form; ``policy`` is Simple or Relaxed."""
-        return base64.b64decode(self._ask("body", octets, policy=policy))
+        return base64.b64decode(self._ask(do="body", raw=_text(octets), policy=policy))
 
     def header(self, octets: bytes, policy: str) -> bytes:
         """A field, with its CRLF, in canonical form."""
-        return base64.b64decode(self._ask("header", octets, policy=policy))
+        return base64.b64decode(self._ask(do="header", raw=_text(octets), policy=policy))
+
+
+def _text(octets: bytes) -> str:
+    return base64.b64encode(octets).decode("ascii")
 
 
 def _raw_ed25519() -> bytes:
