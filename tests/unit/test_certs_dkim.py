@@ -151,6 +151,8 @@ def change(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
         (change(b"v=1;", b"v=1; i=@autre.example;"), DkimReason.IDENTITY_FOREIGN),
         (change(b"v=1;", b"v=1; i=@xdemo.mssante.example;"), DkimReason.IDENTITY_FOREIGN),
         (change(b"v=1;", b"v=1; i=demo.mssante.example;"), DkimReason.IDENTITY_FOREIGN),
+        (change(b"v=1;", b"v=1; i=a=40demo.mssante.example;"), DkimReason.IDENTITY_FOREIGN),
+        (change(b"v=1;", b"v=1; i=@autre.example=40demo.mssante.example;"), DkimReason.IDENTITY_FOREIGN),
         (change(b"v=1;", b"v=1; i=a@sub.demo.mssante.example;"), DkimReason.SIGNATURE_WRONG),
         (change(b"h=From:From:", b"h="), DkimReason.FROM_UNSIGNED),
         (change(b"h=From", b"h=From;b"), DkimReason.MALFORMED),
