@@ -258,20 +258,22 @@ def with_key(record: bytes | str | Unavailable) -> DkimSignature:
         (Unavailable.MALFORMED, FAILED, DkimReason.KEY_MALFORMED),
         ("v=DKIM1; k=ed25519; p=", FAILED, DkimReason.KEY_REVOKED),
         ("v=DKIM1; k=ed25519; p=AAAA", FAILED, DkimReason.KEY_MALFORMED),
-        (record_text() + "; t=y", FAILED, DkimReason.KEY_TESTING),
-        (record_text() + "; h=sha1", FAILED, DkimReason.KEY_MISMATCH),
-        (record_text() + "; s=tlsrpt", FAILED, DkimReason.KEY_MISMATCH),
+        ("v=DKIM1; <key>; t=y", FAILED, DkimReason.KEY_TESTING),
+        ("v=DKIM1; <key>; h=sha1", FAILED, DkimReason.KEY_MISMATCH),
+        ("v=DKIM1; <key>; s=tlsrpt", FAILED, DkimReason.KEY_MISMATCH),
         (
-            record_text() + "; s=tlsrpt : email; h = sha1 : SHA256; t=s; n=notes; g=*",
+            "v=DKIM1; <key>; s=tlsrpt : email; h = sha1 : SHA256; t=s; n=notes; g=*",
             PASSED,
             DkimReason.GENUINE,
         ),
-        (record_text().partition("; ")[2], PASSED, DkimReason.GENUINE),
+        ("<key>", PASSED, DkimReason.GENUINE),
     ],
 )
 def test_what_the_key_record_says_counts(
     record: str | Unavailable, verdict: Verdict, why: DkimReason
 ) -> None:
+    if not isinstance(record, Unavailable):  # keys are made anew each time: names of tests must not be
+        record = record.replace("<key>", record_text().partition("; ")[2])
     found = with_key(record)
     assert (found.verdict, found.reason) == (verdict, why)
 
