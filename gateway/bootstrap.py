@@ -11,12 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
+from certs.dkim import DkimFault
 from certs.operators import TrustListFault
 from certs.paths import TrustFault
 from certs.signing import Signer, SigningFault, load_signer
 from certs.smime import sign_message
 from config import Settings, departments, read_resource, specialties
 from gateway.compose.composer import Composer, Signing
+from gateway.dkimspace import DkimSpace, load_dkim
 from gateway.errors import DeploymentIncomplete
 from gateway.intake.limits import IntakeLimits
 from gateway.pipeline.links import Links
@@ -98,6 +100,17 @@ def _trust(settings: Settings) -> OperatorTrust:
         return load_trust(settings)
 
 
+def _dkim(settings: Settings) -> DkimSpace:
+    try:
+        return load_dkim(settings)
+    except OSError as error:
+        text = f"{error.filename}: {error.strerror}; `gateway dkim key` makes a key"
+        raise DeploymentIncomplete(text) from error
+    except DkimFault as error:
+        files = ", ".join(str(one.key) for one in settings.dkim.signing)
+        raise DeploymentIncomplete(f"{files}: {error}") from error
+
+
 def _with(signer: Signer) -> Signing:
     def sign(headers: Sequence[tuple[str, str]], entity: bytes, now: datetime) -> bytes:
         return sign_message(headers, entity, signer, now)
@@ -139,6 +152,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             zone=settings.zone,
             clock=lambda: datetime.now(UTC),
             new_id=uuid4,
+            dkim=_dkim(settings),
         )
 
 
