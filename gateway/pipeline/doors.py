@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import structlog
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from certs.tls import peer_name
 from gateway.pipeline.attempts import Guesses
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.routing import route
 from gateway.pipeline.screening import screen
+from gateway.pipeline.strangers import Strangers
 from gateway.pipeline.unit import Unit
 from gateway.services import Services
 from gateway.smtp.envelope import Envelope, Peer, PeerKind
 from gateway.smtp.refusals import PolicyRefused, RecipientUnknown, Refusal
+from gateway.store.errors import StoreError
 from teleexpertise.people import Account
 from teleexpertise.texts.contexts import RefusalReason
 
@@ -48,6 +52,7 @@ class GatewayDoors:
     services: Services
     _hasher: PasswordHasher = field(default_factory=password_hasher)
     _guesses: Guesses = field(default_factory=Guesses)
+    _strangers: Strangers = field(default_factory=Strangers)
     _decoy: str = ""
 
     async def authenticate(self, login: str, password: str, peer: Peer) -> str | None:
@@ -83,8 +88,11 @@ class GatewayDoors:
         certificate.
         """
         if peer.kind is PeerKind.OPERATOR:
-            if mail_from:
-                self._check_operator(peer, mail_from.lower())
+            try:
+                await self._check_operator(peer, mail_from.lower())
+            except Refusal as refusal:
+                await self._note(peer, f"{refusal.code} {refusal.enhanced}", refusal.text)
+                raise
             return
         account = await self._active(peer.login)
         async with self.services.store.reading() as tx:
@@ -92,12 +100,46 @@ class GatewayDoors:
         if mail_from and not rights.may_act(account.address, mail_from.lower()):
             raise refused(self.services, RefusalReason.MAY_NOT_ACT, mail_from)
 
-    def _check_operator(self, peer: Peer, mail_from: str) -> None:
-        if self.services.is_local(mail_from):
+    async def _check_operator(self, peer: Peer, mail_from: str) -> None:
+        """The certificate holds and is not revoked, and its name is listed for the domain. Of a null sender
+        nothing more can be said before the mail is there.
+        """
+        services = self.services
+        refusal = await services.trust.client_refusal(peer.certificate, peer.chain, services.clock())
+        if refusal is not None:
+            raise PolicyRefused(refusal.reason, code=refusal.code, enhanced=refusal.enhanced)
+        if not mail_from:
+            return
+        if services.is_local(mail_from):
             raise PolicyRefused("Our own domains do not write from outside")
-        fault = self.services.trust.sender_fault(peer.certificate or b"", mail_from, mail_from)
+        fault = services.trust.sender_fault(peer.certificate or b"", mail_from, mail_from)
         if fault is not None:
             raise PolicyRefused(fault)
+
+    async def turned_away(self, peer: Peer, reason: str) -> None:
+        """A handshake that failed, or mail without TLS: one line for the audit trail, rarely more."""
+        await self._note(peer, "not secured", reason)
+
+    async def _note(self, peer: Peer, result: str, reason: str) -> None:
+        """Count an operator that was turned away, and write a line unless its address had enough of them."""
+        now = self.services.clock()
+        unwritten = self._strangers.note(peer.ip, now)
+        structlog.get_logger("smtp").warning(
+            "turned away", peer=peer.ip, result=result, reason=reason, turned_away=self._strangers.total
+        )
+        if unwritten is None:
+            return
+        detail: dict[str, Any] = {"reason": reason[:200], "helo": peer.helo[:100], "unwritten": unwritten}
+        name = peer_name(peer.certificate)
+        if name is not None:
+            detail["certificate"] = name.text[:300]
+        try:
+            async with self.services.store.transaction() as tx:
+                await Unit(self.services, tx, now).audit(peer.ip, "turn away", "mx", result, **detail)
+        except (
+            StoreError
+        ) as error:  # the answer stays the same: no reason to let somebody in, or to say later
+            structlog.get_logger("smtp").error("turned away, not audited", error=type(error).__name__)
 
     async def _active(self, address: str) -> Account:
         async with self.services.store.reading() as tx:
