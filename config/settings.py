@@ -222,8 +222,8 @@ class Pki(_Section):
     )
     intermediates: FilePath | None = Field(
         default=None,
-        description="further intermediate authorities (PEM), which help to build paths and may sign revocation "
-        "lists",
+        description="further intermediate authorities (PEM): they help to build paths and may sign "
+        "revocation lists",
     )
 
 

@@ -123,7 +123,7 @@ class GatewayDoors:
     async def _note(self, peer: Peer, result: str, reason: str) -> None:
         """Count an operator that was turned away, and write a line unless its address had enough of them."""
         now = self.services.clock()
-        unwritten = self._strangers.note(peer.ip, now)
+        unwritten = self._strangers.note(peer.ip, reason, now)
         structlog.get_logger("smtp").warning(
             "turned away", peer=peer.ip, result=result, reason=reason, turned_away=self._strangers.total
         )

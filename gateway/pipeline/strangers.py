@@ -24,29 +24,30 @@ class _Count:
 
 @dataclass(slots=True)
 class Strangers:
-    """Counts of one process. An address gets ``per_place`` lines in an hour, all together ``in_all``.
+    """Counts of one process. An address gets ``per_reason`` lines in an hour for each reason, all together
+    ``in_all``.
 
-    What was not written is told by the next line of that address.
+    What was not written is told by the next line of that address and reason.
     """
 
-    per_place: int = 5
+    per_reason: int = 5
     in_all: int = 500
     total: int = 0
     _places: dict[str, _Count] = field(default_factory=dict)
     _all: _Count | None = None
 
-    def note(self, ip: str, now: datetime) -> int | None:
+    def note(self, ip: str, reason: str, now: datetime) -> int | None:
         """Count one; how many before it were not written since the last line, ``None`` where this one is not
         to be written either.
         """
         self.total += 1
-        place = place_of(ip)
+        place = f"{place_of(ip)} {reason}"
         count = self._current(self._places.pop(place, None), now)
         self._places[place] = count
         while len(self._places) > _MOST_PLACES:
             del self._places[next(iter(self._places))]
         self._all = self._current(self._all, now)
-        if count.written >= self.per_place or self._all.written >= self.in_all:
+        if count.written >= self.per_reason or self._all.written >= self.in_all:
             count.unwritten += 1
             return None
         unwritten, count.unwritten = count.unwritten, 0

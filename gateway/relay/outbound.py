@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from aiosmtplib import SMTP, SMTPException, SMTPNotSupported, SMTPResponseException, SMTPTimeoutError
+from aiosmtplib import SMTP, SMTPException, SMTPResponseException, SMTPTimeoutError
 
 from certs.tls import peer_chain
 from gateway.intake.rawmail import wire_fault
@@ -134,6 +134,9 @@ class Relay:
         try:
             await client.connect()
             await client.ehlo()
+            if not client.supports_extension("starttls"):
+                text = f"{OwnWords.HOST_UNTRUSTED}: no STARTTLS"
+                raise _HostUnusable(RelayFailed(False, 454, "4.7.5", text, target.host))
             await client.starttls(server_hostname=target.host)
             await self._judge(client.get_transport_info("ssl_object"), target, message.domain)
             await client.ehlo()
@@ -182,8 +185,6 @@ def _unusable(error: Exception, host: str) -> RelayFailed:
     if cause is not None:
         text = f"{OwnWords.HOST_UNTRUSTED}: tls: {handshake_reason(cause)}"
         return RelayFailed(False, 454, "4.7.5", text, host)
-    if isinstance(error, SMTPNotSupported):
-        return RelayFailed(False, 454, "4.7.5", f"{OwnWords.HOST_UNTRUSTED}: no STARTTLS", host)
     return RelayFailed(False, 451, "4.4.1", f"{OwnWords.HOST_UNUSABLE}: {type(error).__name__}", host)
 
 
