@@ -80,12 +80,14 @@ class TrustKeeper:
         store: Store,
         fetcher: Fetcher,
         clock: Callable[[], datetime],
+        look_seconds: float = _LOOK_SECONDS,
     ) -> None:
         self._settings = settings
         self._trust = trust
         self._store = store
         self._fetcher = fetcher
         self._clock = clock
+        self._look_seconds = look_seconds
         self._log = structlog.get_logger("trust")
         self._lock = asyncio.Lock()
         self._list: ListInForce | None = None
@@ -128,7 +130,7 @@ class TrustKeeper:
 
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(self._look_seconds)
             for name, paths in self._watched().items():
                 prints = _prints(paths)
                 if self._seen.get(name) != prints:
