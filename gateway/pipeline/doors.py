@@ -20,7 +20,7 @@ from gateway.pipeline.strangers import Strangers
 from gateway.pipeline.unit import Unit
 from gateway.services import Services
 from gateway.smtp.envelope import Envelope, Peer, PeerKind
-from gateway.smtp.refusals import PolicyRefused, RecipientUnknown, Refusal
+from gateway.smtp.refusals import PolicyRefused, RecipientUnknown, Refusal, TemporaryFailure
 from gateway.store.errors import StoreError
 from teleexpertise.people import Account
 from teleexpertise.texts.contexts import RefusalReason
@@ -159,7 +159,16 @@ class GatewayDoors:
         elif peer.kind is PeerKind.OPERATOR:
             raise PolicyRefused("Relaying denied")
         elif not self.services.trust.listed(address.rpartition("@")[2]):
-            raise refused(self.services, RefusalReason.OUTSIDE_TRUST, address)
+            raise self._unlisted(address)
+
+    def _unlisted(self, address: str) -> Refusal:
+        """An address outside the trust space; a list that is too old cannot tell, so that the answer is "not
+        now".
+        """
+        if self.services.trust.current(self.services.clock()):
+            return refused(self.services, RefusalReason.OUTSIDE_TRUST, address)
+        refusal = refused(self.services, RefusalReason.LIST_STALE, address)
+        return TemporaryFailure(refusal.text, enhanced="4.7.1")
 
     async def _check_local(self, address: str) -> None:
         if self.services.book.is_ours(address):

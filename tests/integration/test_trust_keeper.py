@@ -15,8 +15,6 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from lxml import etree
-from signxml.signer import XMLSigner
 
 from certs.authority import Authority, Revocation, issue_crl
 from certs.names import DistinguishedName
@@ -33,7 +31,7 @@ from gateway.trust.keeper import TrustKeeper
 from gateway.trust.listfiles import held_file
 from gateway.trust.status import TrustStatus, read_status
 from gateway.trustspace import OperatorTrust, load_trust
-from tests.support.certificates import certificate, space
+from tests.support.certificates import signed_trust_list, space
 from tests.support.smtp import until
 from tests.support.web import Web, endless, silent, status, web, whole
 
@@ -288,13 +286,10 @@ async def test_a_server_of_another_authority_is_not_believed(tmp_path: Path) -> 
 
 
 async def test_a_list_that_must_be_signed_and_is_not_is_an_alarm(tmp_path: Path) -> None:
-    issued = certificate(address=None)
     (tmp_path / "signers.pem").write_bytes(space().root.certificate_pem)
     crls = [issue_crl(authority, datetime.now(UTC)) for authority in (space().root, space().organisations)]
     more = f'\n[trust]\nsigner_anchors = "signers.pem"\nsigner = "{SIGNER}"\n'
-    root = etree.fromstring(document(domains(2)))
-    chain = [issued.certificate_pem.decode(), issued.chain_pem.decode()]
-    signed = etree.tostring(XMLSigner().sign(root, key=issued.key_pem, cert=chain))
+    signed = signed_trust_list(document(domains(2)))
     folder = tmp_path / "pki" / "crls"
     folder.mkdir(parents=True)
     for number, each in enumerate(crls):
