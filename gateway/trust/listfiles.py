@@ -25,7 +25,16 @@ from config import Settings
 from gateway.errors import DeploymentIncomplete
 from gateway.trust.crlfiles import known_crls, pki_anchors
 
-__all__ = ["ListInForce", "ListRefused", "find_list", "held_file", "judged", "keep_list", "list_signer"]
+__all__ = [
+    "ListInForce",
+    "ListRefused",
+    "find_list",
+    "held_file",
+    "judged",
+    "keep_copy",
+    "keep_list",
+    "list_signer",
+]
 
 
 class ListRefused(Exception):
@@ -81,13 +90,16 @@ def judged(
 ) -> TrustList:
     """Return the list of ``document`` if it may take the place of ``held``. Raises :class:`ListRefused`.
 
-    ``force`` leaves out the questions that ``held`` asks, never those of form and signature.
+    ``force`` leaves out the questions that ``held`` asks, never those of form and signature. A list that
+    names our own domains alone, as `gateway init` makes it, asks nothing of its successor.
     """
     try:
         signer = list_signer(settings)
         offered = read_trust_list(document if signer is None else signed_list(document, signer, now))
     except TrustListFault as error:
         raise ListRefused(str(error)) from error
+    if held is not None and held.domains.keys() <= settings.local_domains:
+        held = None
     if not force:
         fault = replacement_fault(held, offered, now, settings.trust.max_removed_percent)
         if fault is not None:
@@ -97,15 +109,24 @@ def judged(
 
 def keep_list(settings: Settings, document: bytes) -> None:
     """Write an accepted list: first the copy, so that whoever sees the file change finds it accepted. Files
-    that hold it are left as they are.
+    that hold it are left as they are. Raises ``OSError``.
     """
-    for path in (held_file(settings), settings.trust.list_file):
-        try:
-            if _read(path) == document:
-                continue
-        except OSError:
-            pass  # it is written below, or says why not
-        write_public(path, document)
+    keep_copy(settings, document)
+    _write(settings.trust.list_file, document)
+
+
+def keep_copy(settings: Settings, document: bytes) -> None:
+    """Write the copy of an accepted list alone. Raises ``OSError``."""
+    _write(held_file(settings), document)
+
+
+def _write(path: Path, document: bytes) -> None:
+    try:
+        if _read(path) == document:
+            return
+    except OSError:
+        pass  # it is written now, or says why not
+    write_public(path, document)
 
 
 def find_list(settings: Settings, now: datetime, held: ListInForce | None = None) -> ListInForce:
