@@ -124,11 +124,11 @@ class GatewayDoors:
         """Count an operator that was turned away, and write a line unless its address had enough of them."""
         now = self.services.clock()
         unwritten = self._strangers.note(peer.ip, reason, now)
-        structlog.get_logger("smtp").warning(
-            "turned away", peer=peer.ip, result=result, reason=reason, turned_away=self._strangers.total
-        )
         if unwritten is None:
             return
+        structlog.get_logger("smtp").warning(
+            "turned away", peer=peer.ip, result=result, reason=reason, in_all=self._strangers.total
+        )
         detail: dict[str, Any] = {"reason": reason[:200], "helo": peer.helo[:100], "unwritten": unwritten}
         name = peer_name(peer.certificate)
         if name is not None:
