@@ -3,7 +3,7 @@
 ::
 
     trust-list.xml        what an operator, `gateway trust load` or the refresh put there
-    trust-list.xml.held   the last list that was accepted, octet for octet; only accepted lists get here
+    trust-list.held.xml   the last list that was accepted, octet for octet; only accepted lists get here
 
 A given list that is broken, unsigned, older or shrunken leaves the held one in force. A given list with the
 octets of the held one was accepted before, by whoever wrote the copy, and is not judged again.
@@ -60,7 +60,7 @@ class ListInForce:
 def held_file(settings: Settings) -> Path:
     """Where the last accepted list is kept."""
     path = settings.trust.list_file
-    return path.with_name(f"{path.name}.held")
+    return path.with_name(f"{path.stem}.held{path.suffix}")
 
 
 def list_signer(settings: Settings) -> ListSigner | None:
