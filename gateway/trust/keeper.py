@@ -112,7 +112,7 @@ class TrustKeeper:
             self._status.list.alarm_since = before.list.alarm_since
             crls = before.crls
             self._status.crls = {url: crls[url] for url in self._settings.pki.crl_urls if url in crls}
-        self._seen = {name: _prints(paths) for name, paths in self._watched().items()}
+        self._seen = self._look()
         try:
             found = await asyncio.to_thread(find_list, self._settings, self._clock())
             self._list = ListInForce(self._trust.operators, found.document)
@@ -127,11 +127,14 @@ class TrustKeeper:
         crls = sorted(folder.glob("*.crl")) if folder.is_dir() else []
         return {"list": [self._settings.trust.list_file], "crls": crls}
 
+    def _look(self) -> dict[str, Print]:
+        return {name: _prints(paths) for name, paths in self._watched().items()}
+
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(self._look_seconds)
-            for name, paths in self._watched().items():
-                prints = _prints(paths)
+            # Beside the loop: a disk or a share that hangs must hold up no mail.
+            for name, prints in (await asyncio.to_thread(self._look)).items():
                 if self._seen.get(name) != prints:
                     self._seen[name] = prints
                     await (self._list_changed() if name == "list" else self._crls_changed())
@@ -197,7 +200,7 @@ class TrustKeeper:
             trusted = await asyncio.to_thread(judged, document, known, self._settings, self._clock())
         async with self._lock:
             await asyncio.to_thread(keep_list, self._settings, document)
-        self._seen["list"] = _prints(self._watched()["list"])
+        self._seen["list"] = self._look()["list"]
         await self._adopt(ListInForce(trusted, document))
 
     async def _adopt(self, found: ListInForce) -> None:

@@ -19,7 +19,7 @@ from certs.listchanges import replacement_fault
 from certs.listsignature import ListSigner, signed_list
 from certs.names import DistinguishedName, NameFault
 from certs.operators import MAXIMUM_SIZE, TrustList, TrustListFault, read_trust_list
-from certs.paths import load_anchors
+from certs.paths import TrustFault, load_anchors
 from certs.pki import write_public
 from config import Settings
 from gateway.errors import DeploymentIncomplete
@@ -64,8 +64,8 @@ def held_file(settings: Settings) -> Path:
 
 
 def list_signer(settings: Settings) -> ListSigner | None:
-    """Who must sign the list, ``None`` where no signature is asked for. Raises ``TrustFault``, ``OSError``,
-    :class:`DeploymentIncomplete`.
+    """Who must sign the list, ``None`` where no signature is asked for. Raises :class:`DeploymentIncomplete`
+    that names the setting.
     """
     trust = settings.trust
     if trust.signer_anchors is None:
@@ -74,14 +74,16 @@ def list_signer(settings: Settings) -> ListSigner | None:
         name = None if trust.signer is None else DistinguishedName.from_text(trust.signer)
     except NameFault as error:
         raise DeploymentIncomplete(f"trust.signer: {error}") from error
-    own = pki_anchors(settings, tuple(known_crls(settings).values()))
-    roots = trust.signer_anchors.read_bytes()
-    anchors = load_anchors(
-        roots,
-        crls=[each.der for each in own.crls],
-        revocation=own.revocation,
-        grace=own.grace,
-    )
+    try:
+        own = pki_anchors(settings, tuple(known_crls(settings).values()))
+        anchors = load_anchors(
+            trust.signer_anchors.read_bytes(),
+            crls=[each.der for each in own.crls],
+            revocation=own.revocation,
+            grace=own.grace,
+        )
+    except (OSError, TrustFault) as error:
+        raise DeploymentIncomplete(f"trust.signer_anchors or pki: {error}") from error
     return ListSigner(anchors, name)
 
 
