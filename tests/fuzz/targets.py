@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID
 
 from certs.authority import issue_crl
 from certs.cms import CmsFault, check_signers, read_signed_data
+from certs.crls import CrlFault, verified_crl
 from certs.dkim import KeyKind, KeyRecordFault, parse_key_record, sign_dkim, signatures_in, verify_dkim
+from certs.listsignature import ListSigner, signed_list
 from certs.names import DistinguishedName
 from certs.operators import TrustEntry, TrustListFault, read_trust_list, render_trust_list
-from certs.paths import Usage, read_certificates, validate
+from certs.paths import TrustAnchors, Usage, read_certificates, validate
 from certs.signing import sign_detached
 from certs.smime import sign_message, verify_message
 from gateway.intake.faults import IntakeFault
@@ -150,6 +152,15 @@ def _text_targets(texts: Mapping[str, tuple[str, str]]) -> list[Target]:
     ]
 
 
+def _signed_list(trust: TrustAnchors, now: datetime) -> Callable[[bytes], object]:
+    return lambda octets: signed_list(octets, ListSigner(trust), now)
+
+
+def _verified_crl(octets: bytes) -> object:
+    authorities = read_certificates(certificates.space().root.certificate_pem)
+    return verified_crl(octets, authorities, certificates.NOW, timedelta(days=3))
+
+
 def targets() -> list[Target]:
     """All parsers that read what others write."""
     texts = Texts(samples.SERVICE, UTC)
@@ -162,6 +173,8 @@ def targets() -> list[Target]:
     issued = certificates.certificate()
     own, chain = read_certificates(issued.certificate_pem)[0], read_certificates(issued.chain_pem)
     mails = _mails(signed, pages["ouverture"][0])
+    signed_trust = certificates.signed_trust_list(_trust_list())
+    crls = (issue_crl(certificates.space().root, certificates.NOW),)
     now = certificates.NOW
 
     def validated(octets: bytes) -> object:
@@ -183,6 +196,8 @@ def targets() -> list[Target]:
             (KeyRecordFault,),
         ),
         Target("read_trust_list", (_trust_list(),), read_trust_list, (TrustListFault,)),
+        Target("signed_list", (signed_trust,), _signed_list(trust, now), (TrustListFault,)),
+        Target("verified_crl", crls, _verified_crl, (CrlFault,)),
         Target("read_report", (_report(), signed), read_report),
         *_text_targets(pages),
     ]
