@@ -48,6 +48,13 @@ LOOKING = [
     ("rebuild", "--check"),
     ("rules", "check"),
     ("rules", "list"),
+    ("trust", "crl", "fetch"),
+    ("trust", "crl", "list"),
+    ("trust", "diff"),
+    ("trust", "list"),
+    ("trust", "load", __file__),
+    ("trust", "show", "x.mssante.example"),
+    ("trust", "status"),
 ]
 
 
