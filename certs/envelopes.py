@@ -190,6 +190,8 @@ def _open(envelope: Enveloped, keys: Sequence[Decryptor]) -> bytes:
             continue
         for key in keys:
             if key.is_named(recipient.identifier):
+                if key.authenticated_only and not cipher.authenticated:
+                    raise EnvelopeFault("the key is for authenticated content only")
                 content_key = unwrap(key, recipient.key, cipher.key_octets)
                 return open_content(
                     cipher,

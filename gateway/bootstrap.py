@@ -12,7 +12,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from certs.operators import TrustListFault
-from certs.paths import TrustFault
+from certs.paths import TrustAnchors, TrustFault
 from certs.signing import Signer, SigningFault, load_signer
 from certs.smime import sign_message
 from config import Settings, departments, read_resource, specialties
@@ -30,7 +30,15 @@ from teleexpertise.letters import Mailbox
 from teleexpertise.rules import RuleBook, RuleError, load_rules
 from teleexpertise.texts import ServiceView, Texts
 
-__all__ = ["dovecot_settings", "load_rulebook", "new_key", "open_services", "read_key"]
+__all__ = [
+    "dovecot_settings",
+    "load_rulebook",
+    "new_key",
+    "open_anchors",
+    "open_services",
+    "open_signer",
+    "read_key",
+]
 
 _KEY_OCTETS = 32
 
@@ -84,13 +92,18 @@ def _told_by_file(settings: Settings) -> Iterator[None]:
         raise DeploymentIncomplete(f"{settings.trust.list_file}: {error}") from error
 
 
-def _signing(settings: Settings) -> Signing:
+def open_signer(settings: Settings) -> Signer:
+    """The organisation's certificate and key. Raises :class:`DeploymentIncomplete` that names the file."""
     pki = settings.pki
     with _told_by_file(settings):
-        signer = load_signer(
+        return load_signer(
             pki.smime_certificate.read_bytes(), pki.smime_key.read_bytes(), pki.smime_chain.read_bytes()
         )
-    return _with(signer)
+
+
+def open_anchors(settings: Settings) -> TrustAnchors:
+    """What is believed of signatures. Raises :class:`DeploymentIncomplete` that names the file."""
+    return _trust(settings).anchors
 
 
 def _trust(settings: Settings) -> OperatorTrust:
@@ -124,7 +137,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             book=AddressBook(settings.service.local_part, settings.service.domain, key),
             texts=texts,
             composer=Composer(
-                Mailbox(settings.service_address, settings.service.display_name), _signing(settings)
+                Mailbox(settings.service_address, settings.service.display_name), _with(open_signer(settings))
             ),
             rules=load_rulebook(settings),
             links=Links(settings.service_address, texts.words),

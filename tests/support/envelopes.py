@@ -1,14 +1,18 @@
 """Recipients of encrypted mail for the tests of `certs`: keys of all kinds, certificates for encryption."""
 
+import base64
 import os
+from collections.abc import Sequence
 from functools import cache
 
+from asn1crypto import cms
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from certs.authority import IssuedCertificate, subject
+from certs.der import integer, object_identifier, octet_string, sequence, set_of, tagged
 from certs.envelopes import Decryptor, EncryptionTarget, load_decryptor, load_target
 from tests.support.certificates import NOW, space
 
@@ -71,12 +75,14 @@ def _confidential(kind: str, who: str, usage: str | None) -> IssuedCertificate:
     return IssuedCertificate(certificate, private, authority.certificate_pem)
 
 
+@cache
 def decryptor(kind: str = "rsa", who: str = "a") -> Decryptor:
     """The owner's side of such a certificate."""
     issued = confidential(kind, who)
     return load_decryptor(issued.certificate_pem, issued.key_pem)
 
 
+@cache
 def target(kind: str = "rsa", who: str = "a", gcm: bool = False) -> EncryptionTarget:
     """The sender's side of such a certificate."""
     return load_target(confidential(kind, who).certificate_pem, gcm)
@@ -84,3 +90,58 @@ def target(kind: str = "rsa", who: str = "a", gcm: bool = False) -> EncryptionTa
 
 entropy = os.urandom
 """Chance for encryption, where a test does not need its own."""
+
+
+def built(
+    recipients: Sequence[bytes],
+    algorithm: bytes,
+    ciphertext: bytes,
+    tag: bytes | None = None,
+    attributes: bytes = b"",
+    content: str = "1.2.840.113549.1.7.1",
+    chunk: int = 0,
+) -> bytes:
+    """Build an envelope of any shape: authenticated where there is a `tag`, with `attributes` as the finished
+    contents of a SET OF, and in BER chunks of `chunk` octets where it is given.
+    """
+    inner = tagged(0, ciphertext, constructed=False)
+    if chunk:
+        parts = [ciphertext[at : at + chunk] for at in range(0, len(ciphertext), chunk)]
+        inner = b"\xa0\x80" + b"".join(map(octet_string, parts)) + b"\x00\x00"
+    encrypted = sequence(object_identifier(content), algorithm, inner)
+    if tag is None:
+        kind, body = "1.2.840.113549.1.7.3", sequence(integer(2), set_of(*recipients), encrypted)
+    else:
+        kind = "1.2.840.113549.1.9.16.1.23"
+        bound = tagged(1, attributes) if attributes else b""
+        body = sequence(integer(0), set_of(*recipients), encrypted, bound, octet_string(tag))
+    return sequence(object_identifier(kind), tagged(0, body))
+
+
+def mail(encoded: bytes, smime_type: str = "enveloped-data", media: str = "application/pkcs7-mime") -> bytes:
+    """Put a CMS structure into a message as its whole body."""
+    return (
+        b"From: a@demo.mssante.example\r\nTo: b@demo.mssante.example\r\nSubject: essai\r\n"
+        + f"Content-Type: {media}; smime-type={smime_type}\r\n".encode()
+        + b"Content-Transfer-Encoding: base64\r\n\r\n"
+        + base64.encodebytes(encoded).replace(b"\n", b"\r\n")
+    )
+
+
+def taken(raw: bytes) -> bytes:
+    """The CMS structure of such a message."""
+    return base64.b64decode(raw.partition(b"\r\n\r\n")[2])
+
+
+def rewritten_in_chunks(encoded: bytes) -> bytes:
+    """The same envelope as gpgsm and NSS write it: indefinite lengths outside, content in chunks."""
+    info = cms.ContentInfo.load(encoded)
+    body, content = info["content"], info["content"]["encrypted_content_info"]
+    ciphertext: bytes = content["encrypted_content"].native
+    parts = [octet_string(ciphertext[at : at + 100]) for at in range(0, len(ciphertext), 100)]
+    chunks = b"\xa0\x80" + b"".join(parts) + b"\x00\x00"
+    head = content["content_type"].dump() + content["content_encryption_algorithm"].dump()
+    inner = b"\x30\x80" + head + chunks + b"\x00\x00"
+    outer = b"\x30\x80" + body["version"].dump() + body["recipient_infos"].dump() + inner + b"\x00\x00"
+    kind: bytes = info["content_type"].dump()
+    return b"\x30\x80" + kind + b"\xa0\x80" + outer + b"\x00\x00" * 2
