@@ -20,7 +20,7 @@ from certs.cms import DECODING_ERRORS, CmsFault, read_signed_data
 from certs.der import integer, object_identifier, octet_string, sequence, set_of, tagged
 from certs.entities import MIME_TYPES, Detached, Opaque, claims_signature, decode_body, find_signature
 from certs.enveloped import MAXIMUM_RECIPIENTS, Enveloped, EnvelopeFault, read_enveloped
-from certs.fields import Field, FieldFault, content_type, split_message
+from certs.fields import Field, FieldFault, canonical_lines, content_type, split_message
 from certs.protection import ProtectedHeaders, protect, read_protected, render_field, shown_outside
 from certs.recipients import (
     Decryptor,
@@ -134,17 +134,18 @@ def addressed_to(raw: bytes, keys: Sequence[Decryptor]) -> bool:
 
 
 def decrypt_message(raw: bytes, keys: Sequence[Decryptor]) -> bytes:
-    """Return the MIME entity inside of a message encrypted as a whole for one of our certificates, unaltered.
+    """Return the MIME entity inside of a message encrypted as a whole for one of our certificates.
 
-    It begins with its header fields and is what its author signed or protected, if so. An entity whose header
-    cannot be read is a failure, too. Raises DecryptionFailed, and only that, for every cause. The module's
+    It begins with its header fields and is, byte for byte, what its author signed or protected, if so; only
+    one that was written with LF gets the CRLF in which it is signed. One whose header cannot be read is a
+    failure, too. Raises DecryptionFailed, and only that, for every cause. The module's
     text says what the caller owes when the cipher is not authenticated.
     """
     try:
         envelope = _envelope(raw)
         if envelope is None:
             raise EnvelopeFault("not encrypted")
-        entity = _open(envelope, keys)
+        entity = canonical_lines(_open(envelope, keys))
         split_message(entity)
     except DECODING_ERRORS:
         raise DecryptionFailed from None

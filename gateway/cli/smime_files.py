@@ -13,6 +13,7 @@ from typing import BinaryIO
 import click
 
 from certs.envelopes import MAXIMUM_MESSAGE
+from certs.fields import canonical_lines
 from certs.paths import RevocationMode, TrustAnchors, TrustFault, load_anchors
 from certs.pki import write_private
 
@@ -31,10 +32,7 @@ def read_message(file: BinaryIO) -> bytes:
     raw = file.read(MAXIMUM_MESSAGE + 1)
     if len(raw) > MAXIMUM_MESSAGE:
         raise click.BadParameter(f"larger than {MAXIMUM_MESSAGE // 1024**2} MiB")
-    first = raw.find(b"\n")
-    if first < 0 or raw[first - 1 : first] == b"\r":
-        return raw
-    return re.sub(rb"(?<!\r)\n", b"\r\n", raw)
+    return canonical_lines(raw)
 
 
 def write_message(octets: bytes, output: Path | None, private: bool = False) -> None:

@@ -143,5 +143,6 @@ def rewritten_in_chunks(encoded: bytes) -> bytes:
     head = content["content_type"].dump() + content["content_encryption_algorithm"].dump()
     inner = b"\x30\x80" + head + chunks + b"\x00\x00"
     outer = b"\x30\x80" + body["version"].dump() + body["recipient_infos"].dump() + inner + b"\x00\x00"
-    kind: bytes = info["content_type"].dump()
-    return b"\x30\x80" + kind + b"\xa0\x80" + outer + b"\x00\x00" * 2
+    kind = info["content_type"].dump()
+    whole: bytes = b"\x30\x80" + kind + b"\xa0\x80" + outer + b"\x00\x00" * 2
+    return whole

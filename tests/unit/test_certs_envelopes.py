@@ -464,10 +464,19 @@ def test_bodies_that_are_no_envelope_are_answered() -> None:
 
 
 def test_what_is_inside_must_be_an_entity() -> None:
-    for content in (b"Bonjour", b"Content-Type: text/plain\n\nBonjour", b"\xff\xfe\r\n"):
+    for content in (b"Bonjour", b"Content-Type: text/plain\r\nBonjour\r\n", b"\xff\xfe\r\n"):
         encoded, _ = seal_envelope(content, [target()], entropy)
         assert open_envelope(encoded, [decryptor()]) == content
         refused(mail(encoded))
+
+
+def test_an_entity_that_was_written_with_lf_gets_the_lines_in_which_it_is_signed() -> None:
+    inner = sign(PLAIN)
+    encoded, _ = seal_envelope(inner.replace(b"\r\n", b"\n"), [target()], entropy)
+    assert decrypt_message(mail(encoded), [decryptor()]) == inner
+    binary = b"Content-Transfer-Encoding: binary\r\n\r\n\n\r\n\n"
+    encoded, _ = seal_envelope(binary, [target()], entropy)
+    assert decrypt_message(mail(encoded), [decryptor()]) == binary
 
 
 # -- capabilities --------------------------------------------------------------------------------------
