@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import click
 
@@ -31,7 +31,7 @@ from certs.smime import sign_complete, sign_entity, split_complete
 from config import Settings
 from gateway.bootstrap import open_signer
 from gateway.cli.context import Failure, Invocation, as_json, example, json_option, now
-from gateway.cli.smime_files import read_message, write_message
+from gateway.cli.smime_files import message_file, read_message, write_message
 from gateway.cli.smime_verify import verify
 
 __all__ = ["smime"]
@@ -43,7 +43,6 @@ _output = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the result to this file instead of standard output.",
 )
-_file = click.argument("file", type=click.File("rb"))
 
 
 def _signing_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -76,14 +75,14 @@ smime.add_command(verify)
         "smime sign - --cert person.pem --key person.key --chain authorities.pem < draft.eml",
     )
 )
-@_file
+@message_file
 @_signing_options
 @_output
 @json_option
 @click.pass_obj
 def sign(
     invocation: Invocation,
-    file: BinaryIO,
+    file: Path,
     cert: Path | None,
     key: Path | None,
     chain: Path | None,
@@ -113,7 +112,7 @@ def sign(
         "smime encrypt draft.eml --to a.pem --to b.pem --gcm --sign -o encrypted.eml",
     )
 )
-@_file
+@message_file
 @click.option(
     "--to",
     type=_pem,
@@ -137,7 +136,7 @@ def sign(
 @click.pass_obj
 def encrypt(
     invocation: Invocation,
-    file: BinaryIO,
+    file: Path,
     to: tuple[Path, ...],
     gcm: bool,
     transport: str,
@@ -178,7 +177,7 @@ def encrypt(
         "smime decrypt mail.eml --message | gateway smime verify -",
     )
 )
-@_file
+@message_file
 @click.option("--cert", type=_pem, multiple=True, help="PEM file of a certificate. [default: ours]")
 @click.option("--key", type=_pem, multiple=True, help="PEM file of its private key, in the same order.")
 @click.option(
@@ -189,7 +188,7 @@ def encrypt(
 @click.pass_obj
 def decrypt(
     invocation: Invocation,
-    file: BinaryIO,
+    file: Path,
     cert: tuple[Path, ...],
     key: tuple[Path, ...],
     whole: bool,

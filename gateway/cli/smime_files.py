@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
 
 import click
 
@@ -17,19 +16,24 @@ from certs.fields import canonical_lines
 from certs.paths import RevocationMode, TrustAnchors, TrustFault, load_anchors
 from certs.pki import write_private
 
-__all__ = ["read_anchors", "read_message", "read_moment", "write_message"]
+__all__ = ["message_file", "read_anchors", "read_message", "read_moment", "write_message"]
 
 _CERTIFICATES = (".pem", ".crt", ".cer", ".der")
 _LISTS = (".crl",)
+message_file = click.argument(
+    "file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+)
 _PEM_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 
 
-def read_message(file: BinaryIO) -> bytes:
-    """A message in CRLF form. One whose first line ends in LF alone was stored so: all its lines get CRLF.
+def read_message(file: Path) -> bytes:
+    """A message in CRLF form from a file, ``-`` for standard input. One whose first line ends in LF alone was
+    stored so: all its lines get CRLF.
 
     Raises :class:`click.BadParameter` where it is larger than any mail.
     """
-    raw = file.read(MAXIMUM_MESSAGE + 1)
+    with click.open_file(str(file), "rb") as stream:
+        raw = stream.read(MAXIMUM_MESSAGE + 1)
     if len(raw) > MAXIMUM_MESSAGE:
         raise click.BadParameter(f"larger than {MAXIMUM_MESSAGE // 1024**2} MiB")
     return canonical_lines(raw)

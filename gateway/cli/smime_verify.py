@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import click
 
@@ -15,7 +15,7 @@ from certs.smime import verify_message
 from certs.verdicts import SignatureReport, SignerReport, Verdict
 from gateway.bootstrap import open_anchors
 from gateway.cli.context import Invocation, as_json, example, json_option, now, plain, stamp
-from gateway.cli.smime_files import read_anchors, read_message, read_moment
+from gateway.cli.smime_files import message_file, read_anchors, read_message, read_moment
 
 __all__ = ["verify"]
 
@@ -34,7 +34,7 @@ _place = click.Path(exists=True, path_type=Path)
     )
     + "\n\nExit codes: 0 passed, 1 failed or not signed, 2 wrong use, 3 indeterminate.",
 )
-@click.argument("file", type=click.File("rb"))
+@message_file
 @click.option(
     "--trust",
     type=_place,
@@ -57,7 +57,7 @@ _place = click.Path(exists=True, path_type=Path)
 @click.pass_obj
 def verify(
     invocation: Invocation,
-    file: BinaryIO,
+    file: Path,
     trust: tuple[Path, ...],
     lists: tuple[Path, ...],
     at: str | None,
