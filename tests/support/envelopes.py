@@ -4,33 +4,22 @@ import base64
 import os
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 from asn1crypto import cms
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from certs.authority import IssuedCertificate, subject
+from certs.authority import IssuedCertificate, SubjectNames, issue, subject
 from certs.der import integer, object_identifier, octet_string, sequence, set_of, tagged
 from certs.envelopes import Decryptor, EncryptionTarget, load_decryptor, load_target
+from certs.profiles import Profile
 from tests.support.certificates import NOW, space
 
 KINDS = ("rsa", "p256", "p384", "p521", "x25519")
 """Kinds of keys that mail can be encrypted for."""
 
 _CURVES = {"p256": ec.SECP256R1(), "p384": ec.SECP384R1(), "p521": ec.SECP521R1()}
-_USAGES = (
-    "digital_signature",
-    "content_commitment",
-    "key_encipherment",
-    "data_encipherment",
-    "key_agreement",
-    "key_cert_sign",
-    "crl_sign",
-    "encipher_only",
-    "decipher_only",
-)
 
 
 def _key(kind: str) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | x25519.X25519PrivateKey:
@@ -51,28 +40,12 @@ def confidential(kind: str = "rsa", who: str = "a", usage: str | None = None) ->
 
 @cache
 def _confidential(kind: str, who: str, usage: str | None) -> IssuedCertificate:
-    key, authority = _key(kind), space().organisations
-    chosen = usage or ("key_encipherment" if kind.startswith("rsa") else "key_agreement")
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(
-            subject(f"{who}.demo.mssante.example", "300000000000017", "CLINIQUE", "Haute-Loire (43)")
-        )
-        .issuer_name(authority.certificate.subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(NOW.replace(year=NOW.year - 1))
-        .not_valid_after(NOW.replace(year=NOW.year + 1))
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=False)
-        .add_extension(x509.KeyUsage(**{name: name == chosen for name in _USAGES}), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.SubjectAlternativeName([x509.RFC822Name(f"{who}@demo.mssante.example")]), False)
-    )
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    certificate = builder.sign(authority.key, hashes.SHA256()).public_bytes(pem)
-    return IssuedCertificate(certificate, private, authority.certificate_pem)
+    suiting = "key_encipherment" if kind.startswith("rsa") else "key_agreement"
+    profile = Profile("ORG_CONF", frozenset({usage or suiting}), (ExtendedKeyUsageOID.EMAIL_PROTECTION,))
+    names = SubjectNames(addresses=(f"{who}@demo.mssante.example",))
+    name = subject(f"{who}.demo.mssante.example", "300000000000017", "CLINIQUE DE TEST", "Haute-Loire (43)")
+    key: Any = _key(kind)  # X25519 among them, which `issue` makes nothing of but a certificate
+    return issue(space().organisations, profile, name, NOW, names, key)
 
 
 @cache

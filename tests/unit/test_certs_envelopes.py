@@ -24,7 +24,6 @@ from certs.envelopes import (
     load_decryptor,
     load_target,
     open_envelope,
-    read_capabilities,
     seal_envelope,
 )
 from certs.recipients import recipient_info
@@ -477,30 +476,3 @@ def test_an_entity_that_was_written_with_lf_gets_the_lines_in_which_it_is_signed
     binary = b"Content-Transfer-Encoding: binary\r\n\r\n\n\r\n\n"
     encoded, _ = seal_envelope(binary, [target()], entropy)
     assert decrypt_message(mail(encoded), [decryptor()]) == binary
-
-
-# -- capabilities --------------------------------------------------------------------------------------
-
-
-def test_what_a_verified_signer_announces_is_known() -> None:
-    report = verify_message(sign_message(headers(), ENTITY, signer(), NOW), trust(), NOW)
-    assert read_capabilities(report.signers[0].capabilities).gcm
-    altered = sign_message(headers(), ENTITY, signer(), NOW).replace(b"Bonjour", b"Bonsoir")
-    assert verify_message(altered, trust(), NOW).signers[0].capabilities == b""
-
-
-@pytest.mark.parametrize(
-    ("encoded", "announced"),
-    [
-        (sequence(sequence(object_identifier("2.16.840.1.101.3.4.1.46"))), True),
-        (sequence(sequence(object_identifier("2.16.840.1.101.3.4.1.42"))), False),
-        (sequence(sequence(object_identifier("1.2.840.113549.3.2"), integer(128))), False),
-        (sequence(), False),
-        (b"", False),
-        (b"\x30\x80", False),
-        (octet_string(b"x"), False),
-        (sequence(integer(1)), False),
-    ],
-)
-def test_capabilities_of_any_form_are_read(encoded: bytes, announced: bool) -> None:
-    assert read_capabilities(encoded).gcm is announced
