@@ -265,6 +265,48 @@ class Files(_Section):
     )
 
 
+class DecryptionKey(_Section):
+    """One encryption certificate of the organisation (ORG CONF) with its key, PEM files."""
+
+    certificate: FilePath = Field(description="the certificate that others encrypt to")
+    key: FilePath = Field(description="private key of that certificate")
+
+
+class Binding(_Section):
+    """Which domains certificates without mail address may write for (IGC-Santé's ORG SIGN have none)."""
+
+    issuer: Line = Field(min_length=3, description="name of the issuing authority (RFC 4514)")
+    subject: Line = Field(
+        min_length=3, description="attributes that the subject must hold, O, OU or CN among them (RFC 4514)"
+    )
+    domains: tuple[Domain, ...] = Field(
+        strict=False, min_length=1, description="domains of From that are allowed"
+    )
+
+
+class Smime(_Section):
+    """Encryption between organisations, and certificates that carry no mail address."""
+
+    decryption: tuple[DecryptionKey, ...] = Field(
+        strict=False,
+        description="list of { certificate, key }: mail encrypted to one of them is decrypted at the door; "
+        "several while one replaces another; none: nothing is ever decrypted",
+    )
+    certificates: FilePath | None = Field(
+        default=None,
+        description="folder of certificates (<address>.pem) to encrypt to, before those known from signatures",
+    )
+    foreign_plain: Literal["refuse", "tls"] = Field(
+        description="what came encrypted and goes to a person of another operator of whom no certificate is "
+        "known: `refuse` tells its sender, `tls` sends it readable over mutually authenticated TLS"
+    )
+    bindings: tuple[Binding, ...] = Field(
+        strict=False,
+        description="list of { issuer, subject, domains }: which From domains a certificate without mail "
+        "address may sign for",
+    )
+
+
 class Settings(_Section):
     """All settings of one deployment."""
 
@@ -282,6 +324,7 @@ class Settings(_Section):
     workers: Workers = Field(description="who does the work of the queue")
     logging: Logging = Field(description="what is logged, and how")
     files: Files = Field(description="other files")
+    smime: Smime = Field(description="encryption between organisations")
 
     @property
     def service_address(self) -> str:

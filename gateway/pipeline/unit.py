@@ -100,9 +100,13 @@ class Unit:
                 "signature": str(incoming.signature.verdict),
                 "reason": str(incoming.signature.reason),
                 "trace": [list(pair) for pair in incoming.trace],
+                "findings": list(incoming.findings),
+                "encryption": str(incoming.encryption or ""),
             },
         )
         await self.tx.messages.add(row, incoming.raw)
+        if incoming.clear is not None:
+            await self.tx.messages.add_clear(row.id, incoming.clear)
         return row
 
     async def write(self, draft: Draft, conversation: UUID | None = None) -> MessageRow:

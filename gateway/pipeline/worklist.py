@@ -65,4 +65,5 @@ def _row(unit: Unit, conversation: Conversation, mine: set[str]) -> mails.Workli
         next_step=next_step(conversation, side),
         overdue=not conversation.closed and unit.now > conversation.promised_at,
         links=unit.services.links.of(conversation, side),
+        encrypted=sum(exchange.encrypted for exchange in conversation.exchanges),
     )

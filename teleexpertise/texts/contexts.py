@@ -231,6 +231,8 @@ class WorklistRow:
     next_step: NextStep
     overdue: bool = False
     links: tuple[Link, ...] = ()
+    encrypted: int = 0
+    """Mails that are encrypted end to end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -446,6 +448,8 @@ class Notice(ConversationMail):
     who: str
     folder: str
     missing: tuple[str, ...] = ()
+    false_name: bool = False
+    """The sender's display name shows an address that is not the sender's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -457,6 +461,8 @@ class Relayed(ConversationMail):
     sent_at: datetime
     text: str
     attachments: tuple[AttachmentNote, ...] = ()
+    unsigned: str = ""
+    """What stood outside of the signed part of the mail."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
