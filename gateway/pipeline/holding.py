@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from uuid import UUID
 
+from certs.dkim import DkimReport
 from certs.verdicts import Reason, SignatureReport, Verdict
 from gateway.pipeline import member_mail
 from gateway.pipeline.incoming import Encryption, Incoming, noted
@@ -116,4 +117,5 @@ def _incoming(
         automatic=None,
         encryption=Encryption(kept["encryption"]) if kept.get("encryption") else None,
         received_at=row.received_at,
+        dkim=DkimReport(),  # its keys may be gone by now, so nothing is believed for its sake
     )

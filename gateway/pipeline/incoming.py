@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from certs.dkim import DkimReport
 from certs.results import told_note
 from certs.smime import shows_other_address
 from certs.verdicts import Note, SignatureReport
@@ -44,6 +45,7 @@ class Incoming:
 
     ``login`` is who answers for it: the authenticated account, or at the MX the From that the operator
     vouches for.
+    ``dkim`` is what was found about its DKIM signatures, which a user's submission is not asked for.
     ``trace`` are the header fields that every copy gets (Authentication-Results, Sender, Received).
     ``encryption`` is ``None`` for mail that is not encrypted as a whole; ``clear`` is the mail with its decrypted
     content, to which letter and signature then belong, while ``raw`` is the ciphertext as received.
@@ -61,6 +63,7 @@ class Incoming:
     addressed: Addressed
     automatic: Automatic | None
     received_at: datetime
+    dkim: DkimReport
     encryption: Encryption | None = None
     clear: bytes | None = None
 
