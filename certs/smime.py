@@ -31,7 +31,7 @@ from certs.protection import MAXIMUM_LINE, ProtectedHeaders, differing, protect,
 from certs.signing import Signer, SigningFault, sign_detached
 from certs.verdicts import Note, Reason, SignatureReport, SignerReport, Verdict, worst
 
-__all__ = ["shows_other_address", "sign_complete", "sign_message", "verify_message"]
+__all__ = ["shows_other_address", "sign_complete", "sign_entity", "sign_message", "verify_message"]
 
 DATE_TOLERANCE = timedelta(hours=1)
 """How far Date may be from the signing time: the same client writes both; Thunderbird allows as much."""
@@ -49,25 +49,29 @@ def sign_message(headers: Sequence[tuple[str, str]], entity: bytes, signer: Sign
     over 998. Its boundary follows from the content, so that the same input gives the same octets up to the
     signature. Raises SigningFault, or FieldFault where the entity's header cannot be read.
     """
-    outer = b"".join(render_field(name, value) for name, value in headers)
     if any(name.lower() == "mime-version" or name.lower().startswith("content-") for name, _ in headers):
         raise SigningFault("Content-* fields belong to the entity")
-    signed = protect(headers, entity)
-    _check_lines(signed)
-    boundary = f"=_tle_{hashlib.sha256(signed).hexdigest()[:40]}"
+    outer = b"".join(render_field(name, value) for name, value in headers)
+    return outer + b"MIME-Version: 1.0\r\n" + sign_entity(protect(headers, entity), signer, now)
+
+
+def sign_entity(entity: bytes, signer: Signer, now: datetime) -> bytes:
+    """Return the multipart/signed entity over `entity` as it is, beginning with its Content-Type (RFC 8551
+    §3.5.3). Raises SigningFault.
+    """
+    _check_lines(entity)
+    boundary = f"=_tle_{hashlib.sha256(entity).hexdigest()[:40]}"
     return b"".join(
         (
-            outer,
-            b"MIME-Version: 1.0\r\n",
             b'Content-Type: multipart/signed; protocol="application/pkcs7-signature";\r\n',
             f' micalg="{signer.micalg}";\r\n boundary="{boundary}"\r\n\r\n'.encode(),
             f"--{boundary}\r\n".encode(),
-            signed,
+            entity,
             f"\r\n--{boundary}\r\n".encode(),
             b'Content-Type: application/pkcs7-signature; name="smime.p7s"\r\n',
             b"Content-Transfer-Encoding: base64\r\n",
             b'Content-Disposition: attachment; filename="smime.p7s"\r\n\r\n',
-            base64.encodebytes(sign_detached(signed, (signer,), now)).replace(b"\n", b"\r\n"),
+            base64.encodebytes(sign_detached(entity, (signer,), now)).replace(b"\n", b"\r\n"),
             f"--{boundary}--\r\n".encode(),
         )
     )
@@ -178,6 +182,7 @@ def _judge_signer(
             _addresses(certificate),
             checked.signing_time,
             hashlib.sha256(checked.certificate).hexdigest(),
+            checked.capabilities if verdict is Verdict.PASSED else b"",
         )
     except DECODING_ERRORS:
         return SignerReport(Verdict.FAILED, Reason.MALFORMED, "the signer's names cannot be decoded")
