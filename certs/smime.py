@@ -31,7 +31,14 @@ from certs.protection import MAXIMUM_LINE, ProtectedHeaders, differing, protect,
 from certs.signing import Signer, SigningFault, sign_detached
 from certs.verdicts import Note, Reason, SignatureReport, SignerReport, Verdict, worst
 
-__all__ = ["shows_other_address", "sign_complete", "sign_entity", "sign_message", "verify_message"]
+__all__ = [
+    "certificate_addresses",
+    "shows_other_address",
+    "sign_complete",
+    "sign_entity",
+    "sign_message",
+    "verify_message",
+]
 
 DATE_TOLERANCE = timedelta(hours=1)
 """How far Date may be from the signing time: the same client writes both; Thunderbird allows as much."""
@@ -179,7 +186,7 @@ def _judge_signer(
             subject.text,
             issuer.text,
             certificate.serial_number,
-            _addresses(certificate),
+            certificate_addresses(certificate),
             checked.signing_time,
             hashlib.sha256(checked.certificate).hexdigest(),
             checked.capabilities if verdict is Verdict.PASSED else b"",
@@ -188,7 +195,7 @@ def _judge_signer(
         return SignerReport(Verdict.FAILED, Reason.MALFORMED, "the signer's names cannot be decoded")
 
 
-def _addresses(certificate: Any) -> tuple[str, ...]:
+def certificate_addresses(certificate: Any) -> tuple[str, ...]:
     """Return the mail addresses of a certificate in lower case: alternative names and emailAddress (RFC 8550
     §3).
     """

@@ -334,9 +334,15 @@ class Smime(_Section):
         description="list of { certificate, key }: mail encrypted to one of them is decrypted at the door; "
         "several while one replaces another; none: nothing is ever decrypted",
     )
+    unsigned_content: Literal["refuse", "gcm"] = Field(
+        description="decrypted content without a valid signature of its sender: `refuse`, since whoever "
+        "holds a copy of a ciphertext could have it opened by sending it on as his own; `gcm` takes it where the "
+        "cipher at least shows that nothing was changed. With AES-CBC it is always refused (EFAIL)"
+    )
     certificates: FilePath | None = Field(
         default=None,
-        description="folder of certificates (<address>.pem) to encrypt to, before those known from signatures",
+        description="folder of certificates (<address>.pem) to encrypt to, before those that signatures "
+        "brought",
     )
     foreign_plain: Literal["refuse", "tls"] = Field(
         description="what came encrypted and goes to a person of another operator of whom no certificate is "

@@ -22,6 +22,7 @@ from gateway.dkimspace import DkimSpace, load_dkim
 from gateway.errors import DeploymentIncomplete
 from gateway.intake.limits import IntakeLimits
 from gateway.pipeline.links import Links
+from gateway.sealing import load_sealing
 from gateway.services import Services
 from gateway.store.store import Store
 from gateway.trustspace import OperatorTrust, load_trust
@@ -150,6 +151,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             clock=lambda: datetime.now(UTC),
             new_id=uuid4,
             dkim=_dkim(settings),
+            sealing=load_sealing(settings),
         )
 
 

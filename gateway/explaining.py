@@ -105,7 +105,8 @@ class TakenAction:
 class MessagePath:
     """The path of one message. ``signature`` is '' for a mail that the gateway wrote; ``findings`` are to be
     known beside it (differing fields by name, a part outside of the signed one); ``encryption`` says whether
-    it came encrypted and what was done about it, '' for clear mail. ``trace`` are the fields that every copy of a received mail gets (Received, which names the peer, and
+    it came encrypted and what was done about it, '' for clear mail. ``trace`` are the fields that every copy
+    of a received mail gets (Received, which names the peer, and
     Authentication-Results). ``cause`` is the message that the gateway wrote this one for.
     """
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from certs.harvest import FoundCertificate, harvest
 from certs.names import DistinguishedName, NameFault
 from certs.operators import TrustList, read_trust_list, recipient_listed, sender_allowed, server_allowed
-from certs.paths import RevocationMode, TrustAnchors, load_anchors
+from certs.paths import RevocationMode, TrustAnchors, load_anchors, validate
+from certs.recipients import EncryptionFault, EncryptionTarget, check_target
 from certs.smime import verify_message
 from certs.tls import peer_name
-from certs.verdicts import SignatureReport
+from certs.verdicts import SignatureReport, Verdict
 from config import Settings
 from gateway.errors import DeploymentIncomplete
 
@@ -49,6 +51,24 @@ class OperatorTrust:
     async def verify(self, raw: bytes, now: datetime) -> SignatureReport:
         """The verdict on a mail's S/MIME signature; the work is done beside the event loop."""
         return await asyncio.to_thread(verify_message, raw, self.anchors, now)
+
+    async def harvest(
+        self, raw: bytes, report: SignatureReport, address: str, now: datetime
+    ) -> tuple[FoundCertificate, ...]:
+        """What mail for the author of a verified mail can be encrypted to; beside the event loop."""
+        return await asyncio.to_thread(harvest, raw, report, address, self.anchors, now)
+
+    async def judge_target(self, certificate: bytes, now: datetime) -> Verdict:
+        """Whether mail may be encrypted to a certificate now; indeterminate where its revocation is unknown."""
+        return await asyncio.to_thread(_judge_target, certificate, self.anchors, now)
+
+
+def _judge_target(certificate: bytes, anchors: TrustAnchors, now: datetime) -> Verdict:
+    try:
+        check_target(EncryptionTarget(certificate))
+    except EncryptionFault:
+        return Verdict.FAILED
+    return validate(certificate, (), anchors, None, now).verdict
 
 
 def _files(folder: Path, pattern: str) -> list[bytes]:

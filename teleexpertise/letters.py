@@ -69,8 +69,8 @@ class Letter:
     raw bytes after the header section.
 
     Of a mail of which only a part is signed, ``text`` and ``html`` are the signed part's alone: what stands
-    outside (a list's footer, words put in on the way) is in ``unsigned_text`` and ``unsigned_html`` and is never
-    taken for the author's words.
+    outside (a list's footer, words put in on the way) is in ``unsigned_text`` and ``unsigned_html`` and is
+    never taken for the author's words.
     """
 
     message_id: str

@@ -52,8 +52,8 @@ def squashed(text: str) -> str:
 def readable_text(letter: Letter) -> str:
     """The words of a letter as lines with ``> `` quotation; no-break spaces stay as they came.
 
-    Of a mail of which only a part is signed they are that part's words. HTML is preferred when the text part is empty or plainly shorter than it: clients that write HTML only put
-    a stub or nothing there.
+    Of a mail of which only a part is signed they are that part's words. HTML is preferred when the text part
+    is empty or plainly shorter than it: clients that write HTML only put a stub or nothing there.
     """
     text = _LINE_END.sub("\n", letter.text[:MAX_CHARACTERS])
     parameters = {name.lower(): value.lower() for name, value in letter.content_parameters}

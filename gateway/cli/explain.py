@@ -21,9 +21,9 @@ __all__ = ["explain"]
 
 #: What the identifiers that the pipeline keeps mean to an operator.
 _ENCRYPTION = {
-    "decrypted": "decrypted: it was encrypted to a certificate of ours; the stored original is the ciphertext",
+    "decrypted": "decrypted: encrypted to a certificate of ours; the stored original is the ciphertext",
     "between-users": "not decrypted: encrypted end to end, not to a certificate of ours; passed on untouched",
-    "not-opened": "not decrypted: encrypted to us and others, not opened or not authenticated; passed on untouched",
+    "not-opened": "not decrypted: encrypted to us and to others, not opened or not authenticated; passed on",
 }
 _FINDINGS = {
     "unsigned-part": 'unsigned-part: something stands outside of the signed part (shown as "partie non '

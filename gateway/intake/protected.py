@@ -1,4 +1,6 @@
-"""Protected header fields put in the place of the outer ones, which anybody on the way could write (RFC 9788)."""
+"""Protected header fields put in the place of the outer ones, which anybody on the way could write (RFC
+9788).
+"""
 
 from __future__ import annotations
 

@@ -56,8 +56,8 @@ def _is_opaque(part: Part) -> bool:
 
 
 def repeats_headers(part: Part, parts: tuple[Part, ...]) -> bool:
-    """Whether a text says that it begins with a copy of the header for clients that know no header protection:
-    its parameter, below a part that has protected fields (RFC 9788 §4.5.3).
+    """Whether a text says that it begins with a copy of the header for clients that know no header
+    protection: its parameter, below a part that has protected fields (RFC 9788 §4.5.3).
     """
     if part.content_type.get("hp-legacy-display") != "1":
         return False

@@ -128,7 +128,7 @@ class FannedOut:
     async def _retell(self) -> MessageRow:
         """The author's words readable in a mail of ours, signed, the original beside them as it came."""
         conversation, letter = self.conversation, self.incoming.letter
-        original = Attachment("message.eml", "message/rfc822", self.incoming.raw)
+        original = Attachment("message.eml", "message/rfc822", self.incoming.readable)
         readable = tuple(item for item in letter.attachments if item.kind is not PartKind.MESSAGE)
         mail = mails.Relayed(
             reference=conversation.ref,

@@ -8,6 +8,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from certs.dkim import DkimReport
+from certs.harvest import FoundCertificate
 from certs.results import told_note
 from certs.smime import shows_other_address
 from certs.verdicts import Note, SignatureReport
@@ -47,8 +48,10 @@ class Incoming:
     vouches for.
     ``dkim`` is what was found about its DKIM signatures, which a user's submission is not asked for.
     ``trace`` are the header fields that every copy gets (Authentication-Results, Sender, Received).
-    ``encryption`` is ``None`` for mail that is not encrypted as a whole; ``clear`` is the mail with its decrypted
-    content, to which letter and signature then belong, while ``raw`` is the ciphertext as received.
+    ``encryption`` is ``None`` for mail that is not encrypted as a whole; ``clear`` is the mail with its
+    decrypted
+    content, to which letter and signature then belong, while ``raw`` is the ciphertext as received. ``known``
+    are certificates that a verified signature of another operator's person brought.
     """
 
     id: UUID
@@ -66,6 +69,7 @@ class Incoming:
     dkim: DkimReport
     encryption: Encryption | None = None
     clear: bytes | None = None
+    known: tuple[FoundCertificate, ...] = ()
 
     @property
     def encrypted(self) -> bool:
@@ -84,7 +88,7 @@ class Incoming:
 
     @property
     def findings(self) -> tuple[str, ...]:
-        """What is to be known about the mail beside its verdict, as identifiers: no values of header fields."""
+        """What is to be known beside the verdict, as identifiers: no values of header fields."""
         found = [told_note(note, self.signature) for note in self.signature.notes]
         return (*found, *(["unsigned-part"] if self.letter.has_unsigned else []))
 

@@ -129,7 +129,7 @@ def _opening(
 
 
 def _left_out(unit: Unit, letter: Letter) -> tuple[str, ...]:
-    """What a partly signed mail enclosed outside of its signed part goes no further, and its author hears it."""
+    """What a mail enclosed outside of its signed part goes no further, and its author hears it."""
     names = ", ".join(attachment.filename for attachment in letter.attachments if attachment.unsigned)
     sentence = unit.services.texts.words.of("forms", "unsigned_attachments")
     return (sentence.format(names=names),) if names else ()

@@ -73,6 +73,7 @@ async def send_form(
             *enclosed,
             *(Attachment(each.filename, each.content_type, each.content) for each in documents),
         ),
+        about=[conversation.id] if conversation else [],
     )
     row = FormRow(
         id=identifier,

@@ -1,4 +1,4 @@
-"""Stored mails read again as they were at the door: decrypted where they came so, an opaque signature opened."""
+"""Stored mails read again as they were at the door: decrypted, an opaque signature opened."""
 
 from __future__ import annotations
 

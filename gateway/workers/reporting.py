@@ -128,7 +128,9 @@ class ReportWork:
                 mail = mails.Synthesis(
                     reference=conversation.ref, state=conversation.state, filename=enclosed[0].filename
                 )
-                await unit.answer(mail, to, in_reply_to=in_reply_to, attachments=enclosed)
+                await unit.answer(
+                    mail, to, in_reply_to=in_reply_to, attachments=enclosed, about=[conversation.id]
+                )
             await tx.outbox.done(row, unit.now)
 
     async def _print(self, report: Report) -> bytes:

@@ -428,6 +428,8 @@ class Undelivered(Mail):
     sent_at: datetime
     diagnostic: str = ""
     delivered: bool = False
+    unsealed: bool = False
+    """It came encrypted, and nothing is known to encrypt it for this recipient."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
