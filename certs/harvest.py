@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -29,11 +29,12 @@ MAXIMUM_LOOKED_AT = 8
 
 @dataclass(frozen=True, slots=True)
 class FoundCertificate:
-    """A certificate (DER) that belongs to the author, its SHA-256 in hex, whether the author reads AES-GCM,
-    and when the mail that brought it was signed.
+    """A certificate (DER) that belongs to the author, the authorities that came with it, its SHA-256 in hex,
+    whether the author reads AES-GCM, and when the mail that brought it was signed.
     """
 
     certificate: bytes
+    issuers: tuple[bytes, ...]
     fingerprint: str
     gcm: bool
     signed_at: datetime
@@ -52,36 +53,34 @@ def harvest(
         return ()
     signer = next((one for one in report.signers if address in one.addresses), report.signers[0])
     gcm = read_capabilities(signer.capabilities).gcm
+    leaves, issuers = _enclosed(raw)
     found = []
-    for der in _enclosed(raw):
-        certificate = _usable(der, address, trust, now)
+    for der in leaves:
+        certificate = _usable(der, issuers, address, trust, now)
         if certificate is not None:
             signed_at = signer.signing_time or certificate.not_valid_before
-            found.append(FoundCertificate(der, hashlib.sha256(der).hexdigest(), gcm, signed_at))
+            fingerprint = hashlib.sha256(der).hexdigest()
+            found.append(FoundCertificate(der, issuers, fingerprint, gcm, signed_at))
     return tuple(found)
 
 
-def _enclosed(raw: bytes) -> Sequence[bytes]:
+def _enclosed(raw: bytes) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+    """Return the certificates beside a signature: those of end entities, and those of authorities."""
     try:
         fields, body = split_message(raw)
         signature = find_signature(raw, fields, body)
         if isinstance(signature, Unsigned):
-            return ()
-        return tuple(_leaves(read_signed_data(signature.cms).certificates))
-    except (FieldFault, CmsFault):
-        return ()
+            return (), ()
+        enclosed = read_signed_data(signature.cms).certificates[:MAXIMUM_LOOKED_AT]
+        authorities = tuple(der for der in enclosed if x509.Certificate.load(der).ca)
+    except (FieldFault, CmsFault, *DECODING_ERRORS):
+        return (), ()
+    return tuple(der for der in enclosed if der not in authorities), authorities
 
 
-def _leaves(certificates: Sequence[bytes]) -> Iterator[bytes]:
-    for der in certificates[:MAXIMUM_LOOKED_AT]:
-        try:
-            if not x509.Certificate.load(der).ca:
-                yield der
-        except DECODING_ERRORS:
-            continue
-
-
-def _usable(der: bytes, address: str, trust: TrustAnchors, now: datetime) -> Any | None:
+def _usable(
+    der: bytes, issuers: Sequence[bytes], address: str, trust: TrustAnchors, now: datetime
+) -> Any | None:
     """Return the certificate where it is the author's and may be encrypted to."""
     try:
         check_target(EncryptionTarget(der))
@@ -96,6 +95,6 @@ def _usable(der: bytes, address: str, trust: TrustAnchors, now: datetime) -> Any
     domain = address.rpartition("@")[2]
     if address not in named and (named or domain not in trust.domains_bound_to(issuer, subject)):
         return None
-    if validate(der, (), trust, None, now).verdict is not Verdict.PASSED:
+    if validate(der, issuers, trust, None, now).verdict is not Verdict.PASSED:
         return None
     return certificate

@@ -175,7 +175,7 @@ def load_target(certificate_pem: bytes, gcm: bool = False) -> EncryptionTarget:
 
 
 def check_target(target: EncryptionTarget) -> None:
-    """Raise EncryptionFault where mail must not be encrypted to a certificate: its usage or its key forbids it."""
+    """Raise EncryptionFault where a certificate must not be encrypted to: its usage or its key."""
     _public_key(target)
 
 

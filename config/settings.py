@@ -336,7 +336,8 @@ class Smime(_Section):
     )
     unsigned_content: Literal["refuse", "gcm"] = Field(
         description="decrypted content without a valid signature of its sender: `refuse`, since whoever "
-        "holds a copy of a ciphertext could have it opened by sending it on as his own; `gcm` takes it where the "
+        "holds a copy of a ciphertext could have it opened by sending it on as his own; `gcm` takes it where "
+        "the "
         "cipher at least shows that nothing was changed. With AES-CBC it is always refused (EFAIL)"
     )
     certificates: FilePath | None = Field(

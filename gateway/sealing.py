@@ -20,8 +20,8 @@ _ADDRESS = re.compile(r"[^@\s/]{1,64}@[^@\s/]{1,190}")
 
 @dataclass(frozen=True, slots=True)
 class Sealing:
-    """``keys`` open what is encrypted to us; ``configured`` are certificates (DER) by address in lower case,
-    in the order of their file, which come before those known from signatures.
+    """``keys`` open what is encrypted to us; ``configured`` are certificates (DER, authorities too) by
+    address in lower case, in the order of their file, which come before those known from signatures.
     """
 
     keys: tuple[Decryptor, ...] = field(default=(), repr=False)
@@ -29,7 +29,7 @@ class Sealing:
 
 
 def load_sealing(settings: Settings) -> Sealing:
-    """Read keys and certificates of ``[smime]``. Raises :class:`DeploymentIncomplete`, which names the file."""
+    """Read keys and certificates of ``[smime]``. Raises :class:`DeploymentIncomplete`."""
     smime = settings.smime
     keys = []
     for pair in smime.decryption:

@@ -53,8 +53,8 @@ class TrustSpace(Protocol):
         """What mail for the author of a verified mail can be encrypted to."""
         ...
 
-    async def judge_target(self, certificate: bytes, now: datetime) -> Verdict:
-        """Whether mail may be encrypted to a DER certificate now: its use, path, validity and revocation."""
+    async def judge_target(self, certificate: bytes, issuers: Sequence[bytes], now: datetime) -> Verdict:
+        """Whether mail may be encrypted to a DER certificate now: use, path, validity, revocation."""
         ...
 
 

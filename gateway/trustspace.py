@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -58,17 +59,19 @@ class OperatorTrust:
         """What mail for the author of a verified mail can be encrypted to; beside the event loop."""
         return await asyncio.to_thread(harvest, raw, report, address, self.anchors, now)
 
-    async def judge_target(self, certificate: bytes, now: datetime) -> Verdict:
-        """Whether mail may be encrypted to a certificate now; indeterminate where its revocation is unknown."""
-        return await asyncio.to_thread(_judge_target, certificate, self.anchors, now)
+    async def judge_target(self, certificate: bytes, issuers: Sequence[bytes], now: datetime) -> Verdict:
+        """Whether mail may be encrypted to a certificate now; indeterminate: revocation unknown."""
+        return await asyncio.to_thread(_judge_target, certificate, issuers, self.anchors, now)
 
 
-def _judge_target(certificate: bytes, anchors: TrustAnchors, now: datetime) -> Verdict:
+def _judge_target(
+    certificate: bytes, issuers: Sequence[bytes], anchors: TrustAnchors, now: datetime
+) -> Verdict:
     try:
         check_target(EncryptionTarget(certificate))
     except EncryptionFault:
         return Verdict.FAILED
-    return validate(certificate, (), anchors, None, now).verdict
+    return validate(certificate, issuers, anchors, None, now).verdict
 
 
 def _files(folder: Path, pattern: str) -> list[bytes]:

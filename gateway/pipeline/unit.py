@@ -12,6 +12,7 @@ from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
 
+from asn1crypto.pem import armor
 from pydantic import TypeAdapter
 
 from gateway.compose.composer import Draft
@@ -113,6 +114,7 @@ class Unit:
                     address=incoming.written_as,
                     fingerprint=found.fingerprint,
                     certificate=found.certificate,
+                    issuers=b"".join(armor("CERTIFICATE", issuer) for issuer in found.issuers),
                     announces_gcm=found.gcm,
                     signed_at=found.signed_at,
                 )

@@ -213,12 +213,14 @@ class BounceRow:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownCertificateRow:
     """A certificate (DER) to which mail for ``address`` can be encrypted; ``fingerprint`` is its SHA-256 in
-    hex. ``announces_gcm``: its holder's program says that it reads AES-GCM (RFC 8551 §2.5.2).
+    hex, ``issuers`` are the authorities that came with it (PEM), which are not believed for that.
+    ``announces_gcm``: its holder's program says that it reads AES-GCM (RFC 8551 §2.5.2).
     """
 
     address: str
     fingerprint: str
     certificate: bytes
+    issuers: bytes
     announces_gcm: bool
     signed_at: datetime
 

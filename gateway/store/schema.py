@@ -215,6 +215,8 @@ known_certificate = Table(
     _text("address", primary_key=True),
     _text("fingerprint", primary_key=True),
     Column("certificate", LargeBinary, nullable=False),
+    # PEM of the authorities that came with it and lead to an anchor.
+    Column("issuers", LargeBinary, nullable=False),
     Column("announces_gcm", Boolean, nullable=False),
     # When its holder signed the mail that brought it: an old mail sent again makes nothing newer.
     Column("signed_at", UtcDateTime, nullable=False),

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from certs.envelopes import EncryptionFault, EncryptionTarget, encrypt_message
 from certs.fields import FieldFault
+from certs.paths import is_authority, read_certificates
 from certs.signing import SigningFault
 from certs.verdicts import Verdict
 from gateway.intake.charsets import decode_header_octets
@@ -76,12 +77,18 @@ class _Targets:
 
 async def _targets(services: Services, tx: Transaction, address: str) -> _Targets:
     """Those that an operator configured, then those known from signatures, newest first, each judged now."""
-    known = await tx.certificates.of(address)
-    gcm = {row.certificate for row in known if row.announces_gcm}
+    candidates: dict[bytes, tuple[bytes, ...]] = {}
     configured = services.sealing.configured.get(address.lower(), ())
+    authorities = tuple(der for der in configured if is_authority(der))
+    candidates |= {der: authorities for der in configured if der not in authorities}
+    gcm = set()
+    for row in await tx.certificates.of(address):
+        candidates.setdefault(row.certificate, read_certificates(row.issuers) if row.issuers else ())
+        if row.announces_gcm:
+            gcm.add(row.certificate)
     usable, unjudged = [], False
-    for certificate in dict.fromkeys((*configured, *(row.certificate for row in known))):
-        verdict = await services.trust.judge_target(certificate, services.clock())
+    for certificate, issuers in candidates.items():
+        verdict = await services.trust.judge_target(certificate, issuers, services.clock())
         if verdict is Verdict.PASSED:
             usable.append(EncryptionTarget(certificate, certificate in gcm))
         unjudged |= verdict is Verdict.INDETERMINATE
