@@ -93,6 +93,7 @@ class RefusalReason(StrEnum):
     HAS_LEFT = "has_left"
     TOO_MANY_MEMBERS = "too_many_members"
     NOT_OPENED = "not_opened"
+    UNSIGNED_FORM = "unsigned_form"
     OTHER = "other"
 
 

@@ -31,6 +31,7 @@ from tests.support.dovecot import free_port
 from tests.support.encryption import (
     Holder,
     encrypted,
+    entity_in,
     fields_of,
     holder,
     organisation,
@@ -230,13 +231,6 @@ def test_an_encrypted_request_opens_and_its_words_are_in_the_report(space: Space
     _, pdf = thread.report(asking)
     assert "Mots dechiffres" in pdf_text(pdf)
     assert "Lesion pigmentee" in pdf_text(pdf)
-
-
-def entity_in(raw: bytes) -> bytes:
-    """The content of a mail as a MIME entity: its Content-* fields and its body."""
-    header, _, body = raw.partition(b"\r\n\r\n")
-    content = [line for line in re.split(rb"\r\n(?![ \t])", header) if line.lower().startswith(b"content-")]
-    return b"\r\n".join(content) + b"\r\n\r\n" + body
 
 
 def pdf_text(pdf: bytes) -> str:
@@ -448,8 +442,8 @@ def test_fields_of_the_gateway_inside_of_the_encryption_are_not_believed(
     draft, author = draft_of(thread), space.person(thread.expert)
     host = space.here.settings.hostname
     forged = (
-        b"X-TLE-State: completed\r\nX-TLE-Decrypted: forged\r\nX-TLE-Place: INBOX\r\nReturn-Path: <a@b.fr>\r\n"
-        b"Authentication-Results: " + host.encode() + b"; smime=pass\r\nBcc: x@y.example\r\n"
+        b"X-TLE-State: completed\r\nX-TLE-Decrypted: forged\r\nX-TLE-Place: INBOX\r\nBcc: x@y.fr\r\n"
+        b"Authentication-Results: " + host.encode() + b"; smime=pass\r\n"
     )
     signed = signing(author)(text_entity("Champs forges."))
     raw = wrapped(draft, forged + signed, [space.keys.target()])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -84,6 +85,13 @@ def fields_of(draft: EmailMessage, **changes: str) -> list[tuple[str, str]]:
     found = [tuple(line.split(": ", 1)) for line in raw.split("\r\n")]
     kept = [(n, v) for n, v in found if not n.lower().startswith("content-") and n.lower() != "mime-version"]
     return [(name, changes.get(name.lower().replace("-", "_"), value)) for name, value in kept]
+
+
+def entity_in(raw: bytes) -> bytes:
+    """The content of a mail as a MIME entity: its Content-* fields and its body."""
+    header, _, body = raw.partition(b"\r\n\r\n")
+    content = [line for line in re.split(rb"\r\n(?![ \t])", header) if line.lower().startswith(b"content-")]
+    return b"\r\n".join(content) + b"\r\n\r\n" + body
 
 
 def signing(who: Holder) -> Callable[[bytes], bytes]:
