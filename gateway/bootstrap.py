@@ -93,8 +93,12 @@ def _told_by_file(settings: Settings) -> Iterator[None]:
 def _signing(settings: Settings) -> Signing:
     pki = settings.pki
     with _told_by_file(settings):
+        beside = [pki.smime_chain, *(pair.certificate for pair in settings.smime.decryption[:1])]
         signer = load_signer(
-            pki.smime_certificate.read_bytes(), pki.smime_key.read_bytes(), pki.smime_chain.read_bytes()
+            pki.smime_certificate.read_bytes(),
+            pki.smime_key.read_bytes(),
+            # The certificate to encrypt to goes with each signature: so others learn it (RFC 8551 §2.5.3).
+            b"\n".join(path.read_bytes() for path in beside),
         )
     return _with(signer)
 

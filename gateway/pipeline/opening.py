@@ -25,6 +25,7 @@ from certs.protection import read_protected
 from certs.verdicts import Reason, SignatureReport, Verdict
 from gateway.intake.faults import IntakeFault
 from gateway.intake.letter import read_letter
+from gateway.intake.limits import IntakeLimits
 from gateway.intake.protected import with_protected
 from gateway.intake.rawmail import header_fields, prepend_fields, remove_fields, split, wire_fault
 from gateway.pipeline.incoming import Encryption
@@ -62,9 +63,10 @@ class OpenedMail:
 
 
 async def open_mail(services: Services, raw: bytes, letter: Letter, now: datetime) -> OpenedMail:
-    """Open one mail, of which ``letter`` was read as it came. Raises ``ContentRefused``; ``TemporaryFailure``
-    for
-    a signature that cannot be judged now; ``Refusal`` ``550 5.7.5`` for what only we could open and did not.
+    """Open one mail, of which ``letter`` was read as it came.
+
+    Raises ``ContentRefused``; ``TemporaryFailure`` for a signature that cannot be judged now; ``Refusal``
+    (``550 5.7.5``) for what only we could open and did not.
     """
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -112,7 +114,7 @@ async def _decrypted(services: Services, raw: bytes, now: datetime) -> OpenedMai
     judged whole now.
     """
     entity, cipher, authenticated = await asyncio.to_thread(_plaintext, raw, services.sealing.keys)
-    clear = with_entity(raw, entity)
+    clear = await asyncio.to_thread(with_entity, raw, entity)
     signature = await _judged(services, clear, now)
     if signature.verdict is not Verdict.PASSED and not (
         authenticated
@@ -121,15 +123,26 @@ async def _decrypted(services: Services, raw: bytes, now: datetime) -> OpenedMai
     ):
         raise _NotOpenedError
     protected = signature.protected_headers or _unsigned_protection(entity)
+    shown = [pair for pair in protected if pair[0].lower() in _SHOWN]
+    clear, letter = await asyncio.to_thread(_assembled, services.limits, raw, entity, shown)
     try:
-        clear = with_entity(raw, entity, [pair for pair in protected if pair[0].lower() in _SHOWN])
-        if wire_fault(clear) is not None:
-            raise _NotOpenedError
-        letter = await asyncio.to_thread(read_letter, clear, services.limits)
         letter = await _read(services, clear, letter, signature)
-    except (IntakeFault, ContentRefused, ValueError) as fault:
-        raise _NotOpenedError from fault
+    except ContentRefused as refusal:
+        raise _NotOpenedError from refusal
     return OpenedMail(letter, signature, Encryption.DECRYPTED, clear, cipher)
+
+
+def _assembled(
+    limits: IntakeLimits, raw: bytes, entity: bytes, shown: Iterable[tuple[str, str]]
+) -> tuple[bytes, Letter]:
+    """The mail with its decrypted content, within the bounds of any mail. Raises :class:`_NotOpenedError`."""
+    try:
+        clear = with_entity(raw, entity, shown)
+        if wire_fault(clear, limits.max_header_bytes) is not None:
+            raise _NotOpenedError
+        return clear, read_letter(clear, limits)
+    except (IntakeFault, ValueError) as fault:
+        raise _NotOpenedError from fault
 
 
 def _plaintext(raw: bytes, keys: Sequence[Decryptor]) -> tuple[bytes, str, bool]:

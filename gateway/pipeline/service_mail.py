@@ -45,7 +45,9 @@ async def receive(unit: Unit, incoming: Incoming) -> str:
             raise refused(unit.services, RefusalReason.TWO_CONVERSATIONS)
         if conversations:
             return await member_mail.receive(unit, incoming, conversations[0])
-        if await _answers_a_form(unit, cited):
+        if incoming.encrypted:
+            outcome = await _form_not_taken(unit, incoming, RefusalReason.NOT_OPENED)
+        elif await _answers_a_form(unit, cited):
             outcome = await _form_not_taken(unit, incoming, RefusalReason.FORM_UNKNOWN)
         else:
             outcome = await commanding.obey(unit, incoming, command)

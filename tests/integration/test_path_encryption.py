@@ -594,3 +594,32 @@ def test_over_tls_alone_where_the_operator_allows_it(space: Space) -> None:
     assert copy.get_content_type() == "multipart/signed"
     assert copy["subject"] == "[...]", "what its author hid is not told on the way"
     assert "smime=pass" in copy["authentication-results"]
+
+
+def test_what_the_gateway_signs_tells_others_to_what_they_can_encrypt(space: Space, tmp_path: Path) -> None:
+    doctor = space.there.client(resident(region.GP, THERE))
+    answer = doctor.answer_to(doctor.send(doctor.compose(space.here.service, "Aide")))
+    octets = next(raw for raw, _ in doctor.raw_mails() if read(raw)["message-id"] == answer["message-id"])
+    (tmp_path / "mail.eml").write_bytes(octets)
+    anchors = space.here.settings.pki.anchors
+    judged = run(
+        "openssl", "cms", "-verify", "-in", tmp_path / "mail.eml", "-CAfile", anchors, "-out", "/dev/null"
+    )
+    assert judged.returncode == 0, judged.stderr
+
+    async def known(services: Services) -> list[bytes]:
+        async with services.store.reading() as tx:
+            return [row.certificate for row in await tx.certificates.of(space.here.service)]
+
+    assert space.there.ask(known) == [space.keys.decryptor.certificate]
+
+
+def test_a_command_that_cannot_be_read_is_answered_as_such(space: Space) -> None:
+    doctor = space.here.client(region.GP)
+    form = request_form(doctor)
+    reply = answered(doctor, form, request_values())
+    del reply["subject"]
+    reply["Subject"] = "Ma demande"
+    raw = encrypted(reply, entity_in(reply.as_bytes()), [space.person(doctor).target()], space.person(doctor))
+    doctor.send_bytes(raw, [space.here.service])
+    assert "Ce message chiffré n'a pas pu être ouvert" in words_of(doctor.answer_to(reply))
