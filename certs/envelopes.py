@@ -50,6 +50,7 @@ __all__ = [
     "is_encrypted",
     "load_decryptor",
     "load_target",
+    "names_others",
     "open_envelope",
     "read_capabilities",
     "seal_envelope",
@@ -131,6 +132,20 @@ def addressed_to(raw: bytes, keys: Sequence[Decryptor]) -> bool:
         )
     except DECODING_ERRORS:
         return False
+
+
+def names_others(raw: bytes, keys: Sequence[Decryptor]) -> bool:
+    """Whether a message that is encrypted as a whole names recipients besides our certificates. Total."""
+    envelope = _envelope_or_none(raw)
+    if envelope is None:
+        return False
+    try:
+        return any(
+            recipient.identifier is None or not any(key.is_named(recipient.identifier) for key in keys)
+            for recipient in envelope.recipients
+        )
+    except DECODING_ERRORS:
+        return True
 
 
 def decrypt_message(raw: bytes, keys: Sequence[Decryptor]) -> bytes:

@@ -45,6 +45,7 @@ __all__ = [
     "TrustAnchors",
     "TrustFault",
     "Usage",
+    "is_authority",
     "load_anchors",
     "read_certificates",
     "validate",
@@ -155,6 +156,11 @@ def read_certificates(text: bytes) -> tuple[bytes, ...]:
     return found
 
 
+def is_authority(certificate: bytes) -> bool:
+    """Tell whether a DER certificate, read before, is a certification authority's."""
+    return bool(x509.Certificate.load(certificate).ca)
+
+
 def _read_crl(encoded: bytes) -> RevocationList:
     der = pem.unarmor(encoded)[2] if pem.detect(encoded) else encoded
     body = crl.CertificateList.load(der, strict=True)["tbs_cert_list"]
@@ -167,18 +173,19 @@ def validate(
     certificate: bytes,
     enclosed: Sequence[bytes],
     trust: TrustAnchors,
-    usage: Usage,
+    usage: Usage | None,
     now: datetime,
     signed_at: datetime | None = None,
 ) -> PathResult:
-    """Judge a DER certificate for `usage` at `now` and, where given, at the signing time.
+    """Judge a DER certificate for `usage` (None: whatever it is used for) at `now` and, where given, at the
+    signing time.
 
     `enclosed` are certificates that came with it: they help to build a path and are never believed. Total:
     any bytes give a result.
     """
     try:
         leaf = x509.Certificate.load(certificate, strict=True)
-        refused = _check_usage(leaf, usage)
+        refused = None if usage is None else _check_usage(leaf, usage)
         if refused is not None:
             return refused
         near = _relevant(leaf, [x509.Certificate.load(other) for other in enclosed])

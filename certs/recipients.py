@@ -40,6 +40,7 @@ __all__ = [
     "EncryptionTarget",
     "Transport",
     "UnwrapFault",
+    "check_target",
     "load_decryptor",
     "load_target",
     "recipient_info",
@@ -173,6 +174,11 @@ def load_target(certificate_pem: bytes, gcm: bool = False) -> EncryptionTarget:
         raise EncryptionFault("the certificate cannot be read") from error
     _public_key(target)
     return target
+
+
+def check_target(target: EncryptionTarget) -> None:
+    """Raise EncryptionFault where a certificate must not be encrypted to: its usage or its key."""
+    _public_key(target)
 
 
 def _certificate(text: bytes) -> bytes:

@@ -31,7 +31,15 @@ from certs.protection import MAXIMUM_LINE, ProtectedHeaders, differing, protect,
 from certs.signing import Signer, SigningFault, sign_detached
 from certs.verdicts import Note, Reason, SignatureReport, SignerReport, Verdict, worst
 
-__all__ = ["sign_complete", "sign_entity", "sign_message", "split_complete", "verify_message"]
+__all__ = [
+    "certificate_addresses",
+    "shows_other_address",
+    "sign_complete",
+    "sign_entity",
+    "sign_message",
+    "split_complete",
+    "verify_message",
+]
 
 DATE_TOLERANCE = timedelta(hours=1)
 """How far Date may be from the signing time: the same client writes both; Thunderbird allows as much."""
@@ -187,7 +195,7 @@ def _judge_signer(
             subject.text,
             issuer.text,
             certificate.serial_number,
-            _addresses(certificate),
+            certificate_addresses(certificate),
             checked.signing_time,
             hashlib.sha256(checked.certificate).hexdigest(),
             checked.capabilities if verdict is Verdict.PASSED else b"",
@@ -196,7 +204,7 @@ def _judge_signer(
         return SignerReport(Verdict.FAILED, Reason.MALFORMED, "the signer's names cannot be decoded")
 
 
-def _addresses(certificate: Any) -> tuple[str, ...]:
+def certificate_addresses(certificate: Any) -> tuple[str, ...]:
     """Return the mail addresses of a certificate in lower case: alternative names and emailAddress (RFC 8550
     §3).
     """
@@ -235,7 +243,7 @@ def _judge_author(
         return failed(Reason.DATE_DIFFERS, "Date is more than an hour from the signing time")
     differences = () if protected is None else differing(fields, protected)
     notes = [Note.HEADERS_DIFFER] if differences else []
-    if _shows_other_address(author):
+    if shows_other_address(author.name, author.address):
         notes.append(Note.DISPLAY_NAME_ADDRESS)
     headers = () if protected is None else tuple((field.name, field.text) for field in protected.fields)
     return SignatureReport(
@@ -302,9 +310,10 @@ def _dates_agree(fields: Sequence[Field], signers: Sequence[SignerReport]) -> bo
     return any(abs(moment - time) <= DATE_TOLERANCE for time in times)
 
 
-def _shows_other_address(author: Mailbox) -> bool:
+def shows_other_address(name: str, address: str) -> bool:
+    """Tell whether a display name, encoded or decoded, holds an address that is not the sender's own."""
     try:
-        name = str(make_header(decode_header(author.name)))
+        shown = str(make_header(decode_header(name)))
     except (HeaderParseError, LookupError, *DECODING_ERRORS):  # LookupError: a charset that nobody knows
-        name = author.name
-    return any(found.lower() != author.address.lower() for found in _ADDRESS_IN_NAME.findall(name))
+        shown = name
+    return any(found.lower() != address.lower() for found in _ADDRESS_IN_NAME.findall(shown))

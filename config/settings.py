@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+)
 from pydantic.config import JsonDict
 
 SECRET: Final[JsonDict] = {"secret": True}
@@ -69,6 +78,8 @@ Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Positive = Annotated[int, Field(ge=1)]
 Line = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+KeyPlace = Annotated[str, Field(pattern=r"^[a-z0-9_.-]+\._domainkey\.[a-z0-9.-]+$", max_length=253)]
+KeyText = Annotated[str, Field(pattern=r"^[ -~]*$", max_length=4096)]
 SecretUrl = Annotated[SecretStr, AfterValidator(_absolute_sqlite)]
 
 
@@ -253,6 +264,37 @@ class Logging(_Section):
     format: Literal["console", "json"] = Field(description="`console` for people, `json` for collectors")
 
 
+class DkimKey(_Section):
+    """One key with which we sign."""
+
+    selector: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    key: FilePath
+    since: AwareDatetime | None = None
+
+
+class Dkim(_Section):
+    """DKIM: the signature on mail to other operators, and the keys of theirs."""
+
+    enabled: bool = Field(description="mail to other operators is signed")
+    signing: tuple[DkimKey, ...] = Field(
+        strict=False,
+        description="our keys, each with its `selector`, the PEM file of its private `key` (RSA of 2048 bits "
+        "or more, or Ed25519) and, if it is to be used only later, `since` when; of those whose time is come "
+        "the latest signs, of equal ones the last",
+    )
+    keys: dict[KeyPlace, KeyText] = Field(
+        description='table of "selector._domainkey.domain" = "v=DKIM1; k=...; p=..." for keys that are not '
+        "looked up in the DNS"
+    )
+    dns: bool = Field(description="keys that are not in the table are looked up in the DNS")
+    nameservers: tuple[Endpoint, ...] = Field(
+        strict=False, description='name servers to ask, "address:port"; none: those of the system'
+    )
+    lookup_s: int = Field(
+        ge=1, le=10, description="seconds after which a key counts as not to be had; the mail waits no longer"
+    )
+
+
 class Files(_Section):
     """Other files of the deployment."""
 
@@ -262,6 +304,55 @@ class Files(_Section):
     )
     demo_accounts: FilePath = Field(
         description="where the accounts of a demonstration are written, with passwords"
+    )
+
+
+class DecryptionKey(_Section):
+    """One encryption certificate of the organisation (ORG CONF) with its key, PEM files."""
+
+    certificate: FilePath = Field(description="the certificate that others encrypt to")
+    key: FilePath = Field(description="private key of that certificate")
+
+
+class Binding(_Section):
+    """Which domains certificates without mail address may write for (IGC-Santé's ORG SIGN have none)."""
+
+    issuer: Line = Field(min_length=3, description="name of the issuing authority (RFC 4514)")
+    subject: Line = Field(
+        min_length=3, description="attributes that the subject must hold, O, OU or CN among them (RFC 4514)"
+    )
+    domains: tuple[Domain, ...] = Field(
+        strict=False, min_length=1, description="domains of From that are allowed"
+    )
+
+
+class Smime(_Section):
+    """Encryption between organisations, and certificates that carry no mail address."""
+
+    decryption: tuple[DecryptionKey, ...] = Field(
+        strict=False,
+        description="list of { certificate, key }: mail encrypted to one of them is decrypted at the door; "
+        "several while one replaces another; none: nothing is ever decrypted",
+    )
+    unsigned_content: Literal["refuse", "gcm"] = Field(
+        description="decrypted content without a valid signature of its sender: `refuse`, since whoever "
+        "holds a copy of a ciphertext could have it opened by sending it on as his own; `gcm` takes it where "
+        "the "
+        "cipher at least shows that nothing was changed. With AES-CBC it is always refused (EFAIL)"
+    )
+    certificates: FilePath | None = Field(
+        default=None,
+        description="folder of certificates (<address>.pem) to encrypt to, before those that signatures "
+        "brought",
+    )
+    foreign_plain: Literal["refuse", "tls"] = Field(
+        description="what came encrypted and goes to a person of another operator of whom no certificate is "
+        "known: `refuse` tells its sender, `tls` sends it readable over mutually authenticated TLS"
+    )
+    bindings: tuple[Binding, ...] = Field(
+        strict=False,
+        description="list of { issuer, subject, domains }: which From domains a certificate without mail "
+        "address may sign for",
     )
 
 
@@ -282,6 +373,8 @@ class Settings(_Section):
     workers: Workers = Field(description="who does the work of the queue")
     logging: Logging = Field(description="what is logged, and how")
     files: Files = Field(description="other files")
+    smime: Smime = Field(description="encryption between organisations")
+    dkim: Dkim = Field(description="DKIM signatures")
 
     @property
     def service_address(self) -> str:

@@ -11,15 +11,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
+from certs.dkim import DkimFault
 from certs.operators import TrustListFault
 from certs.paths import TrustAnchors, TrustFault
 from certs.signing import Signer, SigningFault, load_signer
 from certs.smime import sign_message
 from config import Settings, departments, read_resource, specialties
 from gateway.compose.composer import Composer, Signing
+from gateway.dkimspace import DkimSpace, load_dkim
 from gateway.errors import DeploymentIncomplete
 from gateway.intake.limits import IntakeLimits
 from gateway.pipeline.links import Links
+from gateway.sealing import load_sealing
 from gateway.services import Services
 from gateway.store.store import Store
 from gateway.trustspace import OperatorTrust, load_trust
@@ -85,6 +88,9 @@ def _told_by_file(settings: Settings) -> Iterator[None]:
     except SigningFault as error:
         files = f"{pki.smime_certificate}, {pki.smime_key}, {pki.smime_chain}"
         raise DeploymentIncomplete(f"{files}: {error}") from error
+    except DkimFault as error:
+        files = ", ".join(str(one.key) for one in settings.dkim.signing)
+        raise DeploymentIncomplete(f"{files}: {error}") from error
     except TrustFault as error:
         files = f"{pki.anchors}, {pki.smime_chain}, {pki.crls}"
         raise DeploymentIncomplete(f"{files}: {error}") from error
@@ -96,8 +102,12 @@ def open_signer(settings: Settings) -> Signer:
     """The organisation's certificate and key. Raises :class:`DeploymentIncomplete` that names the file."""
     pki = settings.pki
     with _told_by_file(settings):
+        beside = [pki.smime_chain, *(pair.certificate for pair in settings.smime.decryption[:1])]
         return load_signer(
-            pki.smime_certificate.read_bytes(), pki.smime_key.read_bytes(), pki.smime_chain.read_bytes()
+            pki.smime_certificate.read_bytes(),
+            pki.smime_key.read_bytes(),
+            # The certificate to encrypt to goes with each signature: so others learn it (RFC 8551 §2.5.3).
+            b"\n".join(path.read_bytes() for path in beside),
         )
 
 
@@ -109,6 +119,11 @@ def open_anchors(settings: Settings) -> TrustAnchors:
 def _trust(settings: Settings) -> OperatorTrust:
     with _told_by_file(settings):
         return load_trust(settings)
+
+
+def _dkim(settings: Settings) -> DkimSpace:
+    with _told_by_file(settings):
+        return load_dkim(settings)
 
 
 def _with(signer: Signer) -> Signing:
@@ -152,6 +167,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             zone=settings.zone,
             clock=lambda: datetime.now(UTC),
             new_id=uuid4,
+            dkim=_dkim(settings),
+            sealing=load_sealing(settings),
         )
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from certs.harvest import FoundCertificate, harvest
+from certs.names import DistinguishedName, NameFault
 from certs.operators import TrustList, read_trust_list, recipient_listed, sender_allowed, server_allowed
-from certs.paths import RevocationMode, TrustAnchors, load_anchors
+from certs.paths import RevocationMode, TrustAnchors, load_anchors, validate
+from certs.recipients import EncryptionFault, EncryptionTarget, check_target
 from certs.smime import verify_message
 from certs.tls import peer_name
-from certs.verdicts import SignatureReport
+from certs.verdicts import SignatureReport, Verdict
 from config import Settings
+from gateway.errors import DeploymentIncomplete
 
 __all__ = ["OperatorTrust", "load_trust"]
 
@@ -48,14 +53,55 @@ class OperatorTrust:
         """The verdict on a mail's S/MIME signature; the work is done beside the event loop."""
         return await asyncio.to_thread(verify_message, raw, self.anchors, now)
 
+    async def harvest(
+        self, raw: bytes, report: SignatureReport, address: str, now: datetime
+    ) -> tuple[FoundCertificate, ...]:
+        """What mail for the author of a verified mail can be encrypted to; beside the event loop."""
+        return await asyncio.to_thread(harvest, raw, report, address, self.anchors, now)
+
+    async def judge_target(self, certificate: bytes, issuers: Sequence[bytes], now: datetime) -> Verdict:
+        """Whether mail may be encrypted to a certificate now; indeterminate: revocation unknown."""
+        return await asyncio.to_thread(_judge_target, certificate, issuers, self.anchors, now)
+
+
+def _judge_target(
+    certificate: bytes, issuers: Sequence[bytes], anchors: TrustAnchors, now: datetime
+) -> Verdict:
+    try:
+        check_target(EncryptionTarget(certificate))
+    except EncryptionFault:
+        return Verdict.FAILED
+    return validate(certificate, issuers, anchors, None, now).verdict
+
 
 def _files(folder: Path, pattern: str) -> list[bytes]:
     return [path.read_bytes() for path in sorted(folder.glob(pattern))] if folder.is_dir() else []
 
 
+def _bindings(
+    settings: Settings,
+) -> dict[tuple[DistinguishedName, DistinguishedName], frozenset[str]]:
+    """The bindings of the settings, those of the same names together. Raises ``DeploymentIncomplete``."""
+    bound: dict[tuple[DistinguishedName, DistinguishedName], frozenset[str]] = {}
+    for number, binding in enumerate(settings.smime.bindings, start=1):
+        try:
+            names = (
+                DistinguishedName.from_text(binding.issuer),
+                DistinguishedName.from_text(binding.subject),
+            )
+        except NameFault as fault:
+            raise DeploymentIncomplete(f"smime.bindings, number {number}: {fault}") from fault
+        if not any(names[1].values(short) for short in ("O", "OU", "CN")):
+            raise DeploymentIncomplete(
+                f"smime.bindings, number {number}: the subject needs O, OU or CN, else it is anybody's"
+            )
+        bound[names] = bound.get(names, frozenset()) | frozenset(binding.domains)
+    return bound
+
+
 def load_trust(settings: Settings) -> OperatorTrust:
     """Read list, anchors and CRLs from the configured files. Raises ``TrustListFault``, ``TrustFault``,
-    ``OSError``.
+    ``OSError``, ``DeploymentIncomplete`` for a binding that is none.
     """
     pki = settings.pki
     chain = pki.smime_chain
@@ -64,5 +110,6 @@ def load_trust(settings: Settings) -> OperatorTrust:
         chain.read_bytes() if chain.exists() else b"",
         crls=_files(pki.crls, "*.crl"),
         revocation=RevocationMode(pki.revocation),
+        bindings=_bindings(settings),
     )
     return OperatorTrust(read_trust_list(settings.trust.list_file.read_bytes()), anchors)
