@@ -214,6 +214,10 @@ def test_only_the_whole_message_is_opened() -> None:
         assert cipher_of(raw) is None
         assert not addressed_to(raw, [decryptor()])
         refused(raw)
+    report = b"From: x@y.example\r\nContent-Type: multipart/report; boundary=b\r\n\r\n--b\r\n"
+    report += b"Content-Type: message/rfc822\r\n\r\nSubject: x\r\n" + part + b"\r\n--b--\r\n"
+    assert not is_encrypted(report)
+    refused(report)
     forwarded = b"From: x@y.example\r\nContent-Type: message/rfc822\r\n\r\n" + part
     assert not is_encrypted(forwarded)
     refused(forwarded)
