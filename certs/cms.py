@@ -17,7 +17,7 @@ from typing import Any
 from asn1crypto import cms, core, tsp, x509
 
 from certs.algorithms import AlgorithmRefused, check_digest, load_public_key, read_algorithm, verify
-from certs.ber import EncodingFault, check_encoding
+from certs.ber import EncodingFault, check_encoding, joined_octets
 from certs.verdicts import Reason
 
 __all__ = ["DECODING_ERRORS", "CheckedSigner", "CmsFault", "SignedData", "check_signers", "read_signed_data"]
@@ -147,7 +147,7 @@ def _encapsulated_content(encapsulated: Any) -> bytes | None:
     # Under version 1 asn1crypto describes the member as PKCS#7's ANY.
     if not hasattr(value, "__bytes__"):
         raise ValueError("content is not an OCTET STRING")
-    return bytes(value)
+    return joined_octets(value.contents) if value.method else bytes(value)
 
 
 def _certificates(choices: Any) -> tuple[bytes, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from asn1crypto import cms, core
+from asn1crypto import algos, cms, core
 
 from certs.ber import EncodingFault, check_encoding, joined_octets
 from certs.ciphers import ACCEPTED, Cipher
@@ -28,6 +28,15 @@ __all__ = [
 MAXIMUM_RECIPIENTS = 64
 _KINDS = {"enveloped_data": False, "authenticated_enveloped_data": True}
 _DATA = "data"
+
+
+class _Algorithm(core.Sequence):  # type: ignore[misc]  # asn1crypto is untyped
+    """AlgorithmIdentifier with parameters as transmitted: the library's own decodes those that it knows."""
+
+    _fields = [  # noqa: RUF012  the library's way to declare a structure
+        ("algorithm", algos.EncryptionAlgorithmId),
+        ("parameters", core.Any, {"optional": True}),
+    ]
 
 
 class EnvelopeFault(ValueError):
@@ -111,9 +120,9 @@ def _read(structure: Any, authenticated: bool, size: int) -> Enveloped:
     content = structure["auth_encrypted_content_info" if authenticated else "encrypted_content_info"]
     if content["content_type"].native != _DATA:
         raise EnvelopeFault("content is not data")
-    algorithm = content["content_encryption_algorithm"]
-    oid, parameters = algorithm["algorithm"].dotted, algorithm["parameters"].dump()
-    cipher = ACCEPTED.get(oid) or Cipher(algorithm["algorithm"].native, authenticated, 0, accepted=False)
+    algorithm = _Algorithm.load(content["content_encryption_algorithm"].dump(), strict=True)
+    name, parameters = algorithm["algorithm"], algorithm["parameters"].dump()
+    cipher = ACCEPTED.get(name.dotted) or Cipher(name.native, authenticated, 0, accepted=False)
     if cipher.authenticated != authenticated:
         raise EnvelopeFault("the cipher belongs to the other kind of envelope")
     ciphertext = _string(content["encrypted_content"])

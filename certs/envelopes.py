@@ -20,7 +20,7 @@ from certs.cms import DECODING_ERRORS, CmsFault, read_signed_data
 from certs.der import integer, object_identifier, octet_string, sequence, set_of, tagged
 from certs.entities import MIME_TYPES, Detached, Opaque, claims_signature, decode_body, find_signature
 from certs.enveloped import MAXIMUM_RECIPIENTS, Enveloped, EnvelopeFault, read_enveloped
-from certs.fields import Field, FieldFault, content_type, split_message
+from certs.fields import Field, FieldFault, canonical_lines, content_type, split_message
 from certs.protection import ProtectedHeaders, protect, read_protected, render_field, shown_outside
 from certs.recipients import (
     Decryptor,
@@ -170,10 +170,11 @@ def open_message(raw: bytes, keys: Sequence[Decryptor]) -> OpenedMessage | None:
 
 
 def decrypt_message(raw: bytes, keys: Sequence[Decryptor]) -> bytes:
-    """Return the MIME entity inside of a message encrypted as a whole for one of our certificates, unaltered.
+    """Return the MIME entity inside of a message encrypted as a whole for one of our certificates.
 
-    It begins with its header fields and is what its author signed or protected, if so. An entity whose header
-    cannot be read is a failure, too. Raises DecryptionFailed, and only that, for every cause. The module's
+    It begins with its header fields and is, byte for byte, what its author signed or protected, if so; only
+    one that was written with LF gets the CRLF in which it is signed. One whose header cannot be read is a
+    failure, too. Raises DecryptionFailed, and only that, for every cause. The module's
     text says what the caller owes when the cipher is not authenticated.
     """
     envelope = _envelope_or_none(raw)
@@ -184,7 +185,7 @@ def decrypt_message(raw: bytes, keys: Sequence[Decryptor]) -> bytes:
 
 def _entity(envelope: Enveloped, keys: Sequence[Decryptor]) -> bytes:
     try:
-        entity = _open(envelope, keys)
+        entity = canonical_lines(_open(envelope, keys))
         split_message(entity)
     except DECODING_ERRORS:
         raise DecryptionFailed from None
@@ -230,6 +231,8 @@ def _open(envelope: Enveloped, keys: Sequence[Decryptor]) -> bytes:
             continue
         for key in keys:
             if key.is_named(recipient.identifier):
+                if key.authenticated_only and not cipher.authenticated:
+                    raise EnvelopeFault("the key is for authenticated content only")
                 content_key = unwrap(key, recipient.key, cipher.key_octets)
                 return open_content(
                     cipher,

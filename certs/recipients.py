@@ -110,7 +110,8 @@ class Decryptor:
     """A certificate (DER) with its private key: RSA, EC on P-256, P-384 or P-521, or X25519.
 
     `key_identifier` is empty where the certificate has none. `substitute` keys the content keys that stand in
-    for those that RSA did not give.
+    for those that RSA did not give. `authenticated_only` pins the key to AES-GCM: whoever sends an AES-GCM
+    content anew as AES-CBC, to learn from what becomes of it (RFC 9709 §1), gets nothing opened.
     """
 
     certificate: bytes
@@ -119,6 +120,7 @@ class Decryptor:
     serial: int
     key_identifier: bytes
     substitute: bytes = field(repr=False)
+    authenticated_only: bool = False
 
     def is_named(self, identifier: Identifier) -> bool:
         """Whether a recipient's identifier means this certificate (RFC 5652 §6.2.1)."""
@@ -142,7 +144,7 @@ class EncryptionTarget:
     gcm: bool = False
 
 
-def load_decryptor(certificate_pem: bytes, key_pem: bytes) -> Decryptor:
+def load_decryptor(certificate_pem: bytes, key_pem: bytes, authenticated_only: bool = False) -> Decryptor:
     """Read a certificate and its unencrypted private key from PEM. Raises DecryptorFault."""
     try:
         certificate = x509.Certificate.load(_certificate(certificate_pem), strict=True)
@@ -161,7 +163,7 @@ def load_decryptor(certificate_pem: bytes, key_pem: bytes) -> Decryptor:
         raise DecryptorFault("the key does not belong to the certificate")
     secret = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     substitute = hmac.digest(secret, _SUBSTITUTE, "sha256")
-    return Decryptor(certificate.dump(), key, issuer, serial, identifier, substitute)
+    return Decryptor(certificate.dump(), key, issuer, serial, identifier, substitute, authenticated_only)
 
 
 def load_target(certificate_pem: bytes, gcm: bool = False) -> EncryptionTarget:

@@ -37,6 +37,7 @@ __all__ = [
     "sign_complete",
     "sign_entity",
     "sign_message",
+    "split_complete",
     "verify_message",
 ]
 
@@ -90,13 +91,21 @@ def sign_complete(message: bytes, signer: Signer, now: datetime) -> bytes:
     Its Content-* fields become the signed entity's, all others stay the message's. Raises SigningFault,
     FieldFault.
     """
+    headers, entity = split_complete(message)
+    return sign_message(headers, entity, signer, now)
+
+
+def split_complete(message: bytes) -> tuple[list[tuple[str, str]], bytes]:
+    """Split a complete message (CRLF) into its own fields and the MIME entity that its Content-* fields
+    describe; the body stays as it is. Raises SigningFault, FieldFault.
+    """
     fields, body = split_message(message)
     inner = [field for field in fields if field.key.startswith("content-")]
     headers = [
         (field.name, field.text) for field in fields if field not in inner and field.key != "mime-version"
     ]
     lines = b"".join(render_field(field.name, field.text) for field in inner)
-    return sign_message(headers, lines + b"\r\n" + message[body:], signer, now)
+    return headers, lines + b"\r\n" + message[body:]
 
 
 def _check_lines(entity: bytes) -> None:

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from certs.dkim import DkimFault
 from certs.operators import TrustListFault
-from certs.paths import TrustFault
+from certs.paths import TrustAnchors, TrustFault
 from certs.signing import Signer, SigningFault, load_signer
 from certs.smime import sign_message
 from config import Settings, departments, read_resource, specialties
@@ -33,7 +33,15 @@ from teleexpertise.letters import Mailbox
 from teleexpertise.rules import RuleBook, RuleError, load_rules
 from teleexpertise.texts import ServiceView, Texts
 
-__all__ = ["dovecot_settings", "load_rulebook", "new_key", "open_services", "read_key"]
+__all__ = [
+    "dovecot_settings",
+    "load_rulebook",
+    "new_key",
+    "open_anchors",
+    "open_services",
+    "open_signer",
+    "read_key",
+]
 
 _KEY_OCTETS = 32
 
@@ -90,17 +98,22 @@ def _told_by_file(settings: Settings) -> Iterator[None]:
         raise DeploymentIncomplete(f"{settings.trust.list_file}: {error}") from error
 
 
-def _signing(settings: Settings) -> Signing:
+def open_signer(settings: Settings) -> Signer:
+    """The organisation's certificate and key. Raises :class:`DeploymentIncomplete` that names the file."""
     pki = settings.pki
     with _told_by_file(settings):
         beside = [pki.smime_chain, *(pair.certificate for pair in settings.smime.decryption[:1])]
-        signer = load_signer(
+        return load_signer(
             pki.smime_certificate.read_bytes(),
             pki.smime_key.read_bytes(),
             # The certificate to encrypt to goes with each signature: so others learn it (RFC 8551 §2.5.3).
             b"\n".join(path.read_bytes() for path in beside),
         )
-    return _with(signer)
+
+
+def open_anchors(settings: Settings) -> TrustAnchors:
+    """What is believed of signatures. Raises :class:`DeploymentIncomplete` that names the file."""
+    return _trust(settings).anchors
 
 
 def _trust(settings: Settings) -> OperatorTrust:
@@ -139,7 +152,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             book=AddressBook(settings.service.local_part, settings.service.domain, key),
             texts=texts,
             composer=Composer(
-                Mailbox(settings.service_address, settings.service.display_name), _signing(settings)
+                Mailbox(settings.service_address, settings.service.display_name), _with(open_signer(settings))
             ),
             rules=load_rulebook(settings),
             links=Links(settings.service_address, texts.words),

@@ -10,6 +10,14 @@ from uuid import UUID
 
 from certs.authority import issue_crl
 from certs.cms import CmsFault, check_signers, read_signed_data
+from certs.envelopes import (
+    DecryptionFailed,
+    decrypt_message,
+    encrypt_message,
+    open_envelope,
+    read_capabilities,
+    seal_envelope,
+)
 from certs.names import DistinguishedName
 from certs.operators import TrustEntry, TrustListFault, read_trust_list, render_trust_list
 from certs.paths import Usage, read_certificates, validate
@@ -30,7 +38,7 @@ from teleexpertise.quotation import own_words
 from teleexpertise.rules import RuleError, load_rules
 from teleexpertise.texts import Texts
 from teleexpertise.tokens import seal, unseal
-from tests.support import certificates, samples
+from tests.support import certificates, envelopes, samples
 from tests.support.cases import DEFAULT_RULES
 from tests.support.forms import FILLED, FORM_ID, TODAY, quoted, sample_request
 
@@ -98,6 +106,24 @@ def _mails(signed: bytes, html: str) -> tuple[bytes, ...]:
     return plain + certificates.ENTITY, signed, away + page, away + nested, _report()
 
 
+def _encrypted() -> list[Target]:
+    """Envelopes for a key of each kind, as structures and as mails, with both ciphers."""
+    keys = [envelopes.decryptor(kind) for kind in envelopes.KINDS]
+    ours = [(envelopes.target(kind, gcm=gcm),) for kind in envelopes.KINDS for gcm in (False, True)]
+    content, chance = certificates.ENTITY, envelopes.entropy
+    structures = tuple(seal_envelope(content, target, chance)[0] for target in ours)
+    chunked = envelopes.rewritten_in_chunks(structures[0])
+    mails = tuple(encrypt_message(certificates.headers(), content, target, chance) for target in ours)
+    announced = sign_message(certificates.headers(), content, certificates.signer(), certificates.NOW)
+    signers = verify_message(announced, certificates.trust(), certificates.NOW).signers
+    failed = (DecryptionFailed,)
+    return [
+        Target("open_envelope", (*structures, chunked), lambda octets: open_envelope(octets, keys), failed),
+        Target("decrypt_message", mails, lambda octets: decrypt_message(octets, keys), failed),
+        Target("read_capabilities", (signers[0].capabilities,), read_capabilities),
+    ]
+
+
 def _trust_list() -> bytes:
     name = DistinguishedName.from_text(
         "CN=mx.a.example,OU=318310021300028,O=GIP A,ST=Haute-Garonne (31),C=FR"
@@ -159,6 +185,7 @@ def targets() -> list[Target]:
         Target(
             "validate (certificates)", (own, chain[0], issue_crl(certificates.space().root, now)), validated
         ),
+        *_encrypted(),
         Target("read_trust_list", (_trust_list(),), read_trust_list, (TrustListFault,)),
         Target("read_report", (_report(), signed), read_report),
         *_text_targets(pages),

@@ -37,6 +37,10 @@ LOOKING = [
     ("rebuild", "--check"),
     ("rules", "check"),
     ("rules", "list"),
+    ("smime", "verify", __file__),
+    ("smime", "sign", __file__),
+    ("smime", "encrypt", __file__, "--to", __file__, "--sign"),
+    ("smime", "decrypt", __file__),
 ]
 
 
