@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from certs.fields import ContentType, Field, FieldFault, content_type, only, split_message
@@ -136,6 +136,22 @@ def decode_body(fields: Sequence[Field], body: bytes) -> bytes:
     if encoding != "base64":
         raise FieldFault(f"transfer encoding {encoding[:40]}")
     try:
-        return base64.b64decode(body.translate(None, b"\r\n \t"), validate=True)
+        return b"".join(_pieces(body))
     except (binascii.Error, ValueError) as error:
         raise FieldFault("not base64") from error
+
+
+_PIECE = 1024 * 1024
+"""Octets decoded in one call: the decoder holds the interpreter, which others in this process need, too."""
+
+
+def _pieces(body: bytes) -> Iterator[bytes]:
+    rest = b""
+    for start in range(0, len(body), _PIECE):
+        letters = rest + body[start : start + _PIECE].translate(None, b"\r\n \t")
+        last = start + _PIECE >= len(body)
+        whole = len(letters) if last else len(letters) - len(letters) % 4
+        if not last and b"=" in letters[:whole]:
+            raise binascii.Error("padding before the end")
+        yield base64.b64decode(letters[:whole], validate=True)
+        rest = letters[whole:]

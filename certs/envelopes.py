@@ -42,6 +42,7 @@ __all__ = [
     "DecryptorFault",
     "EncryptionFault",
     "EncryptionTarget",
+    "OpenedMessage",
     "Transport",
     "addressed_to",
     "cipher_of",
@@ -50,8 +51,8 @@ __all__ = [
     "is_encrypted",
     "load_decryptor",
     "load_target",
-    "names_others",
     "open_envelope",
+    "open_message",
     "read_capabilities",
     "seal_envelope",
 ]
@@ -134,18 +135,38 @@ def addressed_to(raw: bytes, keys: Sequence[Decryptor]) -> bool:
         return False
 
 
-def names_others(raw: bytes, keys: Sequence[Decryptor]) -> bool:
-    """Whether a message that is encrypted as a whole names recipients besides our certificates. Total."""
+@dataclass(frozen=True, slots=True)
+class OpenedMessage:
+    """What came of opening a message that names one of our certificates: the `entity` inside as
+    `decrypt_message` gives it, None where that failed; the cipher; whether it names `others` as recipients.
+    """
+
+    entity: bytes | None
+    cipher: Cipher
+    others: bool
+
+
+def open_message(raw: bytes, keys: Sequence[Decryptor]) -> OpenedMessage | None:
+    """Open a message that is encrypted as a whole and names one of our certificates, reading it once; None
+    for any other. Total. What `decrypt_message` says of failures and of ciphers holds here.
+    """
     envelope = _envelope_or_none(raw)
     if envelope is None:
-        return False
+        return None
     try:
-        return any(
-            recipient.identifier is None or not any(key.is_named(recipient.identifier) for key in keys)
+        ours = [
+            recipient.identifier is not None and any(key.is_named(recipient.identifier) for key in keys)
             for recipient in envelope.recipients
-        )
+        ]
     except DECODING_ERRORS:
-        return True
+        return None
+    if not any(ours):
+        return None
+    try:
+        entity: bytes | None = _entity(envelope, keys)
+    except DecryptionFailed:
+        entity = None
+    return OpenedMessage(entity, envelope.cipher, not all(ours))
 
 
 def decrypt_message(raw: bytes, keys: Sequence[Decryptor]) -> bytes:
@@ -156,10 +177,14 @@ def decrypt_message(raw: bytes, keys: Sequence[Decryptor]) -> bytes:
     failure, too. Raises DecryptionFailed, and only that, for every cause. The module's
     text says what the caller owes when the cipher is not authenticated.
     """
+    envelope = _envelope_or_none(raw)
+    if envelope is None:
+        raise DecryptionFailed
+    return _entity(envelope, keys)
+
+
+def _entity(envelope: Enveloped, keys: Sequence[Decryptor]) -> bytes:
     try:
-        envelope = _envelope(raw)
-        if envelope is None:
-            raise EnvelopeFault("not encrypted")
         entity = canonical_lines(_open(envelope, keys))
         split_message(entity)
     except DECODING_ERRORS:

@@ -8,18 +8,11 @@ only under a signature of the very sender, and all failures are one, with one an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from certs.envelopes import (
-    DecryptionFailed,
-    Decryptor,
-    addressed_to,
-    cipher_of,
-    decrypt_message,
-    names_others,
-)
+from certs.envelopes import OpenedMessage, open_message
 from certs.fields import FieldFault, split_message
 from certs.protection import read_protected
 from certs.verdicts import Reason, SignatureReport, Verdict
@@ -71,19 +64,16 @@ async def open_mail(services: Services, raw: bytes, letter: Letter, now: datetim
     loop = asyncio.get_running_loop()
     began = loop.time()
     keys = services.sealing.keys
-    if (
-        keys
-        and letter.content_type.endswith("pkcs7-mime")
-        and await asyncio.to_thread(addressed_to, raw, keys)
-    ):
-        try:
-            return await _decrypted(services, raw, now)
-        except _NotOpenedError:
-            await asyncio.sleep(max(0.0, began + FAILURE_SECONDS - loop.time()))
-        if not await asyncio.to_thread(names_others, raw, keys):
-            raise not_opened(services)
-        signature = await _judged(services, raw, now)
-        return OpenedMail(letter, signature, Encryption.NOT_OPENED)
+    if keys and letter.content_type.endswith("pkcs7-mime"):
+        opened = await asyncio.to_thread(open_message, raw, keys)
+        if opened is not None:
+            try:
+                return await _released(services, raw, opened, now)
+            except _NotOpenedError:
+                await asyncio.sleep(max(0.0, began + FAILURE_SECONDS - loop.time()))
+            if not opened.others:
+                raise not_opened(services)
+            return OpenedMail(letter, await _judged(services, raw, now), Encryption.NOT_OPENED)
     signature = await _judged(services, raw, now)
     encryption = Encryption.BETWEEN_USERS if signature.reason is Reason.ENCRYPTED else None
     return OpenedMail(await _read(services, raw, letter, signature), signature, encryption)
@@ -108,18 +98,23 @@ async def _read(services: Services, raw: bytes, letter: Letter, signature: Signa
         raise ContentRefused(fault) from fault
 
 
-async def _decrypted(services: Services, raw: bytes, now: datetime) -> OpenedMail:
-    """The mail with its content decrypted, judged and read within the bounds of any mail. Raises
-    :class:`_NotOpenedError` for every fault, ``TemporaryFailure`` for a signature that holds and cannot be
-    judged whole now.
+async def _released(services: Services, raw: bytes, opened: OpenedMessage, now: datetime) -> OpenedMail:
+    """The mail with its decrypted content, judged and read within the bounds of any mail.
+
+    Raises :class:`_NotOpenedError` for every fault, ``TemporaryFailure`` for a signature that holds and
+    cannot be judged whole now.
     """
-    entity, cipher, authenticated = await asyncio.to_thread(_plaintext, raw, services.sealing.keys)
-    clear = await asyncio.to_thread(with_entity, raw, entity)
+    entity, cipher = opened.entity, opened.cipher
+    if entity is None:
+        raise _NotOpenedError
+    try:
+        clear = await asyncio.to_thread(with_entity, raw, entity)
+    except ValueError as fault:
+        raise _NotOpenedError from fault
     signature = await _judged(services, clear, now)
+    taken_unsigned = cipher.authenticated and services.settings.smime.unsigned_content == "gcm"
     if signature.verdict is not Verdict.PASSED and not (
-        authenticated
-        and services.settings.smime.unsigned_content == "gcm"
-        and signature.reason is Reason.UNSIGNED
+        taken_unsigned and signature.reason is Reason.UNSIGNED
     ):
         raise _NotOpenedError
     protected = signature.protected_headers or _unsigned_protection(entity)
@@ -129,7 +124,7 @@ async def _decrypted(services: Services, raw: bytes, now: datetime) -> OpenedMai
         letter = await _read(services, clear, letter, signature)
     except ContentRefused as refusal:
         raise _NotOpenedError from refusal
-    return OpenedMail(letter, signature, Encryption.DECRYPTED, clear, cipher)
+    return OpenedMail(letter, signature, Encryption.DECRYPTED, clear, cipher.name)
 
 
 def _assembled(
@@ -143,18 +138,6 @@ def _assembled(
         return clear, read_letter(clear, limits)
     except (IntakeFault, ValueError) as fault:
         raise _NotOpenedError from fault
-
-
-def _plaintext(raw: bytes, keys: Sequence[Decryptor]) -> tuple[bytes, str, bool]:
-    """The decrypted entity, the cipher and whether it authenticates. Raises :class:`_NotOpenedError`."""
-    cipher = cipher_of(raw)
-    try:
-        entity = decrypt_message(raw, keys)
-    except DecryptionFailed as error:
-        raise _NotOpenedError from error
-    if cipher is None:
-        raise _NotOpenedError
-    return entity, cipher.name, cipher.authenticated
 
 
 def _unsigned_protection(entity: bytes) -> tuple[tuple[str, str], ...]:
