@@ -6,7 +6,9 @@ That a peer cannot read something is not ours to change; that it suddenly can, o
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -14,15 +16,19 @@ from certs.envelopes import (
     DecryptionFailed,
     EncryptionTarget,
     Transport,
+    addressed_to,
     cipher_of,
+    decrypt_message,
+    encrypt_message,
+    is_encrypted,
     open_envelope,
     read_capabilities,
     seal_envelope,
 )
 from certs.signing import Signer, sign_detached
-from certs.smime import verify_message
+from certs.smime import sign_entity, verify_message
 from certs.verdicts import Reason, SignatureReport, Verdict
-from tests.support.certificates import ENTITY, NOW, headers, trust
+from tests.support.certificates import ENTITY, NOW, headers, run, trust
 from tests.support.envelopes import decryptor, entropy, mail, target
 from tests.support.smime_peers import MISSING, PEERS, Peers, address, own_signer, peers
 
@@ -255,3 +261,41 @@ def test_what_others_encrypt_against_our_policy(peer: str, options: tuple[str, .
 @pytest.mark.parametrize(("peer", "kind"), [("gpgsm", "p256"), ("nss", "p256"), ("nss", "x25519")])
 def test_for_whom_others_cannot_encrypt(peer: str, kind: str, others: Peers) -> None:
     assert others.encrypts(peer, kind, ENTITY) is None
+
+
+# -- whole mails ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gcm", [False, True], ids=["cbc", "gcm"])
+def test_openssl_opens_our_mail_and_verifies_what_is_signed_inside(gcm: bool, others: Peers) -> None:
+    owner = EncryptionTarget(target("rsa", "conf-rsa").certificate, gcm)
+    signed = partial(sign_entity, signer=own_signer("rsa"), now=NOW)
+    raw = encrypt_message(headers(address("rsa")), ENTITY, [owner], entropy, sign=signed)
+    files, folder = others.file("mail.eml", raw), others.folder
+    inner = folder / "inner.eml"
+    keys = ("-recip", folder / "conf-rsa.pem", "-inkey", folder / "conf-rsa.key")
+    opened = run("openssl", "cms", "-decrypt", "-binary", "-in", files, *keys, "-out", inner)
+    assert opened.returncode == 0, opened.stderr
+    judged_by = ("-CAfile", folder / "ca.pem", "-purpose", "smimesign")
+    verified = run("openssl", "cms", "-verify", "-in", inner, *judged_by)
+    assert verified.returncode == 0, verified.stderr
+    assert b"Subject: [TLE-2026-000123 - en cours]\r\n" in verified.stdout
+    assert b"HP-Outer: Subject: [...]\r\n" in verified.stdout
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("-aes256",), ("-aes-256-gcm",), ("-aes128", "-stream"), ("-aes256", "-crlfeol")],
+    ids=" ".join,
+)
+def test_we_open_a_mail_of_openssl(options: tuple[str, ...], others: Peers) -> None:
+    source, certificate = others.file("entity", ENTITY), others.folder / "conf-rsa.pem"
+    made = run("openssl", "cms", "-encrypt", "-in", source, *options, certificate)
+    assert made.returncode == 0, made.stderr
+    header = b"".join(f"{name}: {value}\r\n".encode() for name, value in headers())
+    raw = header + re.sub(rb"(?<!\r)\n", b"\r\n", made.stdout)
+    own = decryptor("rsa", "conf-rsa")
+    assert is_encrypted(raw)
+    assert addressed_to(raw, [own])
+    assert decrypt_message(raw, [own]) == ENTITY
+    assert verify_message(raw, trust(), NOW).reason is Reason.ENCRYPTED
