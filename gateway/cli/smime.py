@@ -33,6 +33,7 @@ from gateway.bootstrap import open_signer
 from gateway.cli.context import Failure, Invocation, as_json, example, json_option, now
 from gateway.cli.smime_files import message_file, read_message, write_message
 from gateway.cli.smime_verify import verify
+from gateway.errors import DeploymentIncomplete
 
 __all__ = ["smime"]
 
@@ -272,8 +273,11 @@ def _decryptors(
 
 
 def _own_pairs(settings: Settings) -> list[tuple[Path, Path]]:
-    """Certificates and keys of the deployment to which others encrypt."""
-    return [(settings.pki.smime_certificate, settings.pki.smime_key)]
+    """Certificates and keys of the deployment to which others encrypt. Raises ``DeploymentIncomplete``."""
+    pairs = [(pair.certificate, pair.key) for pair in settings.smime.decryption]
+    if not pairs:
+        raise DeploymentIncomplete("[smime] decryption names no certificate: nothing is ever decrypted")
+    return pairs
 
 
 def _with_header(raw: bytes, entity: bytes) -> bytes:

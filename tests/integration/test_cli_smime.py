@@ -16,6 +16,7 @@ from certs.smime import sign_message
 from gateway.cli.root import cli
 from tests.support.certificates import ADDRESS, ENTITY, NOW, certificate, headers, signer, space
 from tests.support.deployment import Deployment, deployed
+from tests.support.encryption import organisation
 from tests.support.envelopes import built, confidential, decryptor, entropy, mail, target
 
 
@@ -159,6 +160,28 @@ def test_the_deployment_believes_its_own_anchors(deployment: Deployment, files: 
     deployment.done("smime", "sign", tmp_path / "draft.eml", "-o", tmp_path / "signed.eml")
     assert deployment.json("smime", "verify", tmp_path / "signed.eml")["verdict"] == "passed"
     assert deployment.call("smime", "verify", tmp_path / "signed.eml", "--crl", tmp_path).exit_code == 3
+
+
+def test_the_deployment_decrypts_what_is_encrypted_to_it(deployment: Deployment, files: Path) -> None:
+    settings = deployment.settings
+    made, line = organisation(settings)
+    conf = settings.pki.anchors.parent / "conf.pem"
+    found = deployment.call("smime", "encrypt", files / "draft.eml", "--to", conf)
+    raw = found.stdout_bytes
+    assert decrypt_message(raw, [made.decryptor]).endswith(ENTITY.partition(b"\r\n\r\n")[2])
+    encrypted_file = conf.with_name("encrypted.eml")
+    encrypted_file.write_bytes(raw)
+    refused = deployment.call("smime", "decrypt", encrypted_file)
+    assert refused.exit_code == 1
+    assert "[smime] decryption" in refused.stderr
+    before = deployment.path.read_text("utf-8")
+    deployment.path.write_text(f"{before}\n[smime]\ndecryption = [{line}]\n", "utf-8")
+    try:
+        opened = deployment.call("smime", "decrypt", encrypted_file)
+        assert opened.exit_code == 0
+        assert opened.stdout_bytes == decrypt_message(raw, [made.decryptor])
+    finally:
+        deployment.path.write_text(before, "utf-8")
 
 
 # -- sign ----------------------------------------------------------------------------------------------
