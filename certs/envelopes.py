@@ -179,7 +179,7 @@ def decrypt_message(raw: bytes, keys: Sequence[Decryptor]) -> bytes:
     """
     envelope = _envelope_or_none(raw)
     if envelope is None:
-        raise DecryptionFailed
+        raise DecryptionFailed from None
     return _entity(envelope, keys)
 
 

@@ -31,10 +31,13 @@ class Certificates(Repository):
         )
         await self._changed(update)
         for old in (await self.of(row.address))[_KEPT:]:
-            same = (known_certificate.c.address == old.address) & (
-                known_certificate.c.fingerprint == old.fingerprint
-            )
-            await self._changed(delete(known_certificate).where(same))
+            await self.forget(old)
+
+    async def forget(self, row: KnownCertificateRow) -> None:
+        """Know a certificate no more."""
+        known = known_certificate.c
+        same = (known.address == row.address) & (known.fingerprint == row.fingerprint)
+        await self._changed(delete(known_certificate).where(same))
 
     async def of(self, address: str) -> tuple[KnownCertificateRow, ...]:
         """The certificates of an address, the one signed with last first."""

@@ -3,163 +3,74 @@
 from __future__ import annotations
 
 import base64
-import io
 import re
 import smtplib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
-from pypdf import PdfReader
 
-from certs.envelopes import decrypt_message, is_encrypted
-from certs.tls import submission_client_context
-from config import load
-from gateway.cli.root import cli
+from certs.envelopes import decrypt_message
 from gateway.pipeline.stored_letters import stored_letter
 from gateway.sealing import Sealing
 from gateway.services import Services
 from tests.support import region
 from tests.support.certificates import run
-from tests.support.dovecot import free_port
 from tests.support.encryption import (
     Holder,
     encrypted,
     entity_in,
     fields_of,
     holder,
-    organisation,
     signing,
     text_entity,
     wrapped,
 )
 from tests.support.gateway import (
     Client,
-    TestGateway,
     octets_after_header,
     read,
     refusal_text,
     text_of,
     words_of,
 )
-from tests.support.operators import (
-    made_operator,
-    operators_folder,
-    own_certificate,
-    resident,
-    write_list,
+from tests.support.spaces import (
+    HERE,
+    Space,
+    address_in,
+    command,
+    draft_of,
+    pdf_text,
+    played,
+    raw_copy,
+    sent,
+    stored,
+    two_operators,
 )
 from tests.support.threads import (
     Thread,
     answered,
     attachments,
-    open_thread,
     request_form,
     request_values,
 )
 
 pytestmark = pytest.mark.timeout(180)
-HERE, THERE = region.DOMAIN, "voisin.mssante.example"
-
-
-@dataclass(frozen=True, slots=True)
-class Space:
-    """Two operators. Both decrypt; where nothing is known of a recipient, `there` sends over TLS."""
-
-    here: TestGateway
-    there: TestGateway
-    keys: Holder
-    old_keys: Holder
-    there_keys: Holder
-
-    def person(self, account: Any, **kind: Any) -> Holder:
-        """A certificate for an account here."""
-        return holder(self.here.settings, account.address, **kind)
 
 
 @pytest.fixture(scope="module")
 def space() -> Iterator[Space]:
-    with operators_folder() as folder, ExitStack() as stack:
-        ports = {HERE: free_port(), THERE: free_port()}
-        made = {}
-        for name, domain in (("here", HERE), ("there", THERE)):
-            routes = {other: port for other, port in ports.items() if other != domain}
-            made[domain] = made_operator(folder / name, domain, routes, mx_port=ports[domain])
-        anchors = b"".join(settings.pki.anchors.read_bytes() for settings in made.values())
-        keys, line = organisation(made[HERE])
-        old_keys, old_line = organisation(made[HERE], "old")
-        there_keys, there_line = organisation(made[THERE])
-        listed = {domain: own_certificate(settings) for domain, settings in made.items()}
-        toml = {
-            HERE: f"decryption = [{line}, {old_line}]",
-            THERE: f'decryption = [{there_line}]\nforeign_plain = "tls"',
-        }
-        running = {}
-        for domain, settings in made.items():
-            settings.pki.anchors.write_bytes(anchors)
-            write_list(settings, listed)
-            path = settings.pki.anchors.parent.parent / "gateway.toml"
-            path.write_text(path.read_text("utf-8") + f"\n[smime]\n{toml[domain]}\n", "utf-8")
-            settings = load(path)
-            gateway = TestGateway(settings, submission_client_context(settings.pki.anchors))
-            gateway.start()
-            stack.callback(gateway.stop)
-            running[domain] = gateway
-        yield Space(running[HERE], running[THERE], keys, old_keys, there_keys)
+    with two_operators() as made:
+        yield made
 
 
 @pytest.fixture
 def thread(space: Space) -> Thread:
     return played(space)
-
-
-def played(space: Space) -> Thread:
-    """A conversation of two people here, read by both so far."""
-    made = open_thread(space.here, requester=region.GP, expert=region.DERMATOLOGIST)
-    made.question(made.expert)
-    made.question(made.requester)
-    return made
-
-
-def draft_of(thread: Thread, client: Client | None = None) -> EmailMessage:
-    """A reply of the expert (or of another member) to be encrypted."""
-    writer = client or thread.expert
-    return writer.reply(thread.question(writer), "")
-
-
-def address_in(mail: EmailMessage, field: str = "to") -> str:
-    return str(mail[field].addresses[0].addr_spec)
-
-
-def sent(thread: Thread, draft: EmailMessage, raw: bytes, client: Client | None = None) -> None:
-    (client or thread.expert).send_bytes(raw, [address_in(draft)])
-
-
-def raw_copy(thread: Thread, reader: Client, draft: EmailMessage) -> bytes:
-    thread.copy_of(reader, draft)
-    return next(
-        raw for raw, _ in thread.raw_seen_by(reader) if read(raw)["message-id"] == draft["message-id"]
-    )
-
-
-async def stored(services: Services, mail_id: str) -> Any:
-    async with services.store.reading() as tx:
-        rows = await tx.messages.by_mail_id(mail_id)
-        return [(row, await tx.messages.get_raw(row.id), await tx.messages.get_clear(row.id)) for row in rows]
-
-
-def command(space: Space, *arguments: str) -> str:
-    """What a command of the gateway here prints."""
-    path = space.here.settings.pki.anchors.parent.parent / "gateway.toml"
-    found = CliRunner().invoke(cli, ["--config", str(path), *arguments])
-    assert found.exit_code == 0, found.output
-    return " ".join(found.stdout.split())
 
 
 # -- decrypted ----------------------------------------------------------------------------------------------
@@ -231,10 +142,6 @@ def test_an_encrypted_request_opens_and_its_words_are_in_the_report(space: Space
     _, pdf = thread.report(asking)
     assert "Mots dechiffres" in pdf_text(pdf)
     assert "Lesion pigmentee" in pdf_text(pdf)
-
-
-def pdf_text(pdf: bytes) -> str:
-    return " ".join(" ".join(page.extract_text().split()) for page in PdfReader(io.BytesIO(pdf)).pages)
 
 
 def test_what_was_decrypted_stays_readable_when_the_key_is_gone(space: Space, thread: Thread) -> None:
@@ -495,123 +402,6 @@ def test_a_mail_as_large_as_allowed_comes_through(space: Space, thread: Thread) 
     assert 24_000_000 < len(raw) < space.here.settings.smtp.max_message_bytes
     sent(thread, draft, raw)
     assert raw_copy(thread, thread.requester, draft).count(line.strip()) == 225_000
-
-
-# -- to other operators -------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def colleague(space: Space) -> Client:
-    """Somebody at the other operator of whom nothing is known yet."""
-    return space.there.client(resident(region.CARDIOLOGIST, THERE))
-
-
-def invite(thread: Thread, client: Client) -> None:
-    """Bring a person of the other operator into the conversation."""
-    reply = thread.expert.reply(thread.question(thread.expert), "Avec avis de cardiologie.")
-    reply["Cc"] = client.address
-    thread.expert.send(reply)
-    client.wait(lambda mail: mail["message-id"] == reply["message-id"])
-
-
-def test_a_member_elsewhere_without_known_certificate_gets_nothing_and_the_sender_a_report(
-    space: Space, thread: Thread, colleague: Client
-) -> None:
-    invite(thread, colleague)
-    draft = draft_of(thread)
-    raw = encrypted(
-        draft, text_entity("Ne part pas en clair."), [space.keys.target()], space.person(thread.expert)
-    )
-    sent(thread, draft, raw)
-    thread.copy_of(thread.requester, draft)
-    report = thread.expert.wait(
-        lambda mail: (
-            mail.get_content_type() == "multipart/report" and str(draft["message-id"]) in mail.as_string()
-        )
-    )
-    status = report.as_string()
-    assert f"Final-Recipient: rfc822; {colleague.address}" in status
-    assert "Status: 5.7.4" in status
-    assert "Action: failed" in status
-    assert "Ne part pas en clair" not in status
-    space.here.settled()
-    assert not any("Ne part pas" in mail.as_string() for mail in colleague.mails())
-    # What we write about it ourselves does not leave readable either.
-    thread.finalise(thread.expert)
-    _, pdf = thread.report(thread.requester)
-    assert f"Un message n'a pas pu être remis à {colleague.address}." in pdf_text(pdf)
-    space.here.settled()
-    assert not any("compte rendu" in str(mail["subject"]).lower() for mail in colleague.mails())
-
-
-def test_a_member_elsewhere_whose_certificate_is_known_gets_it_encrypted_anew(
-    space: Space, thread: Thread, tmp_path: Path
-) -> None:
-    guest = space.there.client(resident(region.NURSE, THERE))
-    invite(thread, guest)
-    own = holder(space.there.settings, guest.address)
-    received = guest.wait(lambda mail: thread.ref in str(mail["subject"]) or mail["x-tle-ref"] == thread.ref)
-    hello = guest.reply(received, "")
-    content = signing(own)(text_entity("Bonjour, voici mon certificat."))
-    header = b"".join(f"{name}: {value}\r\n".encode() for name, value in fields_of(hello))
-    guest.send_bytes(header + b"MIME-Version: 1.0\r\n" + content, [address_in(hello)])
-    thread.copy_of(thread.expert, hello)
-
-    draft = draft_of(thread)
-    raw = encrypted(
-        draft, text_entity("Scelle a nouveau."), [space.keys.target()], space.person(thread.expert)
-    )
-    sent(thread, draft, raw)
-    copy = guest.wait(lambda mail: mail["message-id"] == draft["message-id"])
-    octets = next(o for o, _ in guest.raw_mails() if read(o)["message-id"] == draft["message-id"])
-    assert is_encrypted(octets)
-    assert copy["subject"] == "[...]"
-    opened = decrypt_message(octets, [own.decryptor])
-    assert opened == decrypt_message(raw, [space.keys.decryptor])
-    (tmp_path / "mail.eml").write_bytes(octets)
-    (tmp_path / "own.pem").write_bytes(own.issued.certificate_pem + own.issued.key_pem)
-    judged = run("openssl", "cms", "-decrypt", "-in", tmp_path / "mail.eml", "-inkey", tmp_path / "own.pem")
-    assert b"Scelle a nouveau." in judged.stdout, judged.stderr
-    thread.finalise(thread.expert)
-    report = guest.wait(
-        lambda mail: thread.ref in str(mail["subject"]) and mail.get_content_subtype() == "pkcs7-mime"
-    )
-    inside = read(
-        decrypt_message(report.as_bytes(policy=report.policy.clone(linesep="\r\n")), [own.decryptor])
-    )
-    assert inside.get_content_type() == "multipart/signed"
-    assert f"{thread.ref}-v1.pdf" in attachments(inside)
-
-
-def test_over_tls_alone_where_the_operator_allows_it(space: Space) -> None:
-    doctor = space.there.client(resident(region.STRANGER, THERE))
-    reader = space.here.client(region.STRANGER)
-    draft = doctor.compose(reader.address, "Courrier", "")
-    author = holder(space.there.settings, doctor.address)
-    raw = encrypted(draft, text_entity("Lisible chez vous."), [space.there_keys.target()], author)
-    doctor.send_bytes(raw, [reader.address])
-    copy = reader.wait(lambda mail: mail["message-id"] == draft["message-id"])
-    assert copy.get_content_type() == "multipart/signed"
-    assert copy["subject"] == "[...]", "what its author hid is not told on the way"
-    assert "smime=pass" in copy["authentication-results"]
-
-
-def test_what_the_gateway_signs_tells_others_to_what_they_can_encrypt(space: Space, tmp_path: Path) -> None:
-    doctor = space.there.client(resident(region.GP, THERE))
-    answer = doctor.answer_to(doctor.send(doctor.compose(space.here.service, "Aide")))
-    octets = next(raw for raw, _ in doctor.raw_mails() if read(raw)["message-id"] == answer["message-id"])
-    (tmp_path / "mail.eml").write_bytes(octets)
-    anchors = space.here.settings.pki.anchors
-    judged = run(
-        "openssl", "cms", "-verify", "-in", tmp_path / "mail.eml", "-CAfile", anchors, "-out", "/dev/null"
-    )
-    assert judged.returncode == 0, judged.stderr
-
-    async def known(services: Services) -> list[bytes]:
-        async with services.store.reading() as tx:
-            return [row.certificate for row in await tx.certificates.of(space.here.service)]
-
-    assert space.there.ask(known) == [space.keys.decryptor.certificate]
 
 
 def test_a_command_that_cannot_be_read_is_answered_as_such(space: Space) -> None:
