@@ -312,6 +312,10 @@ class DecryptionKey(_Section):
 
     certificate: FilePath = Field(description="the certificate that others encrypt to")
     key: FilePath = Field(description="private key of that certificate")
+    authenticated_only: bool = Field(
+        default=False,
+        description="only AES-GCM is opened with it: for operators all of whose partners announce that",
+    )
 
 
 class Binding(_Section):
@@ -353,6 +357,10 @@ class Smime(_Section):
         strict=False,
         description="list of { issuer, subject, domains }: which From domains a certificate without mail "
         "address may sign for",
+    )
+    rsa_transport: Literal["by-capability", "pkcs1", "oaep"] = Field(
+        description="how RSA gives the key of a content to its recipient: `by-capability` is OAEP beside "
+        "AES-GCM and PKCS#1 v1.5 beside AES-CBC, which is what others read"
     )
 
 
