@@ -1,4 +1,4 @@
-"""What came encrypted and goes to people elsewhere: sealed for them, over TLS where allowed, or not at all."""
+"""What came encrypted and goes to people elsewhere: sealed for them, over TLS where allowed, or not."""
 
 from __future__ import annotations
 
