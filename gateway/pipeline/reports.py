@@ -38,7 +38,7 @@ async def match_bounce(unit: Unit, incoming: Incoming) -> str:
         if conversation is not None:
             return await member_mail.automatic(unit, incoming, conversation)
     message = await unit.store(incoming)
-    report = read_report(incoming.raw)
+    report = read_report(incoming.readable)
     failed = [each for each in report.recipients if each.action is Action.FAILED] if report else []
     if not failed or bounce is None:
         return "report ignored"

@@ -1,5 +1,4 @@
-"""What came encrypted and goes to people elsewhere: sealed for them, over TLS where allowed, or not at all.
-"""
+"""What came encrypted and goes to people elsewhere: sealed for them, over TLS where allowed, or not."""
 
 from __future__ import annotations
 
@@ -14,9 +13,7 @@ from tests.support import region
 from tests.support.certificates import run
 from tests.support.encryption import (
     encrypted,
-    fields_of,
     holder,
-    signing,
     text_entity,
 )
 from tests.support.gateway import (
@@ -30,6 +27,7 @@ from tests.support.spaces import (
     THERE,
     Space,
     address_in,
+    command,
     draft_of,
     pdf_text,
     played,
@@ -100,6 +98,7 @@ def test_a_member_elsewhere_without_known_certificate_gets_nothing_and_the_sende
     assert f"Un message n'a pas pu être remis à {colleague.address}." in pdf_text(pdf)
     space.here.settled()
     assert not any("compte rendu" in str(mail["subject"]).lower() for mail in colleague.mails())
+    command(space, "rebuild", "--check")
 
 
 def test_a_member_elsewhere_whose_certificate_is_known_gets_it_encrypted_anew(
@@ -110,10 +109,11 @@ def test_a_member_elsewhere_whose_certificate_is_known_gets_it_encrypted_anew(
     own = holder(space.there.settings, guest.address)
     received = guest.wait(lambda mail: thread.ref in str(mail["subject"]) or mail["x-tle-ref"] == thread.ref)
     hello = guest.reply(received, "")
-    content = signing(own)(text_entity("Bonjour, voici mon certificat."))
-    header = b"".join(f"{name}: {value}\r\n".encode() for name, value in fields_of(hello))
-    guest.send_bytes(header + b"MIME-Version: 1.0\r\n" + content, [address_in(hello)])
-    thread.copy_of(thread.expert, hello)
+    content = text_entity("Bonjour, voici mon certificat.")
+    guest.send_bytes(encrypted(hello, content, [space.keys.target()], own), [address_in(hello)])
+    told = thread.copy_of(thread.expert, hello)
+    assert told["x-tle-decrypted"] is not None, "what another operator brings is decrypted as well"
+    assert told["authentication-results"].startswith(f"{space.here.settings.hostname}; smime=pass")
 
     draft = draft_of(thread)
     raw = encrypted(

@@ -210,3 +210,15 @@ def test_a_display_name_with_another_address_is_flagged_to_the_reader(thread: Th
     )
     assert "directeur@ch-lepuy.example" not in text_of(notice)
     assert kept_of(thread, draft)["findings"] == ["display-name-address"]
+
+
+def test_a_signature_that_does_not_hold_is_marked_in_the_report(thread: Thread) -> None:
+    expert = thread.expert
+    draft = reply_of(thread, expert)
+    somebody = holder(thread.gateway.settings, region.STRANGER.address)
+    send(expert, draft, mail_of(draft, signing(somebody)(text_entity("Avis signe par un autre."))))
+    thread.copy_of(thread.requester, draft)
+    thread.finalise(expert)
+    shown = pdf_text(thread.report(thread.requester)[1])
+    assert "signature non valide" in shown
+    assert "Avis signe par un autre." in shown
