@@ -385,6 +385,63 @@ class Files(_Section):
     )
 
 
+class DecryptionKey(_Section):
+    """One encryption certificate of the organisation (ORG CONF) with its key, PEM files."""
+
+    certificate: FilePath = Field(description="the certificate that others encrypt to")
+    key: FilePath = Field(description="private key of that certificate")
+    authenticated_only: bool = Field(
+        default=False,
+        description="only AES-GCM is opened with it: for operators all of whose partners announce that",
+    )
+
+
+class Binding(_Section):
+    """Which domains certificates without mail address may write for (IGC-Santé's ORG SIGN have none)."""
+
+    issuer: Line = Field(min_length=3, description="name of the issuing authority (RFC 4514)")
+    subject: Line = Field(
+        min_length=3, description="attributes that the subject must hold, O, OU or CN among them (RFC 4514)"
+    )
+    domains: tuple[Domain, ...] = Field(
+        strict=False, min_length=1, description="domains of From that are allowed"
+    )
+
+
+class Smime(_Section):
+    """Encryption between organisations, and certificates that carry no mail address."""
+
+    decryption: tuple[DecryptionKey, ...] = Field(
+        strict=False,
+        description="list of { certificate, key }: mail encrypted to one of them is decrypted at the door; "
+        "several while one replaces another; none: nothing is ever decrypted",
+    )
+    unsigned_content: Literal["refuse", "gcm"] = Field(
+        description="decrypted content without a valid signature of its sender: `refuse`, since whoever "
+        "holds a copy of a ciphertext could have it opened by sending it on as his own; `gcm` takes it where "
+        "the "
+        "cipher at least shows that nothing was changed. With AES-CBC it is always refused (EFAIL)"
+    )
+    certificates: FilePath | None = Field(
+        default=None,
+        description="folder of certificates (<address>.pem) to encrypt to, before those that signatures "
+        "brought",
+    )
+    foreign_plain: Literal["refuse", "tls"] = Field(
+        description="what came encrypted and goes to a person of another operator of whom no certificate is "
+        "known: `refuse` tells its sender, `tls` sends it readable over mutually authenticated TLS"
+    )
+    bindings: tuple[Binding, ...] = Field(
+        strict=False,
+        description="list of { issuer, subject, domains }: which From domains a certificate without mail "
+        "address may sign for",
+    )
+    rsa_transport: Literal["by-capability", "pkcs1", "oaep"] = Field(
+        description="how RSA gives the key of a content to its recipient: `by-capability` is OAEP beside "
+        "AES-GCM and PKCS#1 v1.5 beside AES-CBC, which is what others read"
+    )
+
+
 class Settings(_Section):
     """All settings of one deployment."""
 
@@ -403,6 +460,7 @@ class Settings(_Section):
     workers: Workers = Field(description="who does the work of the queue")
     logging: Logging = Field(description="what is logged, and how")
     files: Files = Field(description="other files")
+    smime: Smime = Field(description="encryption between organisations")
     dkim: Dkim = Field(description="DKIM signatures")
 
     @property

@@ -8,12 +8,14 @@ from datetime import datetime, tzinfo
 from typing import Protocol
 from uuid import UUID
 
-from certs.verdicts import SignatureReport
+from certs.harvest import FoundCertificate
+from certs.verdicts import SignatureReport, Verdict
 from config import Settings
 from gateway.compose.composer import Composer
 from gateway.dkimspace import DkimSpace
 from gateway.intake.limits import IntakeLimits
 from gateway.pipeline.links import Links
+from gateway.sealing import Sealing
 from gateway.store.store import Store
 from teleexpertise.addressing import AddressBook
 from teleexpertise.forms import Catalogue
@@ -83,6 +85,16 @@ class TrustSpace(Protocol):
         """The verdict on the S/MIME signature of a mail, on its original octets."""
         ...
 
+    async def harvest(
+        self, raw: bytes, report: SignatureReport, address: str, now: datetime
+    ) -> tuple[FoundCertificate, ...]:
+        """What mail for the author of a verified mail can be encrypted to."""
+        ...
+
+    async def judge_target(self, certificate: bytes, issuers: Sequence[bytes], now: datetime) -> Verdict:
+        """Whether mail may be encrypted to a DER certificate now: use, path, validity, revocation."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
@@ -107,6 +119,7 @@ class Services:
     clock: Callable[[], datetime]
     new_id: Callable[[], UUID]
     dkim: DkimSpace
+    sealing: Sealing
 
     def is_local(self, address: str) -> bool:
         """Whether a mailbox of this address would be ours."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from certs.harvest import FoundCertificate, harvest
 from certs.operators import (
     TrustList,
     list_is_current,
@@ -16,6 +18,7 @@ from certs.operators import (
     server_allowed,
 )
 from certs.paths import PathResult, TrustAnchors, Usage, validate
+from certs.recipients import EncryptionFault, EncryptionTarget, check_target
 from certs.smime import verify_message
 from certs.tls import peer_name
 from certs.verdicts import Reason, SignatureReport, Verdict
@@ -159,10 +162,30 @@ class OperatorTrust:
         """The verdict on a mail's S/MIME signature; the work is done beside the event loop."""
         return await asyncio.to_thread(verify_message, raw, self.anchors, now)
 
+    async def harvest(
+        self, raw: bytes, report: SignatureReport, address: str, now: datetime
+    ) -> tuple[FoundCertificate, ...]:
+        """What mail for the author of a verified mail can be encrypted to; beside the event loop."""
+        return await asyncio.to_thread(harvest, raw, report, address, self.anchors, now)
+
+    async def judge_target(self, certificate: bytes, issuers: Sequence[bytes], now: datetime) -> Verdict:
+        """Whether mail may be encrypted to a certificate now; indeterminate: revocation unknown."""
+        return await asyncio.to_thread(_judge_target, certificate, issuers, self.anchors, now)
+
+
+def _judge_target(
+    certificate: bytes, issuers: Sequence[bytes], anchors: TrustAnchors, now: datetime
+) -> Verdict:
+    try:
+        check_target(EncryptionTarget(certificate))
+    except EncryptionFault:
+        return Verdict.FAILED
+    return validate(certificate, issuers, anchors, None, now).verdict
+
 
 def load_trust(settings: Settings, now: datetime) -> OperatorTrust:
     """Read list, anchors and CRLs from the configured files. Raises ``TrustListFault``, ``TrustFault``,
-    ``OSError``.
+    ``OSError``, ``DeploymentIncomplete`` for a binding that is none.
     """
     anchors = pki_anchors(settings, tuple(known_crls(settings).values()))
     found = find_list(settings, now)

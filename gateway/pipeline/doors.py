@@ -232,7 +232,12 @@ class GatewayDoors:
                 unit = Unit(self.services, tx, incoming.received_at)
                 outcome = await route(unit, incoming)
                 await unit.audit(
-                    incoming.login.address, "accept", str(incoming.id), outcome, queue_id=envelope.queue_id
+                    incoming.login.address,
+                    "accept",
+                    str(incoming.id),
+                    outcome,
+                    queue_id=envelope.queue_id,
+                    **incoming.told,
                 )
         except Refusal as refusal:
             result = f"{refusal.code} {refusal.enhanced}"

@@ -12,6 +12,14 @@ from certs.authority import issue_crl
 from certs.cms import CmsFault, check_signers, read_signed_data
 from certs.crls import CrlFault, verified_crl
 from certs.dkim import KeyKind, KeyRecordFault, parse_key_record, sign_dkim, signatures_in, verify_dkim
+from certs.envelopes import (
+    DecryptionFailed,
+    decrypt_message,
+    encrypt_message,
+    open_envelope,
+    read_capabilities,
+    seal_envelope,
+)
 from certs.listsignature import ListSigner, signed_list
 from certs.names import DistinguishedName
 from certs.operators import TrustEntry, TrustListFault, read_trust_list, render_trust_list
@@ -33,7 +41,7 @@ from teleexpertise.quotation import own_words
 from teleexpertise.rules import RuleError, load_rules
 from teleexpertise.texts import Texts
 from teleexpertise.tokens import seal, unseal
-from tests.support import certificates, samples
+from tests.support import certificates, envelopes, samples
 from tests.support.cases import DEFAULT_RULES
 from tests.support.dkim import NOW, dkim_signer, keys_of, record_text
 from tests.support.forms import FILLED, FORM_ID, TODAY, quoted, sample_request
@@ -116,6 +124,24 @@ def _dkim_mails(plain: bytes) -> tuple[bytes, ...]:
     return field + plain, simple + field + plain, field.replace(b"v=1;", tags) + plain
 
 
+def _encrypted() -> list[Target]:
+    """Envelopes for a key of each kind, as structures and as mails, with both ciphers."""
+    keys = [envelopes.decryptor(kind) for kind in envelopes.KINDS]
+    ours = [(envelopes.target(kind, gcm=gcm),) for kind in envelopes.KINDS for gcm in (False, True)]
+    content, chance = certificates.ENTITY, envelopes.entropy
+    structures = tuple(seal_envelope(content, target, chance)[0] for target in ours)
+    chunked = envelopes.rewritten_in_chunks(structures[0])
+    mails = tuple(encrypt_message(certificates.headers(), content, target, chance) for target in ours)
+    announced = sign_message(certificates.headers(), content, certificates.signer(), certificates.NOW)
+    signers = verify_message(announced, certificates.trust(), certificates.NOW).signers
+    failed = (DecryptionFailed,)
+    return [
+        Target("open_envelope", (*structures, chunked), lambda octets: open_envelope(octets, keys), failed),
+        Target("decrypt_message", mails, lambda octets: decrypt_message(octets, keys), failed),
+        Target("read_capabilities", (signers[0].capabilities,), read_capabilities),
+    ]
+
+
 def _trust_list() -> bytes:
     name = DistinguishedName.from_text(
         "CN=mx.a.example,OU=318310021300028,O=GIP A,ST=Haute-Garonne (31),C=FR"
@@ -195,6 +221,7 @@ def targets() -> list[Target]:
             parse_key_record,
             (KeyRecordFault,),
         ),
+        *_encrypted(),
         Target("read_trust_list", (_trust_list(),), read_trust_list, (TrustListFault,)),
         Target("signed_list", (signed_trust,), _signed_list(trust, now), (TrustListFault,)),
         Target("verified_crl", crls, _verified_crl, (CrlFault,)),

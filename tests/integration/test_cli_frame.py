@@ -55,6 +55,10 @@ LOOKING = [
     ("trust", "load", __file__),
     ("trust", "show", "x.mssante.example"),
     ("trust", "status"),
+    ("smime", "verify", __file__),
+    ("smime", "sign", __file__),
+    ("smime", "encrypt", __file__, "--to", __file__, "--sign"),
+    ("smime", "decrypt", __file__),
 ]
 
 

@@ -32,27 +32,13 @@ from tests.support.certificates import (
     space,
     trust,
 )
+from tests.support.mutations import EDITS, Edits, mutated
 
 TRUST = trust()
 SIGNED = sign_message(headers(), ENTITY, signer(), NOW)
 STRUCTURE = sign_detached(ENTITY, [signer()], NOW)
 CERTIFICATE = read_certificates(certificate().certificate_pem)[0]
 CHAIN = read_certificates(certificate().chain_pem)
-
-Edits = list[tuple[float, int, bytes]]
-EDITS = st.lists(
-    st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 3), st.binary(max_size=6)),
-    min_size=1,
-    max_size=4,
-)
-
-
-def mutated(octets: bytes, edits: Edits) -> bytes:
-    """Cut, overwrite or insert at relative places."""
-    for place, cut, put in edits:
-        at = int(place * len(octets))
-        octets = octets[:at] + put + octets[at + cut :]
-    return octets
 
 
 @given(st.binary(max_size=400))
