@@ -43,8 +43,11 @@ from gateway.workers.housekeeping import keep_house
 from gateway.workers.loop import Workers
 from gateway.workers.printers import Printers
 from gateway.workers.reporting import ReportWork
+from gateway.workers.sharing import SharingWork
 from mailboxes.dovecot.logins import MailboxLogin, write_logins
 from mailboxes.dovecot.server import DovecotServer, ServerEvent
+from mailboxes.dovecot.settings import DovecotSettings
+from mailboxes.dovecot.sharing import SharedMailbox, write_sharing
 from mailboxes.filing import Filing
 from mailboxes.lmtp import LmtpDelivery
 
@@ -65,8 +68,8 @@ class Running:
 
 
 async def refresh_logins(store: Store, settings: Settings) -> None:
-    """Let the private mailbox server, where there is one, know the accounts as they are now; it rereads them
-    at the next login.
+    """Let the private mailbox server, where there is one, know the accounts as they are now and who may read
+    whose folders; it rereads that at the next login.
 
     Whoever writes looks again afterwards: of two at once, in one process or two, the one that read an older
     list finds that out and writes the newer one.
@@ -74,15 +77,32 @@ async def refresh_logins(store: Store, settings: Settings) -> None:
     if not settings.mailboxes.embedded:
         return
     written = None
-    while (logins := await _logins(store)) != written:
-        await asyncio.to_thread(write_logins, dovecot_settings(settings), logins)
-        written = logins
+    while (found := await _mailboxes(store)) != written:
+        await asyncio.to_thread(_write_mailboxes, dovecot_settings(settings), *found)
+        written = found
 
 
-async def _logins(store: Store) -> tuple[MailboxLogin, ...]:
+def _write_mailboxes(
+    settings: DovecotSettings, logins: tuple[MailboxLogin, ...], shared: tuple[SharedMailbox, ...]
+) -> None:
+    write_logins(settings, logins)
+    write_sharing(settings, [login.address for login in logins], shared)
+
+
+async def _mailboxes(store: Store) -> tuple[tuple[MailboxLogin, ...], tuple[SharedMailbox, ...]]:
+    """Who may log in, and whose folders they read besides their own: those whom they may act for."""
     async with store.reading() as tx:
         found = await tx.accounts.logins()
-    return tuple(MailboxLogin(address, stored, active) for address, stored, active in found if stored)
+        rights = await tx.delegations.rights()
+        common = await tx.delegations.all_in_common()
+    logins = tuple(MailboxLogin(address, stored, active) for address, stored, active in found if stored)
+    known = {login.address for login in logins}
+    shared = (
+        SharedMailbox(principal, frozenset(readers & known), principal in common)
+        for principal, readers in rights.delegates.items()
+        if principal in known
+    )
+    return logins, tuple(sorted(shared, key=lambda mailbox: mailbox.owner))
 
 
 def _allow_many_files() -> None:
@@ -194,6 +214,7 @@ def _workers(services: Services, dovecot: DovecotServer, lmtp: LmtpDelivery, pri
             "make_report": reports.make_report,
             "synthesis": reports.synthesis,
             "export": ExportWork(services).export,
+            "share": SharingWork(services, partial(refresh_logins, services.store, settings), dovecot).share,
         },
         GivingUp(services).tell,
         settings.workers.count,

@@ -10,6 +10,7 @@ import click
 
 from config import Settings
 from gateway.bootstrap import dovecot_settings, read_key
+from gateway.cli.administrators import administrator
 from gateway.cli.context import (
     Invocation,
     as_json,
@@ -42,6 +43,9 @@ _NUMBERS: tuple[tuple[str, str, Callable[[str], Identifier]], ...] = (
 @click.group(short_help="Accounts: add, list, passwd, suspend, resume.")
 def account() -> None:
     """Accounts: add, list, change the password, suspend and resume."""
+
+
+account.add_command(administrator)
 
 
 @account.command(

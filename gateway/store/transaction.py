@@ -13,7 +13,7 @@ from gateway.store.letters import Answers, Bounces, Forms, Held
 from gateway.store.messages import Decisions, Messages
 from gateway.store.outbox import Outbox
 from gateway.store.patients import Patients
-from gateway.store.people import Accounts, Delegations
+from gateway.store.people import Accounts, Administrators, Delegations
 
 __all__ = ["Transaction"]
 
@@ -24,6 +24,7 @@ class Transaction:
     __slots__ = (
         "accounts",
         "activities",
+        "administrators",
         "answers",
         "audit",
         "bounces",
@@ -43,6 +44,7 @@ class Transaction:
     def __init__(self, connection: AsyncConnection) -> None:
         self.accounts = Accounts(connection)
         self.activities = Activities(connection)
+        self.administrators = Administrators(connection)
         self.answers = Answers(connection)
         self.audit = Audit(connection)
         self.bounces = Bounces(connection)
