@@ -134,8 +134,8 @@ establishment_administrator = Table(
     Column("created_at", UtcDateTime, nullable=False),
 )
 
-# Accounts whose delegates read their folders with one \\Seen for all of them, its own; elsewhere each reader has
-# marks of their own.
+# Accounts whose delegates read their folders with one \\Seen for all of them; elsewhere each reader has marks
+# of their own.
 common_seen = Table(
     "common_seen",
     metadata,

@@ -13,7 +13,7 @@ from gateway.workers.failure import ActionFailed
 from mailboxes.dovecot.server import DovecotServer
 from mailboxes.errors import MailboxError
 from teleexpertise.letters import Mailbox
-from teleexpertise.texts.acting_contexts import DelegateTold, DelegatesSaved
+from teleexpertise.texts.acting_contexts import DelegatesSaved, DelegateTold
 
 __all__ = ["REREAD_SECONDS", "SharingWork"]
 

@@ -30,8 +30,8 @@ _MAILDIR: Final = ("cur", "new", "tmp")
 
 @dataclass(frozen=True, slots=True)
 class SharedMailbox:
-    """An account whose folders others read: ``readers`` are their addresses. ``common``: one ``\\Seen`` for
-    all of them and the account, in place of one for each. ValueError for what cannot name a mailbox.
+    """An account whose folders others read: ``readers`` are their addresses. ``common``: one mark of
+    reading for all of them and the account, in place of one each. ValueError for what cannot name a mailbox.
     """
 
     owner: str
