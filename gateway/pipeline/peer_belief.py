@@ -1,0 +1,126 @@
+"""Whether the X-TLE fields of another operator's mail are believed (design, section 5). Pure.
+
+Two ways only. What a gateway writes carries its organisation's signature, with the fields in the protected
+header (``RFC 9788``). What it passes on is a person's words, whose signature it must not touch: there a DKIM
+signature of its domain names and oversigns every field. Everything else is stripped like any claim of anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+from certs.verdicts import Verdict
+from gateway.pipeline.incoming import Incoming
+from teleexpertise.claims import CLAIM_FIELDS, PREFIX, STANDING, Claim, ClaimFault, claimed, read_claim
+
+__all__ = ["Belief", "Disbelief", "Way", "judge", "may_be_for"]
+
+#: Header fields besides X-TLE that a mirror takes its facts from: they must be the signed ones.
+_USED = frozenset({"from", "date", "message-id", "reply-to", "in-reply-to", "references"})
+
+
+class Way(StrEnum):
+    """What covers believed fields."""
+
+    ORGANISATION = "organisation-signature"
+    DOMAIN = "domain-signature"
+
+
+class Disbelief(StrEnum):
+    """Why fields are not believed. Each member has one meaning and is stable: it stands in the audit trail."""
+
+    OWN_USER = "own-user"
+    """A user of ours wrote them."""
+    UNSIGNED = "unsigned"
+    SIGNATURE = "signature-not-passed"
+    UNCOVERED = "field-uncovered"
+    """A field that no signature covers, or one that says something else than the signed one."""
+    OTHER_DOMAIN = "other-domain"
+    """The signature is of a domain that the peer is not listed for."""
+    HEADERS_DIFFER = "headers-differ"
+    MISSING = "field-missing"
+    DUPLICATED = "field-duplicated"
+    MALFORMED = "field-malformed"
+    OWN_CONVERSATION = "own-conversation"
+    OTHER_HOLDER = "other-holder"
+    NOT_ADDRESSED = "not-addressed"
+    """Genuine, and for somebody else: the recipient is not among those whom the signed fields name."""
+
+
+_FAULTS: Mapping[ClaimFault, Disbelief] = MappingProxyType(
+    {
+        ClaimFault.MISSING: Disbelief.MISSING,
+        ClaimFault.DUPLICATED: Disbelief.DUPLICATED,
+        ClaimFault.MALFORMED: Disbelief.MALFORMED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """A claim that is believed: ``holder`` is the domain that answers for it."""
+
+    claim: Claim
+    holder: str
+    way: Way
+
+
+def judge(
+    incoming: Incoming, service: str, listed: Callable[[str], bool]
+) -> Belief | Disbelief | None:
+    """Whether what a mail claims is believed; ``None`` where it claims nothing.
+
+    ``service`` is the local part of every gateway's service address; ``listed`` says whether a domain is
+    listed with the certificate of the peer that this mail came from.
+    """
+    outer = claimed(incoming.letter.headers)
+    if not outer:
+        return None
+    if incoming.local:
+        return Disbelief.OWN_USER
+    if len({name for name, _ in outer}) != len(outer):
+        return Disbelief.DUPLICATED
+    author = incoming.letter.author
+    if author is not None and author.address == f"{service}@{author.domain}":
+        return _by_organisation(incoming, author.domain, outer, listed)
+    return _by_domain(incoming, outer, listed)
+
+
+def _by_organisation(
+    incoming: Incoming,
+    domain: str,
+    outer: tuple[tuple[str, str], ...],
+    listed: Callable[[str], bool],
+) -> Belief | Disbelief:
+    """Mail of the peer's service: its verdict has bound the signer to the From already."""
+    signature = incoming.signature
+    if signature.verdict is not Verdict.PASSED:
+        return Disbelief.UNSIGNED if signature.verdict is Verdict.NONE else Disbelief.SIGNATURE
+    if not listed(domain):
+        return Disbelief.OTHER_DOMAIN
+    inner = claimed(signature.protected_headers)
+    if not inner or not set(outer) <= set(inner):
+        return Disbelief.UNCOVERED
+    if _USED.intersection(signature.differing_headers):
+        return Disbelief.HEADERS_DIFFER
+    return _believed(inner, domain, Way.ORGANISATION)
+
+
+def _by_domain(
+    incoming: Incoming, outer: tuple[tuple[str, str], ...], listed: Callable[[str], bool]
+) -> Belief | Disbelief:
+    """Mail of a person, passed on by the peer."""
+    return Disbelief.UNSIGNED
+
+
+def _believed(fields: tuple[tuple[str, str], ...], holder: str, way: Way) -> Belief | Disbelief:
+    claim = read_claim(fields)
+    return _FAULTS[claim] if isinstance(claim, ClaimFault) else Belief(claim, holder, way)
+
+
+def may_be_for(claim: Claim, recipient: str) -> bool:
+    """Whether the holder meant this mailbox of ours to have the mail."""
+    return recipient.lower() in claim.to
