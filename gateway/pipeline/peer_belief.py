@@ -2,7 +2,7 @@
 
 Two ways only. What a gateway writes carries its organisation's signature, with the fields in the protected
 header (``RFC 9788``). What it passes on is a person's words, whose signature it must not touch: there a DKIM
-signature of its domain names and oversigns every field. Everything else is stripped like any claim of anybody.
+signature of its domain names and oversigns every field. Everything else is stripped like anybody's claim.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from certs.verdicts import Verdict
 from gateway.pipeline.incoming import Incoming
-from teleexpertise.claims import CLAIM_FIELDS, PREFIX, STANDING, Claim, ClaimFault, claimed, read_claim
+from teleexpertise.claims import Claim, ClaimFault, claimed, read_claim
 
 __all__ = ["Belief", "Disbelief", "Way", "judge", "may_be_for"]
 
@@ -30,7 +30,7 @@ class Way(StrEnum):
 
 
 class Disbelief(StrEnum):
-    """Why fields are not believed. Each member has one meaning and is stable: it stands in the audit trail."""
+    """Why fields are not believed. Each member has one meaning and is stable: the audit trail has it."""
 
     OWN_USER = "own-user"
     """A user of ours wrote them."""
@@ -68,9 +68,7 @@ class Belief:
     way: Way
 
 
-def judge(
-    incoming: Incoming, service: str, listed: Callable[[str], bool]
-) -> Belief | Disbelief | None:
+def judge(incoming: Incoming, service: str, listed: Callable[[str], bool]) -> Belief | Disbelief | None:
     """Whether what a mail claims is believed; ``None`` where it claims nothing.
 
     ``service`` is the local part of every gateway's service address; ``listed`` says whether a domain is

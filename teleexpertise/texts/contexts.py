@@ -61,6 +61,7 @@ __all__ = [
     "Removed",
     "ReportReady",
     "Role",
+    "Standing",
     "Synthesis",
     "Undelivered",
     "Unmade",
@@ -219,7 +220,11 @@ class CommandConfirmation(ConversationMail):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorklistRow:
-    """One conversation of the worklist. ``other`` names the other party, ``patient`` is a label or ''."""
+    """One conversation of the worklist. ``other`` names the other party, ``patient`` is a label or ''.
+
+    Of a conversation that another operator's gateway holds (``held_by`` is its domain) only reference, state
+    and age are known here, and ``asked_for`` names those of the reader's accounts that are in it.
+    """
 
     reference: str
     state: str
@@ -231,6 +236,8 @@ class WorklistRow:
     next_step: NextStep
     overdue: bool = False
     links: tuple[Link, ...] = ()
+    held_by: str = ""
+    asked_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -446,6 +453,13 @@ class Notice(ConversationMail):
     who: str
     folder: str
     missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing(ConversationMail):
+    """``etat``: one gateway tells another where a conversation stands. No person is shown it."""
+
+    template: ClassVar[str] = "etat"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
