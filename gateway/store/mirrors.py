@@ -1,4 +1,4 @@
-"""Conversations that other gateways hold: our record of their mails and its projection; who runs a gateway."""
+"""Conversations that other gateways hold: our record of their mails, its projection; who runs a gateway."""
 
 from __future__ import annotations
 
