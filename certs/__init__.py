@@ -2,5 +2,6 @@
 
 Deciding modules are pure: octets, certificates and `now` go in, a verdict comes out (`verdicts`, `names`,
 `fields`, `entities`, `ber`, `algorithms`, `cms`, `signing`, `paths`, `protection`, `smime`, `results`,
-`operators`). Only `authority` (random keys), `pki` (files) and `tls` (ssl contexts) touch the machine.
+`operators`, `dkim`). Only `authority` and `dkim.making` (random keys), `pki` (files) and `tls` (ssl contexts)
+touch the machine.
 """

@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+)
 from pydantic.config import JsonDict
 
 SECRET: Final[JsonDict] = {"secret": True}
@@ -69,6 +78,8 @@ Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Positive = Annotated[int, Field(ge=1)]
 Line = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+KeyPlace = Annotated[str, Field(pattern=r"^[a-z0-9_.-]+\._domainkey\.[a-z0-9.-]+$", max_length=253)]
+KeyText = Annotated[str, Field(pattern=r"^[ -~]*$", max_length=4096)]
 SecretUrl = Annotated[SecretStr, AfterValidator(_absolute_sqlite)]
 
 
@@ -253,6 +264,37 @@ class Logging(_Section):
     format: Literal["console", "json"] = Field(description="`console` for people, `json` for collectors")
 
 
+class DkimKey(_Section):
+    """One key with which we sign."""
+
+    selector: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    key: FilePath
+    since: AwareDatetime | None = None
+
+
+class Dkim(_Section):
+    """DKIM: the signature on mail to other operators, and the keys of theirs."""
+
+    enabled: bool = Field(description="mail to other operators is signed")
+    signing: tuple[DkimKey, ...] = Field(
+        strict=False,
+        description="our keys, each with its `selector`, the PEM file of its private `key` (RSA of 2048 bits "
+        "or more, or Ed25519) and, if it is to be used only later, `since` when; of those whose time is come "
+        "the latest signs, of equal ones the last",
+    )
+    keys: dict[KeyPlace, KeyText] = Field(
+        description='table of "selector._domainkey.domain" = "v=DKIM1; k=...; p=..." for keys that are not '
+        "looked up in the DNS"
+    )
+    dns: bool = Field(description="keys that are not in the table are looked up in the DNS")
+    nameservers: tuple[Endpoint, ...] = Field(
+        strict=False, description='name servers to ask, "address:port"; none: those of the system'
+    )
+    lookup_s: int = Field(
+        ge=1, le=10, description="seconds after which a key counts as not to be had; the mail waits no longer"
+    )
+
+
 class Files(_Section):
     """Other files of the deployment."""
 
@@ -282,6 +324,7 @@ class Settings(_Section):
     workers: Workers = Field(description="who does the work of the queue")
     logging: Logging = Field(description="what is logged, and how")
     files: Files = Field(description="other files")
+    dkim: Dkim = Field(description="DKIM signatures")
 
     @property
     def service_address(self) -> str:

@@ -11,12 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
+from certs.dkim import DkimFault
 from certs.operators import TrustListFault
 from certs.paths import TrustFault
 from certs.signing import Signer, SigningFault, load_signer
 from certs.smime import sign_message
 from config import Settings, departments, read_resource, specialties
 from gateway.compose.composer import Composer, Signing
+from gateway.dkimspace import DkimSpace, load_dkim
 from gateway.errors import DeploymentIncomplete
 from gateway.intake.limits import IntakeLimits
 from gateway.pipeline.links import Links
@@ -77,6 +79,9 @@ def _told_by_file(settings: Settings) -> Iterator[None]:
     except SigningFault as error:
         files = f"{pki.smime_certificate}, {pki.smime_key}, {pki.smime_chain}"
         raise DeploymentIncomplete(f"{files}: {error}") from error
+    except DkimFault as error:
+        files = ", ".join(str(one.key) for one in settings.dkim.signing)
+        raise DeploymentIncomplete(f"{files}: {error}") from error
     except TrustFault as error:
         files = f"{pki.anchors}, {pki.smime_chain}, {pki.crls}"
         raise DeploymentIncomplete(f"{files}: {error}") from error
@@ -96,6 +101,11 @@ def _signing(settings: Settings) -> Signing:
 def _trust(settings: Settings) -> OperatorTrust:
     with _told_by_file(settings):
         return load_trust(settings)
+
+
+def _dkim(settings: Settings) -> DkimSpace:
+    with _told_by_file(settings):
+        return load_dkim(settings)
 
 
 def _with(signer: Signer) -> Signing:
@@ -139,6 +149,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             zone=settings.zone,
             clock=lambda: datetime.now(UTC),
             new_id=uuid4,
+            dkim=_dkim(settings),
         )
 
 

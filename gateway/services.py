@@ -11,6 +11,7 @@ from uuid import UUID
 from certs.verdicts import SignatureReport
 from config import Settings
 from gateway.compose.composer import Composer
+from gateway.dkimspace import DkimSpace
 from gateway.intake.limits import IntakeLimits
 from gateway.pipeline.links import Links
 from gateway.store.store import Store
@@ -67,6 +68,7 @@ class Services:
     zone: tzinfo
     clock: Callable[[], datetime]
     new_id: Callable[[], UUID]
+    dkim: DkimSpace
 
     def is_local(self, address: str) -> bool:
         """Whether a mailbox of this address would be ours."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from certs.dkim import DkimReport
 from certs.verdicts import SignatureReport
 from gateway.smtp.envelope import Envelope
 from teleexpertise.addressing import Addressed
@@ -21,6 +22,7 @@ class Incoming:
 
     ``login`` is who answers for it: the authenticated account, or at the MX the From that the operator
     vouches for.
+    ``dkim`` is what was found about its DKIM signatures, which a user's submission is not asked for.
     ``trace`` are the header fields that every copy gets (Authentication-Results, Sender, Received).
     """
 
@@ -37,6 +39,7 @@ class Incoming:
     automatic: Automatic | None
     encrypted: bool
     received_at: datetime
+    dkim: DkimReport
 
     @property
     def written_as(self) -> str:

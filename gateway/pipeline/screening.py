@@ -12,7 +12,8 @@ from datetime import datetime
 from email.utils import format_datetime
 from hashlib import sha256
 
-from certs.results import render_results, smime_result
+from certs.dkim import DkimReport
+from certs.results import dkim_results, render_results, smime_result
 from certs.verdicts import Reason, SignatureReport, Verdict
 from gateway.intake.faults import IntakeFault
 from gateway.intake.letter import read_letter
@@ -132,6 +133,14 @@ def _completed(services: Services, raw: bytes, letter: Letter) -> tuple[tuple[st
     return fields if "date" in there else (*fields, ("Date", format_datetime(services.clock())))
 
 
+async def _dkim(services: Services, raw: bytes, now: datetime, *, local: bool) -> DkimReport:
+    """What the DKIM signatures of an operator's mail say; a user of ours is known by the login.
+
+    They refuse no mail: the operator's certificate was judged already.
+    """
+    return DkimReport() if local else await services.dkim.judge(raw, now)
+
+
 async def screen(services: Services, envelope: Envelope, raw: bytes) -> Incoming:
     """Read and judge one mail. Raises a :class:`Refusal` with its SMTP answer."""
     try:
@@ -154,13 +163,17 @@ async def screen(services: Services, envelope: Envelope, raw: bytes) -> Incoming
     else:
         await _operator_may_write(services, envelope, author)
     now = services.clock()
-    signature = await services.trust.verify(raw, now)
+    signature, dkim = await asyncio.gather(
+        services.trust.verify(raw, now), _dkim(services, raw, now, local=local)
+    )
     if signature.verdict is Verdict.INDETERMINATE:
         # Three-valued verdicts: what cannot be judged now is asked again later, never passed (design,
         # section 3.3).
         raise TemporaryFailure("Signature cannot be judged now", code=451, enhanced="4.7.5")
     letter = await _opened(services, raw, letter, signature, now)
-    results = render_results(services.settings.hostname, [smime_result(signature)])
+    results = render_results(
+        services.settings.hostname, [smime_result(signature), *([] if local else dkim_results(dkim))]
+    )
     return Incoming(
         id=services.new_id(),
         envelope=envelope,
@@ -178,4 +191,5 @@ async def screen(services: Services, envelope: Envelope, raw: bytes) -> Incoming
         automatic=classify(letter, envelope.mail_from),
         encrypted=signature.reason is Reason.ENCRYPTED,
         received_at=now,
+        dkim=dkim,
     )

@@ -7,6 +7,9 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 
+import structlog
+
+from certs.dkim import DkimFault
 from certs.results import remove_forged
 from gateway.compose.copies import copy_for, delivery_key, is_gateway_field
 from gateway.intake.rawmail import remove_fields, split
@@ -79,12 +82,24 @@ class Deliveries:
         """To another operator, marked so that it does not come back unnoticed."""
         raw, _ = await self._copy(row)
         raw = copy_for(raw, [(LOOP_FIELD, self.services.settings.service.domain)])
+        raw = await self._signed(raw, row)
         try:
             await self.outbound.send(row.mail_from, row.recipient, raw, *_wishes(row))
         except RelayFailed as failure:
             raise ActionFailed(failure.permanent, failure.enhanced, failure.text) from failure
         except ssl.SSLError as failure:
             raise ActionFailed(False, "4.7.5", type(failure).__name__) from failure
+
+    async def _signed(self, raw: bytes, row: OutboxRow) -> bytes:
+        """The finished octets with our DKIM signature, the same at each attempt.
+
+        A mail that cannot be signed leaves without: what the next operator requires is our certificate.
+        """
+        try:
+            return await self.services.dkim.sign(raw, row.first_at, self.services.clock())
+        except DkimFault as fault:
+            structlog.get_logger("relay").warning("not signed", outbox=str(row.id), reason=str(fault))
+            return raw
 
 
 def _wishes(row: OutboxRow) -> tuple[DsnOptions, RecipientOptions]:

@@ -106,6 +106,7 @@ def made_operator(
         ("imap", "starttls_port", free_port()),
         ("imap", "tls_port", free_port()),
         ("conversation", "answers_per_hour", 500),
+        ("dkim", "dns", False),
     )
     new = NewDeployment(folder=folder, domain=domain, organisation=f"Opérateur {domain}", ports=ports)
     settings = make_deployment(new, datetime.now(UTC))
