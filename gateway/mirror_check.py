@@ -41,9 +41,7 @@ class MirrorCheck:
             events = await self.tx.mirrors.events(self.identifier)
         except (ValueError, KeyError, TypeError):
             return [MirrorDifference(where, "an event cannot be read")]
-        found = [
-            MirrorDifference(where, what) for event in events for what in await self._of_event(event)
-        ]
+        found = [MirrorDifference(where, what) for event in events for what in await self._of_event(event)]
         try:
             folded = mirror_projection(fold_mirror(self.identifier, str(stored["holder"]), events))
         except NothingBelieved:

@@ -12,14 +12,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
+from certs.dkim import DkimSignature
 from certs.verdicts import Verdict
 from gateway.pipeline.incoming import Incoming
-from teleexpertise.claims import Claim, ClaimFault, claimed, read_claim
+from teleexpertise.claims import CLAIM_FIELDS, PREFIX, Claim, ClaimFault, claimed, read_claim
 
 __all__ = ["Belief", "Disbelief", "Way", "judge", "may_be_for"]
 
 #: Header fields besides X-TLE that a mirror takes its facts from: they must be the signed ones.
 _USED = frozenset({"from", "date", "message-id", "reply-to", "in-reply-to", "references"})
+#: What of a person's mail besides X-TLE fields a mirror reads.
+_READ = ("from", "message-id", "reply-to")
 
 
 class Way(StrEnum):
@@ -84,7 +87,7 @@ def judge(incoming: Incoming, service: str, listed: Callable[[str], bool]) -> Be
     author = incoming.letter.author
     if author is not None and author.address == f"{service}@{author.domain}":
         return _by_organisation(incoming, author.domain, outer, listed)
-    return _by_domain(incoming, outer, listed)
+    return _by_domain(incoming, service, outer, listed)
 
 
 def _by_organisation(
@@ -108,10 +111,36 @@ def _by_organisation(
 
 
 def _by_domain(
-    incoming: Incoming, outer: tuple[tuple[str, str], ...], listed: Callable[[str], bool]
+    incoming: Incoming,
+    service: str,
+    outer: tuple[tuple[str, str], ...],
+    listed: Callable[[str], bool],
 ) -> Belief | Disbelief:
-    """Mail of a person, passed on by the peer."""
-    return Disbelief.UNSIGNED
+    """Mail of a person, passed on by the peer: signed for the author's domain, answered to the holder's.
+
+    A key that cannot be had now proves nothing and delays no mail: it is ordinary mail then.
+    """
+    if not incoming.dkim.passed:
+        return Disbelief.SIGNATURE if incoming.dkim.signatures else Disbelief.UNSIGNED
+    own = [signature for signature in incoming.dkim.passed if listed(signature.domain)]
+    if not own:
+        return Disbelief.OTHER_DOMAIN
+    if not any(_covers(signature) for signature in own):
+        return Disbelief.UNCOVERED
+    answers_to = [
+        mailbox for mailbox in incoming.letter.reply_to if mailbox.address.startswith(f"{service}+")
+    ]
+    if len(answers_to) != 1 or not listed(answers_to[0].domain):
+        return Disbelief.OTHER_DOMAIN
+    return _believed(outer, answers_to[0].domain, Way.DOMAIN)
+
+
+def _covers(signature: DkimSignature) -> bool:
+    """Whether every X-TLE field and what else a mirror reads is named and oversigned: none was changed, none
+    added.
+    """
+    named = all(map(signature.names, CLAIM_FIELDS)) and all(map(signature.oversigns, (*CLAIM_FIELDS, *_READ)))
+    return named and signature.covers_all(PREFIX)
 
 
 def _believed(fields: tuple[tuple[str, str], ...], holder: str, way: Way) -> Belief | Disbelief:
