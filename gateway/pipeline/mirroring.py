@@ -7,6 +7,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from gateway.compose.composer import Draft, address_field
+from gateway.mirrored import load_mirror
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.peer_belief import Belief, Disbelief, Way, judge, may_be_for
 from gateway.pipeline.unit import Unit
@@ -21,7 +22,7 @@ from teleexpertise.states import State
 from teleexpertise.texts import contexts as mails
 from teleexpertise.texts.contexts import NoticeEvent
 
-__all__ = ["believed", "load_mirror", "receive", "record_answer"]
+__all__ = ["believed", "receive", "record_answer"]
 
 #: What of a mirrored conversation is announced in INBOX, by the event that the holder names. Who asks gets
 #: the question back as its author, and is not told that it came.
@@ -34,14 +35,6 @@ _ANNOUNCED = {
 _CLOSED = {State.DECLINED: NoticeEvent.DECLINED, State.CANCELLED: NoticeEvent.CANCELLED}
 #: A name that a peer's mail shows is cut here before it stands in a mail of ours.
 _LONGEST_NAME = 120
-
-
-async def load_mirror(unit: Unit, identifier: UUID) -> Mirror | None:
-    """A mirrored conversation as its record says, or ``None``."""
-    holder = await unit.tx.mirrors.holder(identifier)
-    if holder is None:
-        return None
-    return fold_mirror(identifier, holder, await unit.tx.mirrors.events(identifier))
 
 
 # -- belief -------------------------------------------------------------------------------------------------
@@ -90,7 +83,7 @@ async def receive(unit: Unit, incoming: Incoming, belief: Belief) -> str:
     """Record a believed mail and deliver it to those of ours for whom it is; each mail counts once."""
     claim = belief.claim
     message = await unit.store(incoming)
-    before = await load_mirror(unit, claim.id)
+    before = await load_mirror(unit.tx, claim.id)
     event = _event(belief, incoming, message, await _members(unit, claim))
     if before is None:
         pinned = await unit.tx.mirrors.pin(fold_mirror(claim.id, belief.holder, [event]))
@@ -253,7 +246,7 @@ async def record_answer(unit: Unit, incoming: Incoming, message: MessageRow, rec
     if not incoming.local or incoming.automatic is not None:
         return None
     identifier = await unit.tx.mirrors.at(recipient)
-    mirror = await load_mirror(unit, identifier) if identifier else None
+    mirror = await load_mirror(unit.tx, identifier) if identifier else None
     if mirror is None:
         return None
     account = await unit.account(incoming.written_as)
@@ -277,7 +270,7 @@ async def record_answer(unit: Unit, incoming: Incoming, message: MessageRow, rec
         ref=mirror.ref,
     )
     if await unit.tx.mirrors.append(mirror.id, event):
-        mirror = await load_mirror(unit, mirror.id) or mirror
+        mirror = await load_mirror(unit.tx, mirror.id) or mirror
         await unit.tx.mirrors.save(mirror)
         await _file_own(unit, incoming, message, mirror, account)
     return mirror.id

@@ -4,8 +4,8 @@ for; conversations that another operator holds among them.
 
 from __future__ import annotations
 
+from gateway.mirrored import load_mirror
 from gateway.pipeline.links import Links
-from gateway.pipeline.mirroring import load_mirror
 from gateway.pipeline.unit import Unit
 from teleexpertise.commands import Worklist as WorklistCommand
 from teleexpertise.conversation import Conversation
@@ -44,7 +44,7 @@ async def of(unit: Unit, login: Mailbox) -> mails.Worklist:
     rows = await unit.tx.conversations.of_member(*mine)
     found = [conversation for row in rows if (conversation := await unit.load(row.id)) is not None]
     identifiers = await unit.tx.mirrors.of_member(*mine)
-    mirrored = [mirror for each in identifiers if (mirror := await load_mirror(unit, each)) is not None]
+    mirrored = [mirror for each in identifiers if (mirror := await load_mirror(unit.tx, each)) is not None]
     everything: list[Conversation | Mirror] = [*found, *mirrored]
     opened = sorted((c for c in everything if not c.closed), key=lambda c: c.opened_at)
     closed = sorted((c for c in everything if c.closed), key=lambda c: c.updated_at, reverse=True)
