@@ -168,6 +168,19 @@ def _directory_mails() -> dict[str, contexts.Mail]:
                     next_step=contexts.NextStep.ANSWER,
                     links=(FINALISE,),
                 ),
+                contexts.WorklistRow(
+                    reference="TLE-2026-000777",
+                    state="in_progress",
+                    role=contexts.Role.REQUESTER,
+                    other="",
+                    patient="",
+                    age_days=1,
+                    delay_days=0,
+                    next_step=contexts.NextStep.NONE,
+                    links=(FINALISE,),
+                    held_by="voisin.mssante.example",
+                    asked_for=("nadege.arsac@demo.mssante.example",),
+                ),
             ),
         ),
     }
@@ -331,6 +344,7 @@ def _thread_mails() -> dict[str, contexts.Mail]:
         "avis": contexts.Notice(
             event=contexts.NoticeEvent.ANSWER, who=EXPERT.name, folder="Téléexpertises", **ABOUT
         ),
+        "etat": contexts.Standing(**ABOUT),
         "relais": contexts.Relayed(author=AUTHOR, sent_at=NOW, text=QUESTION, attachments=PHOTOS, **ABOUT),
     }
 
