@@ -25,7 +25,7 @@ from tests.support.gateway import (
     words_of,
 )
 from tests.support.neighbours import THERE, Neighbours, deployment, held, mirror, neighbours
-from tests.support.operators import operator_session, opened, own_certificate, resident
+from tests.support.operators import opened, operator_session, own_certificate, resident
 from tests.support.threads import FOLDER, answered, photo
 
 pytestmark = pytest.mark.timeout(120)
@@ -306,11 +306,12 @@ def test_a_mail_whose_250_was_lost_comes_again_and_counts_once(both: Neighbours)
             with operator_session(
                 pair.asker.mx_port, own_certificate(pair.holder.settings).client_tls
             ) as smtp:
+                smtp.ehlo()
                 smtp.mail(mail_from)
                 smtp.rcpt(pair.doctor.address)
                 assert smtp.docmd("DATA")[0] == 354
                 smtp.send(raw.replace(b"\r\n.", b"\r\n..") + b".\r\n")
-                smtp.sock.close()  # the peer dies before it hears the answer
+                smtp.close()  # the peer dies before it hears the answer
         with operator_session(pair.asker.mx_port, own_certificate(pair.holder.settings).client_tls) as smtp:
             smtp.sendmail(mail_from, [pair.doctor.address], b"Received: from again\r\n" + raw)
     after = both.quiet()

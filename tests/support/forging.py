@@ -27,7 +27,7 @@ Fields = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Forger:
-    """Writes as the gateway of ``settings``: with its organisation's signature, its DKIM key, its certificate."""
+    """Writes as the gateway of ``settings``: with its signature, its DKIM key and its certificate."""
 
     settings: Settings
 
@@ -69,7 +69,7 @@ class Forger:
         outside: Fields = (),
         signed: bool = True,
     ) -> bytes:
-        """A mail of the service. ``inside`` replaces the fields of the claim, ``outside`` is added unsigned."""
+        """A mail of the service; ``inside`` replaces the fields of the claim, ``outside`` comes unsigned."""
         told = replace(
             claim,
             seq=seq or claim.seq,
