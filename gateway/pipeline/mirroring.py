@@ -11,6 +11,7 @@ from gateway.mirrored import load_mirror
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.peer_belief import Belief, Disbelief, Way, judge, may_be_for
 from gateway.pipeline.unit import Unit
+from gateway.pipeline.wishes import wishes_of
 from gateway.smtp.refusals import TemporaryFailure
 from gateway.store.rows import MessageRow, OutboxState
 from teleexpertise.claims import STANDING, Claim, claim_fields
@@ -66,6 +67,8 @@ async def _contradicted(unit: Unit, incoming: Incoming, belief: Belief) -> Disbe
     if holder is not None and holder != belief.holder:
         return Disbelief.OTHER_HOLDER
     told = incoming.addressed.service and claim.event == STANDING
+    if told and holder is None and not await _members(unit, claim):
+        return Disbelief.NOT_ADDRESSED
     if not told and not any(may_be_for(claim, name) for name in incoming.addressed.others):
         return Disbelief.NOT_ADDRESSED
     return None
@@ -99,7 +102,13 @@ async def receive(unit: Unit, incoming: Incoming, belief: Belief) -> str:
             await _deliver(unit, incoming, message, claim, after, before, recipient)
         else:
             await _disbelieve(unit, incoming, Disbelief.NOT_ADDRESSED, recipient)
-            await unit.send(message, recipient, fields=incoming.trace, mail_from=incoming.envelope.mail_from)
+            await unit.send(
+                message,
+                recipient,
+                fields=incoming.trace,
+                mail_from=incoming.envelope.mail_from,
+                wishes=wishes_of(incoming.envelope, recipient),
+            )
     if before is not None and before.state is not after.state:
         await _tag(unit, after)
     return f"mirrored {claim.ref} of {belief.holder}" if new else "mirrored already"
@@ -166,6 +175,7 @@ async def _deliver(
         mirror=claim.id,
         fields=(*place, *_fields(after, claim.event, claim.seq), *incoming.trace),
         mail_from=incoming.envelope.mail_from,
+        wishes=wishes_of(incoming.envelope, recipient),
     )
     known = before is not None and account is not None and account.address in before.active()
     news = _news(claim, known=known)

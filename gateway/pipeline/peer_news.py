@@ -35,7 +35,7 @@ async def learn_peer(unit: Unit, incoming: Incoming) -> None:
     (domain,) = marks
     service = f"{unit.services.settings.service.local_part}@{domain}"
     certificate = incoming.envelope.peer.certificate or b""
-    if unit.services.trust.sender_fault(certificate, "", service) is None:
+    if unit.services.trust.sender_fault(certificate, service, author.address) is None:
         await unit.tx.peers.learn(author.domain, service, unit.now)
 
 

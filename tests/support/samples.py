@@ -111,6 +111,22 @@ FORM_HTML = "".join(f"<div>{line}</div>" for line in FORM_TEXT.splitlines())
 ABOUT: dict[str, Any] = {"reference": REF, "state": "requested"}
 
 
+#: A conversation that another operator holds, as the worklist shows it.
+ELSEWHERE = contexts.WorklistRow(
+    reference="TLE-2026-000777",
+    state="in_progress",
+    role=contexts.Role.REQUESTER,
+    other="",
+    patient="",
+    age_days=1,
+    delay_days=0,
+    next_step=contexts.NextStep.NONE,
+    links=(FINALISE,),
+    held_by="voisin.mssante.example",
+    asked_for=("nadege.arsac@demo.mssante.example",),
+)
+
+
 def _directory_mails() -> dict[str, contexts.Mail]:
     """What somebody gets who looks around: the directory, help, refusals."""
     return {
@@ -168,19 +184,7 @@ def _directory_mails() -> dict[str, contexts.Mail]:
                     next_step=contexts.NextStep.ANSWER,
                     links=(FINALISE,),
                 ),
-                contexts.WorklistRow(
-                    reference="TLE-2026-000777",
-                    state="in_progress",
-                    role=contexts.Role.REQUESTER,
-                    other="",
-                    patient="",
-                    age_days=1,
-                    delay_days=0,
-                    next_step=contexts.NextStep.NONE,
-                    links=(FINALISE,),
-                    held_by="voisin.mssante.example",
-                    asked_for=("nadege.arsac@demo.mssante.example",),
-                ),
+                ELSEWHERE,
             ),
         ),
     }
