@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import smtplib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,7 +18,16 @@ from teleexpertise.states import State
 from tests.support import region
 from tests.support.forging import Forger
 from tests.support.gateway import Client, read, refusal_text
-from tests.support.neighbours import HERE, THERE, Neighbours, disbelieved, held, mirror, neighbours
+from tests.support.neighbours import (
+    HERE,
+    THERE,
+    Neighbours,
+    deployment,
+    disbelieved,
+    held,
+    mirror,
+    neighbours,
+)
 from tests.support.operators import opened
 from tests.support.threads import FOLDER, Thread, open_thread
 
@@ -275,6 +285,20 @@ def test_one_transaction_to_a_member_and_somebody_else_files_it_for_the_member_a
     mail_id = read(raw)["message-id"]
     assert [m["x-tle-ref"] for m in other.mails() if m["message-id"] == mail_id] == [None]
     assert [m["x-tle-ref"] for m in stage.doctor.mails(FOLDER) if m["message-id"] == mail_id] == [claim.ref]
+
+
+def test_what_was_not_believed_is_listed_and_counted(stage: Stage) -> None:
+    by_own_user(stage)
+    stage.both.here.settled()
+    command = deployment(stage.both.here.settings)
+    reasons = told(stage)
+    listed = command.json("audit", "list", "--action", "disbelieve", "--limit", "1000")
+    assert [line["result"] for line in listed] == reasons
+    counted = command.json("audit", "list", "--action", "disbelieve", "--count")
+    assert {line["result"]: line["lines"] for line in counted} == Counter(reasons)
+    assert "own-user" in command.done("audit", "list", "--count")
+    assert "own-user" in command.done("explain", listed[-1]["target"])
+    assert "disbelieve" in command.done("audit", "list")
 
 
 def test_a_third_operator_cannot_hand_in_the_holders_mail(stage: Stage) -> None:
