@@ -71,7 +71,11 @@ class Claim:
 
 
 def claim_fields(claim: Claim) -> tuple[tuple[str, str], ...]:
-    """The header fields of a claim, in order; ``X-TLE-To`` only where it names somebody."""
+    """The header fields of a claim, in order; ``X-TLE-To`` only where it names somebody.
+
+    An address of odd form (a quoted local part) is left out: it must not make the others' mail unreadable.
+    """
+    to = tuple(address for address in claim.to if _ADDRESS.fullmatch(address))
     fields = (
         ("X-TLE-Id", str(claim.id)),
         ("X-TLE-Ref", claim.ref),
@@ -79,9 +83,9 @@ def claim_fields(claim: Claim) -> tuple[tuple[str, str], ...]:
         ("X-TLE-Seq", str(claim.seq)),
         ("X-TLE-State", str(claim.state)),
     )
-    if claim.event == STANDING and not claim.to:
+    if claim.event == STANDING and not to:
         return (*fields, ("X-TLE-To", NOBODY))
-    return (*fields, ("X-TLE-To", ", ".join(claim.to))) if claim.to else fields
+    return (*fields, ("X-TLE-To", ", ".join(to))) if to else fields
 
 
 def claimed(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

@@ -87,7 +87,8 @@ async def receive(unit: Unit, incoming: Incoming, belief: Belief) -> str:
     claim = belief.claim
     message = await unit.store(incoming)
     before = await load_mirror(unit.tx, claim.id)
-    event = _event(belief, incoming, message, await _members(unit, claim))
+    members = await _members(unit, claim)
+    event = _event(belief, incoming, message, members, unit.services.book.local_part)
     if before is None:
         pinned = await unit.tx.mirrors.pin(fold_mirror(claim.id, belief.holder, [event]))
         if pinned != belief.holder:  # two operators at the same instant: the next attempt sees the first
@@ -127,11 +128,18 @@ async def _account(unit: Unit, address: str) -> Account | None:
     return await unit.account(address.lower()) or await unit.account(f"{local.partition('+')[0]}@{domain}")
 
 
-def _event(belief: Belief, incoming: Incoming, message: MessageRow, members: tuple[str, ...]) -> MirrorEvent:
+def _event(
+    belief: Belief, incoming: Incoming, message: MessageRow, members: tuple[str, ...], service: str
+) -> MirrorEvent:
+    """The mail as an event; ``service`` is the local part of every gateway's service address."""
     claim, letter = belief.claim, incoming.letter
     # Of a person's mail the X-TLE fields alone are the holder's words.
     own = belief.way is Way.ORGANISATION
-    answers_to = [mailbox.address for mailbox in letter.reply_to if mailbox.domain == belief.holder]
+    answers_to = [
+        mailbox.address
+        for mailbox in letter.reply_to
+        if mailbox.domain == belief.holder and mailbox.address.startswith(f"{service}+")
+    ]
     return MirrorEvent(
         flow=Flow.RECEIVED,
         event=claim.event,

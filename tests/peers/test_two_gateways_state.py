@@ -10,6 +10,7 @@ from email.message import EmailMessage
 import pytest
 
 from gateway.services import Services
+from gateway.store import OutboxState
 from teleexpertise.mirrors import Mirror, fold_mirror
 from teleexpertise.people import NoticeMode
 from teleexpertise.states import State
@@ -356,3 +357,64 @@ def test_ten_at_once_are_ten_events(both: Neighbours) -> None:
     assert both.here.ask(events) == 10
     both.here.settled()
     assert len([m for m in both.doctor.mails(FOLDER) if m["x-tle-id"] == str(claim.id)]) == 10
+
+
+def test_two_people_of_one_operator_have_it_each_once(both: Neighbours) -> None:
+    """One mail of the holder for both is one event; what one of them writes is retold to the other."""
+    pair = Pair(both.here, both.there)
+    nurse = both.here.client(region.NURSE)
+    pair.alike("requested")
+    invitation = pair.doctor.reply(pair.thread.question(pair.doctor), "Avec l'infirmière.")
+    invitation["Cc"] = nurse.address
+    pair.doctor.send(invitation, [str(invitation["to"].addresses[0].addr_spec)])
+    pair.thread.wait(nurse, lambda mail: mail["x-tle-event"] == "invitation")
+    said = pair.thread.say(pair.expert, "Bonjour à toutes deux.")
+    for reader in (pair.doctor, nurse):
+        assert pair.thread.copy_of(reader, said)["x-tle-state"] == "in_progress"
+    mine = nurse.send(nurse.reply(pair.thread.copy_of(nurse, said), "Je passe demain."))
+    pair.thread.copy_of(pair.expert, mine)
+    retold = pair.thread.wait(
+        pair.doctor, lambda mail: mail["x-tle-event"] == "message" and "Je passe demain." in words_of(mail)
+    )
+    assert retold["from"].addresses[0].addr_spec == pair.holder.service
+    both.quiet()
+    for reader in (pair.doctor, nurse):
+        assert [m["message-id"] for m in pair.thread.seen_by(reader)].count(str(said["message-id"])) == 1
+    shown = deployment(both.here.settings).json("conversation", "show", str(pair.mirror().id))
+    received = [each["mail_id"] for each in shown["events"] if each["flow"] == "received"]
+    assert received.count(str(said["message-id"])) == 1
+    assert pair.mirror().active() == (pair.doctor.address, nurse.address)
+    assert not pair.mirror().missing
+
+
+def test_a_gateway_that_was_away_catches_up(both: Neighbours) -> None:
+    """The one stops, the holder goes on and waits with its mails; then all of it arrives."""
+    pair = Pair(both.here, both.there)
+    pair.alike("requested")
+    both.here.stop()
+    try:
+        pair.expert.send(pair.expert.reply(pair.thread.question(pair.expert), "Pendant votre absence."))
+        pair.fill(pair.expert, "Décliner", Motif="Trop loin.")
+        assert held(pair.holder, pair.ref)[1] == "declined"
+        eventually(lambda: pair.holder.ask(resting), "each of the first mails was tried in vain")
+    finally:
+        both.here.start()
+    pair.holder.ask(again_now)
+    found = pair.alike("declined")
+    assert found.seq == held(pair.holder, pair.ref)[2]
+    assert found.state is State.DECLINED
+
+
+async def resting(services: Services) -> bool:
+    """Whether what there is to relay waits for its next attempt, or for a mail that does."""
+    async with services.store.reading() as tx:
+        rows = [row for row in await tx.outbox.list((OutboxState.PENDING,)) if row.action == "relay"]
+    tried = {row.recipient for row in rows if row.attempts and row.claimed_until is None}
+    return bool(rows) and tried == {row.recipient for row in rows}
+
+
+async def again_now(services: Services) -> None:
+    """Try at once what waits for its next attempt."""
+    async with services.store.transaction() as tx:
+        for row in await tx.outbox.list((OutboxState.PENDING,)):
+            await tx.outbox.retry(row, row.last_error, services.clock())

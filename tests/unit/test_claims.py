@@ -31,6 +31,15 @@ def test_news_for_a_peer_without_members_says_so() -> None:
     assert read_claim(claimed(claim_fields(claim))) == claim
 
 
+def test_an_odd_address_does_not_make_the_others_mail_unreadable() -> None:
+    odd = Claim(
+        id=ID, ref=CLAIM.ref, event="x", seq=1, state=State.REQUESTED, to=('"a, b"@c.example', DOCTOR)
+    )
+    found = read_claim(claimed(claim_fields(odd)))
+    assert isinstance(found, Claim)
+    assert found.to == (DOCTOR,)
+
+
 def test_a_mail_for_our_own_readers_names_nobody() -> None:
     claim = Claim(id=ID, ref=CLAIM.ref, event="message", seq=9, state=State.COMPLETED)
     assert "X-TLE-To" not in dict(claim_fields(claim))
