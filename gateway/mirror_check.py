@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from uuid import UUID
 
-from gateway.intake.rawmail import header_fields, split
+from gateway.pipeline.peer_belief import outer_claim
 from gateway.store import Transaction
 from gateway.store.mirrors import mirror_projection
-from teleexpertise.claims import Claim, claimed, read_claim
+from teleexpertise.claims import Claim, read_claim
 from teleexpertise.mirrors import Flow, MirrorEvent, NothingBelieved, fold_mirror
 
 __all__ = ["MirrorCheck", "MirrorDifference"]
@@ -68,8 +68,7 @@ class MirrorCheck:
 
     def _says_so(self, event: MirrorEvent, raw: bytes) -> bool:
         """Whether the stored mail claims what was recorded; that it was believed is in the audit trail."""
-        fields = ((name, _value(octets)) for name, octets in header_fields(split(raw)[0]))
-        claim = read_claim(claimed(fields))
+        claim = read_claim(outer_claim(raw))
         return isinstance(claim, Claim) and (claim.id, claim.ref, claim.event, claim.seq, claim.state) == (
             self.identifier,
             event.ref,
@@ -77,8 +76,3 @@ class MirrorCheck:
             event.seq,
             event.state,
         )
-
-
-def _value(field: bytes) -> str:
-    """The value of a header field as text; the fields of a claim are ASCII."""
-    return field.partition(b":")[2].decode("ascii", "replace")

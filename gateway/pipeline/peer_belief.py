@@ -14,10 +14,11 @@ from types import MappingProxyType
 
 from certs.dkim import DkimSignature
 from certs.verdicts import Verdict
+from gateway.intake.rawmail import header_fields, split
 from gateway.pipeline.incoming import Incoming
 from teleexpertise.claims import CLAIM_FIELDS, PREFIX, Claim, ClaimFault, claimed, read_claim
 
-__all__ = ["Belief", "Disbelief", "Way", "judge", "may_be_for"]
+__all__ = ["Belief", "Disbelief", "Way", "judge", "may_be_for", "outer_claim"]
 
 #: Header fields besides X-TLE that a mirror takes its facts from: they must be the signed ones.
 _USED = frozenset({"from", "date", "message-id", "reply-to", "in-reply-to", "references"})
@@ -71,13 +72,19 @@ class Belief:
     way: Way
 
 
+def outer_claim(raw: bytes) -> tuple[tuple[str, str], ...]:
+    """The X-TLE fields of a mail's own header, as it came: not of a part that was signed or decrypted."""
+    fields = header_fields(split(raw)[0])
+    return claimed((name, octets.partition(b":")[2].decode("ascii", "replace")) for name, octets in fields)
+
+
 def judge(incoming: Incoming, service: str, listed: Callable[[str], bool]) -> Belief | Disbelief | None:
     """Whether what a mail claims is believed; ``None`` where it claims nothing.
 
     ``service`` is the local part of every gateway's service address; ``listed`` says whether a domain is
     listed with the certificate of the peer that this mail came from.
     """
-    outer = claimed(incoming.letter.headers)
+    outer = outer_claim(incoming.raw)
     if not outer:
         return None
     if incoming.local:

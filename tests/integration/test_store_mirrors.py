@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,8 +11,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from gateway.mirror_check import MirrorCheck
 from gateway.store import Direction, MessageRow, OutboxRow, Store, Transaction
 from gateway.store.mirrors import mirror_projection
+from teleexpertise.claims import Claim, claim_fields
 from teleexpertise.events import Author
 from teleexpertise.mirrors import Flow, MirrorEvent, fold_mirror
 from teleexpertise.states import CLOSED, State
@@ -47,7 +50,7 @@ def event(seq: int, state: State = State.REQUESTED, **changes: object) -> Mirror
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
-async def keep(tx: Transaction, each: MirrorEvent) -> None:
+async def keep(tx: Transaction, each: MirrorEvent, raw: bytes = b"abc") -> None:
     row = MessageRow(
         id=each.message,
         sha256=each.message_sha256,
@@ -58,7 +61,7 @@ async def keep(tx: Transaction, each: MirrorEvent) -> None:
         received_at=each.at,
         size=3,
     )
-    await tx.messages.add(row, b"abc")
+    await tx.messages.add(row, raw)
 
 
 async def recorded(store: Store, *events: MirrorEvent, holder: str = HOLDER, place: UUID = ID) -> list[bool]:
@@ -115,6 +118,52 @@ async def test_its_mails_are_kept_while_it_goes_on(store: Store) -> None:
         assert await tx.messages.outlived(NOW + timedelta(hours=1), CLOSED, 10) == ()
         old = await tx.messages.outlived(NOW + timedelta(days=400), CLOSED, 10)
     assert [row.id for row in old] == [opened.message, closed.message]
+
+
+async def checked(store: Store, said: MirrorEvent, raw: bytes, sha256: str = "") -> list[str]:
+    """What a rebuild finds about one event and the mail that is stored for it."""
+    each = replace(said, message_sha256=sha256 or hashlib.sha256(raw).hexdigest())
+    async with store.transaction() as tx:
+        await keep(tx, each, raw)
+        mirror = fold_mirror(ID, HOLDER, [each])
+        await tx.mirrors.pin(mirror)
+        await tx.mirrors.append(ID, each)
+        await tx.mirrors.save(mirror)
+    async with store.reading() as tx:
+        return [found.what for found in await MirrorCheck(tx, ID).differences()]
+
+
+def mail_of(said: MirrorEvent, **changes: object) -> bytes:
+    claim = Claim(id=ID, ref=said.ref, event=said.event, seq=said.seq, state=said.state, to=(DOCTOR,))
+    fields = claim_fields(replace(claim, **changes))  # type: ignore[arg-type]
+    return "".join(f"{name}: {value}\r\n" for name, value in fields).encode() + b"\r\nBonjour\r\n"
+
+
+async def test_a_rebuild_holds_the_record_against_the_mails(store: Store) -> None:
+    said = event(3, State.ON_HOLD)
+    assert await checked(store, said, mail_of(said)) == []
+
+
+@pytest.mark.parametrize("changes", [{"seq": 4}, {"state": State.COMPLETED}, {"id": uuid4()}, {"event": "x"}])
+async def test_a_mail_that_says_something_else_is_found(store: Store, changes: dict[str, object]) -> None:
+    said = event(3, State.ON_HOLD)
+    (what,) = await checked(store, said, mail_of(said, **changes))
+    assert "does not say what the event says" in what
+
+
+async def test_octets_of_another_hash_are_found(store: Store) -> None:
+    said = event(3, State.ON_HOLD)
+    (what,) = await checked(store, said, mail_of(said), "0" * 64)
+    assert "are not those of its hash" in what
+
+
+async def test_a_tombstone_is_accepted(store: Store) -> None:
+    said = event(3, State.ON_HOLD)
+    await checked(store, said, mail_of(said))
+    async with store.transaction() as tx:
+        assert await tx.messages.purge(said.message)
+    async with store.reading() as tx:
+        assert await MirrorCheck(tx, ID).differences() == []
 
 
 async def test_keywords_follow_the_mails_of_a_mirror_and_mails_one_another(store: Store) -> None:
