@@ -267,7 +267,7 @@ class Logging(_Section):
 class DkimKey(_Section):
     """One key with which we sign."""
 
-    selector: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    selector: str = Field(pattern=r"^[a-z0-9]+([.-][a-z0-9]+)*$", max_length=63)
     key: FilePath
     since: AwareDatetime | None = None
 
@@ -279,8 +279,8 @@ class Dkim(_Section):
     signing: tuple[DkimKey, ...] = Field(
         strict=False,
         description="our keys, each with its `selector`, the PEM file of its private `key` (RSA of 2048 bits "
-        "or more, or Ed25519) and, if it is to be used only later, `since` when; of those whose time is come "
-        "the latest signs, of equal ones the last",
+        "or more, or Ed25519) and, if it is to be used only later, `since` when; of those due the "
+        "latest signs, of equal ones the last",
     )
     keys: dict[KeyPlace, KeyText] = Field(
         description='table of "selector._domainkey.domain" = "v=DKIM1; k=...; p=..." for keys that are not '

@@ -79,9 +79,6 @@ def _told_by_file(settings: Settings) -> Iterator[None]:
     except SigningFault as error:
         files = f"{pki.smime_certificate}, {pki.smime_key}, {pki.smime_chain}"
         raise DeploymentIncomplete(f"{files}: {error}") from error
-    except DkimFault as error:
-        files = ", ".join(str(one.key) for one in settings.dkim.signing)
-        raise DeploymentIncomplete(f"{files}: {error}") from error
     except TrustFault as error:
         files = f"{pki.anchors}, {pki.smime_chain}, {pki.crls}"
         raise DeploymentIncomplete(f"{files}: {error}") from error
@@ -104,8 +101,14 @@ def _trust(settings: Settings) -> OperatorTrust:
 
 
 def _dkim(settings: Settings) -> DkimSpace:
-    with _told_by_file(settings):
+    try:
         return load_dkim(settings)
+    except OSError as error:
+        text = f"{error.filename}: {error.strerror}; `gateway dkim key` makes a key"
+        raise DeploymentIncomplete(text) from error
+    except DkimFault as error:
+        files = ", ".join(str(one.key) for one in settings.dkim.signing)
+        raise DeploymentIncomplete(f"{files}: {error}") from error
 
 
 def _with(signer: Signer) -> Signing:

@@ -13,6 +13,7 @@ from gateway.cli.audit import audit
 from gateway.cli.context import Invocation, errors_in_one_line
 from gateway.cli.conversations import conversation
 from gateway.cli.demo import demo
+from gateway.cli.dkim import dkim
 from gateway.cli.experts import expert
 from gateway.cli.explain import explain
 from gateway.cli.queue import queue
@@ -57,7 +58,7 @@ def cli(context: click.Context, path: Path) -> None:
 
 for command in (
     *(init, serve_command, run, demo, check_config),
-    *(account, audit, conversation, expert, explain, queue, rebuild, rules),
+    *(account, audit, conversation, dkim, expert, explain, queue, rebuild, rules),
 ):
     cli.add_command(command)
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from certs.authority import issue_crl
 from certs.cms import CmsFault, check_signers, read_signed_data
+from certs.dkim import KeyKind, KeyRecordFault, parse_key_record, sign_dkim, signatures_in, verify_dkim
 from certs.names import DistinguishedName
 from certs.operators import TrustEntry, TrustListFault, read_trust_list, render_trust_list
 from certs.paths import Usage, read_certificates, validate
@@ -32,6 +33,7 @@ from teleexpertise.texts import Texts
 from teleexpertise.tokens import seal, unseal
 from tests.support import certificates, samples
 from tests.support.cases import DEFAULT_RULES
+from tests.support.dkim import NOW, dkim_signer, keys_of, record_text
 from tests.support.forms import FILLED, FORM_ID, TODAY, quoted, sample_request
 
 __all__ = ["Target", "targets"]
@@ -98,6 +100,20 @@ def _mails(signed: bytes, html: str) -> tuple[bytes, ...]:
     return plain + certificates.ENTITY, signed, away + page, away + nested, _report()
 
 
+def _dkim(octets: bytes) -> object:
+    signatures_in(octets)
+    report = verify_dkim(octets, keys_of(record_text()), NOW)
+    return [(one.covers_all("X-TLE-"), one.oversigns("From")) for one in report.signatures]
+
+
+def _dkim_mails(plain: bytes) -> tuple[bytes, ...]:
+    """Signed mails: ours, one that names other canonical forms, one with a tag of each kind."""
+    field = sign_dkim(plain, dkim_signer(), NOW)
+    tags = b"v=1; i=@sub.demo.mssante.example; q=dns/txt; x=9999999999; z=From:a|To:b;"
+    simple = field.replace(b"relaxed/simple", b"simple/relaxed")
+    return field + plain, simple + field + plain, field.replace(b"v=1;", tags) + plain
+
+
 def _trust_list() -> bytes:
     name = DistinguishedName.from_text(
         "CN=mx.a.example,OU=318310021300028,O=GIP A,ST=Haute-Garonne (31),C=FR"
@@ -158,6 +174,13 @@ def targets() -> list[Target]:
         Target("read_signed_data, check_signers", (structure,), _signed_data, (CmsFault,)),
         Target(
             "validate (certificates)", (own, chain[0], issue_crl(certificates.space().root, now)), validated
+        ),
+        Target("verify_dkim", _dkim_mails(mails[0]), _dkim),
+        Target(
+            "parse_key_record",
+            tuple((record_text(kind) + "; t=y:s; h=sha256; s=email; n=x").encode() for kind in KeyKind),
+            parse_key_record,
+            (KeyRecordFault,),
         ),
         Target("read_trust_list", (_trust_list(),), read_trust_list, (TrustListFault,)),
         Target("read_report", (_report(), signed), read_report),
