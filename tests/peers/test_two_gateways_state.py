@@ -16,6 +16,7 @@ from teleexpertise.people import NoticeMode
 from teleexpertise.states import State
 from tests.support import region
 from tests.support.forging import Forger
+from tests.support.forms import quoted, typed_into
 from tests.support.gateway import (
     Client,
     TestGateway,
@@ -25,9 +26,9 @@ from tests.support.gateway import (
     text_of,
     words_of,
 )
-from tests.support.neighbours import THERE, Neighbours, deployment, held, mirror, neighbours
+from tests.support.neighbours import HERE, THERE, THIRD, Neighbours, deployment, held, mirror, neighbours
 from tests.support.operators import opened, operator_session, own_certificate, resident
-from tests.support.threads import FOLDER, answered, photo
+from tests.support.threads import FOLDER, answered, attachments, open_thread, photo
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -385,6 +386,42 @@ def test_two_people_of_one_operator_have_it_each_once(both: Neighbours) -> None:
     assert received.count(str(said["message-id"])) == 1
     assert pair.mirror().active() == (pair.doctor.address, nurse.address)
     assert not pair.mirror().missing
+
+
+def test_somebody_who_only_reads_sees_how_it_ended(both: Neighbours) -> None:
+    """A guest of an operator of which nobody has written to the holder, and no addressee of the report: that
+    there is a gateway is told when the first mail is handed over.
+    """
+
+    async def unlearn(services: Services) -> None:
+        async with services.store.transaction() as tx:
+            await tx.peers.learn(HERE, f"teleexpertise@{THIRD}", services.clock())
+
+    both.there.ask(unlearn)
+    requester = resident(region.GP, THERE)
+    thread = open_thread(both.there, requester, resident(region.DERMATOLOGIST, THERE))
+    guest = both.here.client(region.CARDIOLOGIST)
+    invitation = thread.requester.reply(thread.question(thread.requester), "Avec une collègue d'ailleurs.")
+    invitation["Cc"] = guest.address
+    thread.requester.send(invitation)
+    thread.wait(guest, lambda mail: mail["x-tle-event"] == "invitation")
+    form = thread.form(thread.expert, "Finaliser")
+    line = next(line for line in text_of(form).splitlines() if guest.address in line and "[x]" in line)
+    reply = thread.expert.reply(
+        form,
+        quoted(
+            typed_into(
+                text_of(form), {"Conclusion": "Rien à faire.", "Suite proposée": "Surveillance"}
+            ).replace(line, line.replace("[x]", "[ ]"))
+        ),
+    )
+    thread.expert.answer_to(thread.expert.send(reply))
+    eventually(lambda: thread.state(guest) == "completed", "the guest's mails say that it is completed")
+    found = mirror(both.here, thread.ref, THERE)
+    assert found is not None
+    assert found.state is State.COMPLETED
+    both.here.settled()
+    assert not [m for m in thread.seen_by(guest) if f"{thread.ref}-v1.pdf" in attachments(m)]
 
 
 def test_a_gateway_that_was_away_catches_up(both: Neighbours) -> None:

@@ -111,6 +111,10 @@ class RecordingDoors:
     senders: list[tuple[str, int]] = field(default_factory=list)
     on_accept: Callable[[Envelope], Awaitable[None]] | None = None
 
+    def announced(self) -> str:
+        """A listener without gateway behind it."""
+        return ""
+
     async def authenticate(self, login: str, password: str, peer: Peer) -> str | None:
         return self.account if (login, password) == (self.account, self.password) else None
 
