@@ -10,13 +10,13 @@ from gateway.compose.composer import Draft, address_field
 from gateway.mirrored import load_mirror
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.peer_belief import Belief, Disbelief, Way, judge, may_be_for
-from gateway.pipeline.unit import Unit
+from gateway.pipeline.unit import MAX_REFERENCES, Unit
 from gateway.pipeline.wishes import wishes_of
 from gateway.smtp.refusals import TemporaryFailure
 from gateway.store.rows import MessageRow, OutboxState
 from teleexpertise.claims import STANDING, Claim, claim_fields
 from teleexpertise.events import Author
-from teleexpertise.letters import Mailbox
+from teleexpertise.letters import Letter, Mailbox
 from teleexpertise.mirrors import Flow, Mirror, MirrorEvent, fold_mirror, mirror_author
 from teleexpertise.people import Account, NoticeMode, Party
 from teleexpertise.states import State
@@ -152,9 +152,14 @@ def _event(
         state=claim.state,
         ref=claim.ref,
         members=members,
-        cites=tuple(dict.fromkeys((*letter.references, *letter.in_reply_to))) if own else (),
+        cites=_cited(letter) if own else (),
         reply_to=answers_to[0] if own and len(answers_to) == 1 else "",
     )
+
+
+def _cited(letter: Letter) -> tuple[str, ...]:
+    """The mails before this one: the last that a gateway cites, and no more of what anybody could write."""
+    return tuple(dict.fromkeys((*letter.references, *letter.in_reply_to)))[-MAX_REFERENCES:]
 
 
 def _fields(mirror: Mirror, event: str, seq: int) -> tuple[tuple[str, str], ...]:

@@ -171,7 +171,8 @@ def _announced(client: SMTP, domain: str) -> str:
     """The service address that a gateway told in EHLO. The host's certificate stands for ``domain`` alone."""
     words = client.esmtp_extensions.get(GATEWAY_EXTENSION.lower(), "").split()
     address = words[0].lower() if len(words) == 1 else ""
-    return address if address.isascii() and address.rpartition("@")[2] == domain else ""
+    local, _, announced = address.rpartition("@")
+    return address if local and address.isascii() and announced == domain else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,10 +110,11 @@ class RecordingDoors:
     peers: list[Peer] = field(default_factory=list)
     senders: list[tuple[str, int]] = field(default_factory=list)
     on_accept: Callable[[Envelope], Awaitable[None]] | None = None
+    service: str = ""
 
     def announced(self) -> str:
-        """A listener without gateway behind it."""
-        return ""
+        """What EHLO tells other gateways."""
+        return self.service
 
     async def authenticate(self, login: str, password: str, peer: Peer) -> str | None:
         return self.account if (login, password) == (self.account, self.password) else None
