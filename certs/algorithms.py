@@ -20,6 +20,7 @@ __all__ = [
     "DIGESTS",
     "AlgorithmRefused",
     "PrivateKey",
+    "PublicKey",
     "SignatureAlgorithm",
     "check_digest",
     "load_public_key",
@@ -29,6 +30,8 @@ __all__ = [
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 """Keys that this project signs with."""
+PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+"""Their public halves."""
 
 DIGESTS: Mapping[str, type[hashes.HashAlgorithm]] = MappingProxyType(
     {"sha256": hashes.SHA256, "sha384": hashes.SHA384, "sha512": hashes.SHA512}

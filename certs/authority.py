@@ -16,12 +16,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
-from certs.algorithms import PrivateKey
+from certs.algorithms import PrivateKey, PublicKey
 from certs.profiles import Profile
 
 __all__ = [
+    "CRL_LIFETIME",
     "Authority",
     "IssuedCertificate",
+    "PersonNames",
     "Revocation",
     "SubjectNames",
     "create_intermediate",
@@ -30,13 +32,16 @@ __all__ = [
     "issue",
     "issue_crl",
     "key_pem",
+    "sign_certificate",
     "subject",
 ]
 
 # Peers' clocks differ by minutes; a certificate made now must already be valid for them.
 _BACKDATE = timedelta(hours=1)
 _AUTHORITY_LIFETIME = timedelta(days=20 * 365)
-_CRL_LIFETIME = timedelta(days=90)
+CRL_LIFETIME = timedelta(days=90)
+"""How long a CRL is current unless told otherwise."""
+_ANY_POLICY = "2.5.29.32.0"
 _KEY_USAGES = (
     "digital_signature",
     "content_commitment",
@@ -63,6 +68,15 @@ class Authority:
         """The CA certificate as PEM."""
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
+    @property
+    def chain_pem(self) -> bytes:
+        """What is sent with a certificate issued here: this CA and those above it, PEM.
+
+        The receiver has the root or has no reason to believe it, so it is left out.
+        """
+        chain = [ca for ca in (self.certificate, *self.above) if ca.issuer != ca.subject]
+        return b"".join(ca.public_bytes(serialization.Encoding.PEM) for ca in chain)
+
 
 @dataclass(frozen=True, slots=True)
 class IssuedCertificate:
@@ -85,10 +99,19 @@ class SubjectNames:
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """One line of a CRL."""
+    """One line of a CRL; `reason` is a name of RFC 5280 §5.3.1 (`keyCompromise`), empty for none."""
 
     serial: int
     revoked_at: datetime
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonNames:
+    """Surname and given name of a person, which stand in the subject beside the common name."""
+
+    surname: str
+    given_name: str
 
 
 def generate_key(kind: str = "rsa") -> PrivateKey:
@@ -105,19 +128,24 @@ def generate_key(kind: str = "rsa") -> PrivateKey:
     return ec.generate_private_key(curves[kind])
 
 
-def subject(common_name: str, unit: str, organisation: str, department: str) -> x509.Name:
+def subject(
+    common_name: str, unit: str, organisation: str, department: str, person: PersonNames | None = None
+) -> x509.Name:
     """Build a subject in the order of IGC-Santé: C, ST (`Haute-Loire (43)`), O, OU (structure identifier),
-    CN.
+    CN, and SN and GN for a person.
+
+    An empty part is left out. Raises ValueError where a part is longer than RFC 5280 appendix A.1 allows.
     """
-    return x509.Name(
-        [
-            x509.NameAttribute(NameOID.COUNTRY_NAME, "FR"),
-            x509.NameAttribute(NameOID.STATE_OR_PROVINCE_NAME, department),
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation),
-            x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit),
-            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
-        ]
-    )
+    parts = [
+        (NameOID.COUNTRY_NAME, "FR"),
+        (NameOID.STATE_OR_PROVINCE_NAME, department),
+        (NameOID.ORGANIZATION_NAME, organisation),
+        (NameOID.ORGANIZATIONAL_UNIT_NAME, unit),
+        (NameOID.COMMON_NAME, common_name),
+    ]
+    if person is not None:
+        parts += [(NameOID.SURNAME, person.surname), (NameOID.GIVEN_NAME, person.given_name)]
+    return x509.Name([x509.NameAttribute(kind, value) for kind, value in parts if value])
 
 
 def create_root(
@@ -144,6 +172,7 @@ def create_intermediate(
     name = _authority_name(common_name)
     builder = _builder(name, root.certificate.subject, private.public_key(), now, _AUTHORITY_LIFETIME)
     builder = _as_authority(builder, path_length=0)
+    builder = builder.add_extension(_policies(_ANY_POLICY), critical=False)
     builder = _linked(builder, root, private.public_key(), crl_url)
     return Authority(_signed(builder, root.key), private, (root.certificate, *root.above))
 
@@ -159,22 +188,49 @@ def issue(
 ) -> IssuedCertificate:
     """Issue a certificate of `profile`; `key` is a kind for `generate_key` or an existing key."""
     private = generate_key(key) if isinstance(key, str) else key
-    builder = _builder(name, authority.certificate.subject, private.public_key(), now, profile.lifetime)
+    certificate = sign_certificate(authority, profile, name, now, private.public_key(), names, crl_url)
+    pem = serialization.Encoding.PEM
+    return IssuedCertificate(certificate.public_bytes(pem), key_pem(private), authority.chain_pem)
+
+
+def sign_certificate(
+    authority: Authority,
+    profile: Profile,
+    name: x509.Name,
+    now: datetime,
+    public: PublicKey,
+    names: SubjectNames = SubjectNames(),
+    crl_url: str | None = None,
+) -> x509.Certificate:
+    """Sign a certificate of `profile` for a public key whose private one need not be here.
+
+    Raises ValueError for a name that cannot stand in a certificate and for a key that cannot do what the
+    profile is for.
+    """
+    builder = _builder(name, authority.certificate.subject, public, now, profile.lifetime)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=False)
-    builder = builder.add_extension(_key_usage(profile.key_usage), critical=True)
+    builder = builder.add_extension(_key_usage(_usage_for(profile, public)), critical=True)
     builder = builder.add_extension(x509.ExtendedKeyUsage(profile.extended_key_usage), critical=False)
-    builder = _linked(builder, authority, private.public_key(), crl_url)
+    if profile.policy:
+        builder = builder.add_extension(_policies(profile.policy), critical=False)
+    builder = _linked(builder, authority, public, crl_url)
     general = _general_names(names)
     if general:
         builder = builder.add_extension(x509.SubjectAlternativeName(general), critical=False)
-    pem = serialization.Encoding.PEM
-    # The receiver has the root or has no reason to believe it: it is not part of the chain that is sent.
-    chain = [ca for ca in (authority.certificate, *authority.above) if ca.issuer != ca.subject]
-    return IssuedCertificate(
-        _signed(builder, authority.key).public_bytes(pem),
-        key_pem(private),
-        b"".join(ca.public_bytes(pem) for ca in chain),
-    )
+    return _signed(builder, authority.key)
+
+
+def _usage_for(profile: Profile, public: PublicKey) -> frozenset[str]:
+    if isinstance(public, rsa.RSAPublicKey):
+        return profile.key_usage
+    usage = profile.agreement_usage or profile.key_usage
+    if "key_agreement" in usage and isinstance(public, ed25519.Ed25519PublicKey):
+        raise ValueError(f"{profile.name} needs a key that encrypts or agrees: RSA or p256, p384")
+    return usage
+
+
+def _policies(dotted: str) -> x509.CertificatePolicies:
+    return x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier(dotted), None)])
 
 
 def issue_crl(
@@ -182,7 +238,7 @@ def issue_crl(
     now: datetime,
     revoked: Sequence[Revocation] = (),
     number: int = 1,
-    lifetime: timedelta = _CRL_LIFETIME,
+    lifetime: timedelta = CRL_LIFETIME,
 ) -> bytes:
     """Sign a CRL (DER) that is current from an hour before `now` for `lifetime`."""
     builder = (
@@ -195,6 +251,8 @@ def issue_crl(
     )
     for entry in revoked:
         line = x509.RevokedCertificateBuilder().serial_number(entry.serial).revocation_date(entry.revoked_at)
+        if entry.reason and entry.reason != "unspecified":  # which should be absent (RFC 5280 §5.3.1)
+            line = line.add_extension(x509.CRLReason(x509.ReasonFlags(entry.reason)), critical=False)
         builder = builder.add_revoked_certificate(line.build())
     crl = builder.sign(authority.key, _signature_hash(authority.key))
     return crl.public_bytes(serialization.Encoding.DER)
@@ -221,7 +279,7 @@ def _authority_name(common_name: str) -> x509.Name:
 def _builder(
     name: x509.Name,
     issuer: x509.Name,
-    public: rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey,
+    public: PublicKey,
     now: datetime,
     lifetime: timedelta,
 ) -> x509.CertificateBuilder:
@@ -246,7 +304,7 @@ def _as_authority(builder: x509.CertificateBuilder, path_length: int) -> x509.Ce
 def _linked(
     builder: x509.CertificateBuilder,
     issuer: Authority,
-    public: rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey,
+    public: PublicKey,
     crl_url: str | None,
 ) -> x509.CertificateBuilder:
     """Add key identifiers of subject and issuer and, where given, the place of the CRL."""
@@ -259,7 +317,7 @@ def _linked(
 
 
 def _key_identifier(
-    public: rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey,
+    public: PublicKey,
 ) -> x509.SubjectKeyIdentifier:
     return x509.SubjectKeyIdentifier.from_public_key(public)
 

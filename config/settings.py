@@ -241,6 +241,17 @@ class Rules(_Section):
     )
 
 
+class Billing(_Section):
+    """How acts are rated in exports."""
+
+    year: Literal["calendar", "rolling"] = Field(
+        description="what a year is for yearly limits: the calendar's, or the twelve months before each act"
+    )
+    tariffs_file: FilePath | None = Field(
+        default=None, description="a table of tariffs in place of the shipped one; absent: the shipped one"
+    )
+
+
 class Retention(_Section):
     """How long things are kept."""
 
@@ -320,6 +331,7 @@ class Settings(_Section):
     relay: Relay = Field(description="delivery to other operators")
     conversation: Conversation = Field(description="how conversations behave")
     rules: Rules = Field(description="the rules that decide")
+    billing: Billing = Field(description="how acts are rated in exports")
     retention: Retention = Field(description="how long things are kept")
     workers: Workers = Field(description="who does the work of the queue")
     logging: Logging = Field(description="what is logged, and how")

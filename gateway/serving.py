@@ -31,6 +31,7 @@ from gateway.smtp.limits import SmtpLimits
 from gateway.smtp.server import Listener, SmtpServers
 from gateway.store.store import Store
 from gateway.workers.deliveries import Deliveries
+from gateway.workers.exports import ExportWork
 from gateway.workers.filing import FolderWork
 from gateway.workers.giving_up import GivingUp
 from gateway.workers.housekeeping import keep_house
@@ -162,6 +163,7 @@ def _workers(services: Services, dovecot: DovecotServer, lmtp: LmtpDelivery, pri
             "file": folders.file,
             "make_report": reports.make_report,
             "synthesis": reports.synthesis,
+            "export": ExportWork(services).export,
         },
         GivingUp(services).tell,
         settings.workers.count,

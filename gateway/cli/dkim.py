@@ -123,7 +123,8 @@ def zone_line(place: str, text: str) -> str:
 def show(invocation: Invocation, dns: bool, json_: bool) -> None:
     """Show our keys, which of them signs now, their records, and whether the DNS has them.
 
-    Exit code 1 where the key that signs is not published as it is; 3 where that cannot be found out now.
+    Exit code 1 where no key signs though mail is to be signed, or the one that does is not published as it
+    is; 3 where that cannot be found out now.
     """
     settings = invocation.settings()
     try:
@@ -139,10 +140,14 @@ def show(invocation: Invocation, dns: bool, json_: bool) -> None:
         as_json(shown)
     else:
         _show(shown)
-    states = {one["dns"] for one in shown if one["signs"] and dns}
-    click.get_current_context().exit(
-        1 if states & {"missing", "differs"} else 3 if "unknown" in states else 0
-    )
+    click.get_current_context().exit(_shown_exit(settings, shown))
+
+
+def _shown_exit(settings: Settings, shown: list[dict[str, Any]]) -> int:
+    states = {one["dns"] for one in shown if one["signs"]}
+    if states & {"missing", "differs"} or (settings.dkim.enabled and not states):
+        return 1
+    return 3 if "unknown" in states else 0
 
 
 async def _shown(

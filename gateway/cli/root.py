@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from gateway.cli.demo import demo
 from gateway.cli.dkim import dkim
 from gateway.cli.experts import expert
 from gateway.cli.explain import explain
+from gateway.cli.exports import export
+from gateway.cli.pki import pki
 from gateway.cli.queue import queue
 from gateway.cli.rebuild import rebuild
 from gateway.cli.rules import rules
@@ -53,12 +56,15 @@ class _Commands(click.Group):
 @click.pass_context
 def cli(context: click.Context, path: Path) -> None:
     """Tele-expertise over secure health mail: run the gateway and look into it."""
+    # The path validator logs what hostile certificates do to it, with names and traceback; commands tell
+    # the reason themselves.
+    logging.getLogger("pyhanko_certvalidator").setLevel(logging.CRITICAL + 1)
     context.obj = Invocation(path)
 
 
 for command in (
     *(init, serve_command, run, demo, check_config),
-    *(account, audit, conversation, dkim, expert, explain, queue, rebuild, rules),
+    *(account, audit, conversation, dkim, expert, explain, export, pki, queue, rebuild, rules),
 ):
     cli.add_command(command)
 

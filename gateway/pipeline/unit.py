@@ -196,8 +196,8 @@ class Unit:
         message: UUID | None = None,
         payload: dict[str, object] | None = None,
     ) -> None:
-        """Put a job other than a delivery into the outbox (tag, file, make_report), for a conversation of
-        ours or a mirrored one.
+        """Put a job other than a delivery into the outbox (tag, file, make_report, export), for a
+        conversation of ours, a mirrored one or none.
         """
         await self._put(action, key, recipient, conversation, message, payload=payload or {}, mirror=mirror)
 

@@ -148,6 +148,19 @@ def test_whether_the_dns_has_our_record_is_seen(
         assert state in deployment.call("dkim", "show").stdout
 
 
+def test_that_no_key_signs_is_seen(deployment: Deployment) -> None:
+    key = '{ selector = "later", key = "pki/dkim.key", since = 2999-01-01T00:00:00Z }'
+
+    def exit_code(more: str) -> int:
+        with with_settings(deployment, lambda text: text.replace("dns = false", f"dns = false\n{more}")):
+            return deployment.call("dkim", "show", "--no-dns").exit_code
+
+    assert exit_code("") == 0
+    for signing in (f"signing = [{key}]", "signing = []"):
+        assert exit_code(signing) == 1
+        assert exit_code(f"{signing}\nenabled = false") == 0
+
+
 def verified(deployment: Deployment, path: Path, *options: str) -> tuple[int, Any]:
     told = deployment.call("dkim", "verify", path, "--json", *options)
     return told.exit_code, json.loads(told.stdout)

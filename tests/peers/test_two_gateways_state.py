@@ -122,14 +122,16 @@ def test_after_each_step_both_records_say_the_same(pair: Pair) -> None:
     assert found.seq == held(pair.holder, pair.ref)[2]
 
 
-def test_the_expert_declines(pair: Pair) -> None:
+def test_the_expert_declines(both: Neighbours) -> None:
+    pair = Pair(both.here, both.there)
     pair.fill(pair.expert, "Décliner", Motif="Hors de mon champ.")
     told = pair.thread.wait(pair.doctor, lambda mail: mail["x-tle-event"] == "cloture")
     assert "Hors de mon champ." in words_of(told)
     pair.alike("declined")
 
 
-def test_the_requester_cancels_at_the_holder(pair: Pair) -> None:
+def test_the_requester_cancels_at_the_holder(both: Neighbours) -> None:
+    pair = Pair(both.there, both.here)
     pair.fill(pair.doctor, "Annuler", Motif="Le patient a consulté.")
     pair.alike("cancelled")
 
