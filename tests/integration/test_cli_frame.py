@@ -24,6 +24,7 @@ LOOKING = [
     ("account", "passwd", "a@b.example"),
     ("account", "suspend", "a@b.example"),
     ("account", "resume", "a@b.example"),
+    ("audit", "list"),
     ("audit", "verify"),
     ("check-config",),
     ("conversation", "list"),

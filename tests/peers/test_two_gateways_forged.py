@@ -301,6 +301,40 @@ def test_what_was_not_believed_is_listed_and_counted(stage: Stage) -> None:
     assert "disbelieve" in command.done("audit", "list")
 
 
+def test_a_key_that_cannot_be_had_delays_no_mail_and_the_next_news_bring_the_state(stage: Stage) -> None:
+    forger, doctor = stage.holder, stage.doctor
+    claim = forger.claim(to=(doctor.address,), state=State.REQUESTED)
+    forger.deliver(stage.both.here, forger.generated(claim), [doctor.address])
+    writer = f"remy.perret@{forger.domain}"
+    said = replace(claim, event="message", seq=3, state=State.IN_PROGRESS)
+    raw = forger.passed_on(said, writer, selector="inconnu")
+    before = told(stage)
+    forger.deliver(stage.both.here, raw, [doctor.address], writer)
+    stage.both.here.settled()
+    assert told(stage) == [*before, "signature-not-passed"]
+    assert [m for m in doctor.mails() if m["message-id"] == read(raw)["message-id"]]
+    found = mirror(stage.both.here, claim.ref, THERE)
+    assert found is not None
+    assert found.state is State.REQUESTED
+    news = replace(said, event="etat", seq=4)
+    forger.deliver(stage.both.here, forger.generated(news), [stage.both.here.service], "")
+    stage.both.here.settled()
+    found = mirror(stage.both.here, claim.ref, THERE)
+    assert found is not None
+    assert (found.state, found.seq, found.active()) == (State.IN_PROGRESS, 4, (doctor.address,))
+    assert told(stage) == [*before, "signature-not-passed"]
+
+
+@pytest.mark.parametrize("to", [(), (f"personne@{HERE}",), ("nadia.roux@ailleurs.mssante.example",)])
+def test_news_about_nobody_of_ours_make_no_record(stage: Stage, to: tuple[str, ...]) -> None:
+    before, known = told(stage), stage.mirrored()
+    news = stage.holder.claim(to=to, event="etat")
+    stage.holder.deliver(stage.both.here, stage.holder.generated(news), [stage.both.here.service], "")
+    stage.both.here.settled()
+    assert told(stage) == [*before, "not-addressed"]
+    assert stage.mirrored() == known
+
+
 def test_a_third_operator_cannot_hand_in_the_holders_mail(stage: Stage) -> None:
     raw, _ = stage.genuine
     known = stage.mirrored()

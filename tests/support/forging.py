@@ -95,6 +95,7 @@ class Forger:
         fields: Fields | None = None,
         outside: Fields = (),
         domain: str = "",
+        selector: str = "",
         signed: bool = True,
     ) -> bytes:
         """A person's mail that the gateway passes on, with its DKIM signature in the name of ``domain``."""
@@ -102,7 +103,7 @@ class Forger:
         raw = prepend_fields(_ENTITY, [*header, ("MIME-Version", "1.0")])
         if signed:
             (one,) = self.settings.dkim.signing
-            signer = load_dkim_signer(domain or self.domain, one.selector, one.key.read_bytes())
+            signer = load_dkim_signer(domain or self.domain, selector or one.selector, one.key.read_bytes())
             raw = sign_dkim(raw, signer, datetime.now(UTC)) + raw
         return prepend_fields(raw, list(outside)) if outside else raw
 
