@@ -9,6 +9,7 @@ from uuid import uuid5
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.pipeline.peer_belief import outer_claim
 from teleexpertise.claims import STANDING, Claim, claim_fields, claimed, read_claim
 from teleexpertise.conversation import Conversation, apply, fold
 from teleexpertise.events import Author, Posted
@@ -17,6 +18,17 @@ from teleexpertise.states import State
 from tests.support.cases import CONVERSATION, START, record
 from tests.support.courses import courses, play
 
+HEADER_PIECES = [
+    b"X-TLE-Id: ",
+    b"x-tle-seq :",
+    b"\r\n",
+    b"\r\n ",
+    b"\n\t",
+    b"X-TLE-To:\r\n",
+    b"\xff\x00",
+    b":",
+    b"\r\n\r\n",
+]
 HOLDER = "tenant.mssante.example"
 MEMBER = "claire.martin@ici.mssante.example"
 
@@ -123,3 +135,10 @@ def test_reading_a_claim_is_total(pairs: list[tuple[str, str]]) -> None:
     names = ["X-TLE-Id", "X-TLE-Ref", "X-TLE-Event", "X-TLE-Seq", "X-TLE-State", "X-TLE-To"]
     headers = [(name, value) for name, (_, value) in zip(names, pairs, strict=False)]
     assert not isinstance(read_claim(claimed([*headers, *pairs])), Claim)
+
+
+@given(st.lists(st.one_of(st.binary(max_size=40), st.sampled_from(HEADER_PIECES)), max_size=12).map(b"".join))
+def test_the_fields_of_any_octets_are_read_without_fault(raw: bytes) -> None:
+    for name, value in outer_claim(raw):
+        assert name.startswith("x-tle-")
+        assert value == " ".join(value.split())
