@@ -23,6 +23,8 @@ from gateway.cli.queue import queue
 from gateway.cli.rebuild import rebuild
 from gateway.cli.rules import rules
 from gateway.cli.running import check_config, init, run, serve_command
+from gateway.cli.smime import smime
+from gateway.cli.trust import trust
 from gateway.deployment import CONFIGURATION
 
 __all__ = ["cli", "main"]
@@ -64,7 +66,7 @@ def cli(context: click.Context, path: Path) -> None:
 
 for command in (
     *(init, serve_command, run, demo, check_config),
-    *(account, audit, conversation, dkim, expert, explain, export, pki, queue, rebuild, rules),
+    *(account, audit, conversation, dkim, expert, explain, export, pki, queue, rebuild, rules, smime, trust),
 ):
     cli.add_command(command)
 

@@ -2,7 +2,8 @@
 
 Two ways only. What a gateway writes carries its organisation's signature, with the fields in the protected
 header (``RFC 9788``). What it passes on is a person's words, whose signature it must not touch: there a DKIM
-signature of its domain names and oversigns every field. Everything else is stripped like anybody's claim.
+signature of its domain names and oversigns every field. So it is with what the gateway wrote and sealed for
+its reader, where we cannot see its signature. Everything else is stripped like anybody's claim.
 """
 
 from __future__ import annotations
@@ -92,7 +93,8 @@ def judge(incoming: Incoming, service: str, listed: Callable[[str], bool]) -> Be
     if len({name for name, _ in outer}) != len(outer):
         return Disbelief.DUPLICATED
     author = incoming.letter.author
-    if author is not None and author.address == f"{service}@{author.domain}":
+    by_service = author is not None and author.address == f"{service}@{author.domain}"
+    if author is not None and by_service and not incoming.encrypted:
         return _by_organisation(incoming, author.domain, outer, listed)
     return _by_domain(incoming, service, outer, listed)
 

@@ -17,7 +17,7 @@ from teleexpertise.claims import HOP_FIELD, STANDING, Claim, claim_fields
 from teleexpertise.conversation import Conversation
 from teleexpertise.letters import Mailbox
 from teleexpertise.people import Party
-from teleexpertise.texts import contexts as mails
+from teleexpertise.texts.standing import Standing
 
 __all__ = ["learn_peer", "tell_peers"]
 
@@ -63,7 +63,7 @@ async def _tell(unit: Unit, conversation: Conversation, service: str, members: t
         to=members,
     )
     draft = Draft(
-        body=unit.services.texts.render(mails.Standing(reference=conversation.ref, state=conversation.state)),
+        body=unit.services.texts.render(Standing(reference=conversation.ref, state=conversation.state)),
         from_name=unit.services.settings.service.display_name,
         to=(Mailbox(service),),
         automatic="auto-generated",
@@ -74,4 +74,5 @@ async def _tell(unit: Unit, conversation: Conversation, service: str, members: t
     )
     message = await unit.write(draft, conversation.id)
     # By the null sender: a gateway that is gone must not be reported to people who never wrote to it.
-    await unit.send(message, service, conversation=conversation.id, mail_from="")
+    # Open, whatever came encrypted in the conversation: reference and state are all that it says.
+    await unit.send(message, service, conversation=conversation.id, mail_from="", wishes={"open": True})

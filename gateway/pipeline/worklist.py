@@ -4,6 +4,8 @@ for; conversations that another operator holds among them.
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from gateway.mirrored import load_mirror
 from gateway.pipeline.links import Links
 from gateway.pipeline.unit import Unit
@@ -35,9 +37,9 @@ def next_step(conversation: Conversation, side: Side) -> NextStep:
             return NextStep.NONE
 
 
-async def of(unit: Unit, login: Mailbox) -> mails.Worklist:
-    """The worklist: open conversations first, the oldest first; closed ones after them, the last closed
-    first.
+async def of(unit: Unit, login: Mailbox) -> tuple[mails.Worklist, tuple[UUID, ...]]:
+    """The worklist and the conversations that it shows: open ones first, the oldest first; closed ones after
+    them, the last closed first.
     """
     rights = await unit.tx.delegations.rights()
     mine = {login.address, *rights.principals(login.address)}
@@ -49,7 +51,7 @@ async def of(unit: Unit, login: Mailbox) -> mails.Worklist:
     opened = sorted((c for c in everything if not c.closed), key=lambda c: c.opened_at)
     closed = sorted((c for c in everything if c.closed), key=lambda c: c.updated_at, reverse=True)
     shown = [*opened, *closed][:_MOST_ROWS]
-    return mails.Worklist(
+    listed = mails.Worklist(
         owner=login.name or login.address,
         rows=tuple(
             _mirror_row(unit, each, mine) if isinstance(each, Mirror) else _row(unit, each, mine)
@@ -57,6 +59,7 @@ async def of(unit: Unit, login: Mailbox) -> mails.Worklist:
         ),
         total=len(opened),
     )
+    return listed, tuple(each.id for each in shown if isinstance(each, Conversation))
 
 
 def _mirror_row(unit: Unit, mirror: Mirror, mine: set[str]) -> mails.WorklistRow:
@@ -94,4 +97,5 @@ def _row(unit: Unit, conversation: Conversation, mine: set[str]) -> mails.Workli
         next_step=next_step(conversation, side),
         overdue=not conversation.closed and unit.now > conversation.promised_at,
         links=unit.services.links.of(conversation, side),
+        encrypted=sum(exchange.encrypted for exchange in conversation.exchanges),
     )

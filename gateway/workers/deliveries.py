@@ -13,6 +13,7 @@ from certs.dkim import DkimFault
 from certs.results import remove_forged
 from gateway.compose.copies import copy_for, delivery_key, is_gateway_field
 from gateway.intake.rawmail import remove_fields, split
+from gateway.pipeline.opening import with_entity
 from gateway.pipeline.screening import LOOP_FIELD
 from gateway.pipeline.unit import Unit
 from gateway.relay.dsn import Action
@@ -21,7 +22,8 @@ from gateway.relay.outbound import Relay
 from gateway.services import Services
 from gateway.smtp.envelope import DsnOptions, RecipientOptions
 from gateway.store.errors import StoreError
-from gateway.store.rows import Direction, OutboxRow
+from gateway.store.rows import Direction, MessageRow, OutboxRow
+from gateway.workers.confidential import sealed
 from gateway.workers.failure import ActionFailed
 from gateway.workers.receipts import report_delivery, wishes_success
 from mailboxes.errors import DeliveryFailed
@@ -40,25 +42,32 @@ class Deliveries:
     lmtp: LmtpDelivery
     outbound: Relay
 
-    async def _copy(self, row: OutboxRow) -> tuple[bytes, str]:
-        """The mail as this recipient gets it, and the SHA-256 of the stored original."""
+    async def _copy(self, row: OutboxRow, *, leaves: bool = False) -> tuple[bytes, MessageRow]:
+        """The mail as this recipient gets it before anything is encrypted, and what the store knows of it.
+
+        What came encrypted goes decrypted to people here. Where it ``leaves`` again, its header stays the one
+        that its author showed outside: a subject that was hidden is not told to the way.
+        """
         assert row.message_id is not None, "a delivery has a message"
         async with self.services.store.reading() as tx:
             message = await tx.messages.get(row.message_id)
             raw = await tx.messages.get_raw(row.message_id)
+            clear = await tx.messages.get_clear(row.message_id)
         if message is None or raw is None:
             raise ActionFailed(True, "5.3.0", "message purged")
+        if clear is not None:
+            raw = with_entity(raw, clear) if leaves else clear
         if message.direction is Direction.RECEIVED:
             header, body = split(raw)
             header = remove_forged(header, self.services.settings.hostname)
             raw = remove_fields(header, is_gateway_field) + body
         fields = [(str(name), str(value)) for name, value in row.payload["fields"]]
-        return copy_for(raw, fields, map(str, row.payload["drop"])), message.sha256
+        return copy_for(raw, fields, map(str, row.payload["drop"])), message
 
     async def deliver(self, row: OutboxRow) -> None:
         """Into a mailbox of ours (``RFC 2033``)."""
-        raw, digest = await self._copy(row)
-        key = delivery_key(self.services.key, digest, row.recipient)
+        raw, message = await self._copy(row)
+        key = delivery_key(self.services.key, message.sha256, row.recipient)
         raw = copy_for(raw, [("X-TLE-Delivery", key)])
         try:
             await self.lmtp.deliver(row.mail_from, row.recipient, raw)
@@ -81,8 +90,9 @@ class Deliveries:
 
     async def relay(self, row: OutboxRow) -> None:
         """To another operator, marked so that it does not come back unnoticed."""
-        raw, _ = await self._copy(row)
+        raw, message = await self._copy(row, leaves=True)
         raw = copy_for(raw, [(LOOP_FIELD, self.services.settings.service.domain)])
+        raw = await sealed(self.services, row, message, raw)
         raw = await self._signed(raw, row)
         try:
             service = await self.outbound.send(row.mail_from, row.recipient, raw, *_wishes(row))

@@ -61,7 +61,6 @@ __all__ = [
     "Removed",
     "ReportReady",
     "Role",
-    "Standing",
     "Synthesis",
     "Undelivered",
     "Unmade",
@@ -236,6 +235,8 @@ class WorklistRow:
     next_step: NextStep
     overdue: bool = False
     links: tuple[Link, ...] = ()
+    encrypted: int = 0
+    """Mails that are encrypted end to end."""
     held_by: str = ""
     asked_for: tuple[str, ...] = ()
 
@@ -433,6 +434,8 @@ class Undelivered(Mail):
     sent_at: datetime
     diagnostic: str = ""
     delivered: bool = False
+    unsealed: bool = False
+    """It came encrypted, and nothing is known to encrypt it for this recipient."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -453,13 +456,8 @@ class Notice(ConversationMail):
     who: str
     folder: str
     missing: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing(ConversationMail):
-    """``etat``: one gateway tells another where a conversation stands. No person is shown it."""
-
-    template: ClassVar[str] = "etat"
+    false_name: bool = False
+    """The sender's display name shows an address that is not the sender's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -471,6 +469,8 @@ class Relayed(ConversationMail):
     sent_at: datetime
     text: str
     attachments: tuple[AttachmentNote, ...] = ()
+    unsigned: str = ""
+    """What stood outside of the signed part of the mail."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

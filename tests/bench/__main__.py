@@ -24,6 +24,9 @@ from random import Random
 import pytest
 
 from certs.dkim import KeyKind, sign_dkim, verify_dkim
+from certs.listsignature import ListSigner, signed_list
+from certs.names import DistinguishedName
+from certs.operators import TrustEntry, read_trust_list, render_trust_list
 from certs.smime import sign_message, verify_message
 from certs.verdicts import Verdict
 from gateway.dkimkeys import key_place
@@ -162,6 +165,26 @@ def _measure_dkim(peer: Dkimpy | None) -> None:
         tell(f"bare signature, {kind}", median(partial(dkim_signer(kind).signature, b"x" * 2000)))
 
 
+def measure_trust_list() -> None:
+    """A list of the size of the national one: 9,000 domains, 321 certificates."""
+    names = [
+        DistinguishedName.from_text(
+            f"CN=mx{n}.op.example,OU=3183100213{n:05},O=GIP {n},ST=Haute-Garonne (31),C=FR"
+        )
+        for n in range(321)
+    ]
+    entries = [
+        TrustEntry(f"etab-{n}.mssante.example", names[n % 321], "Centre hospitalier") for n in range(9000)
+    ]
+    document = render_trust_list(entries, certificates.NOW)
+    signed, signer = certificates.signed_trust_list(document), ListSigner(certificates.trust())
+    tell("read_trust_list, 9,000 domains", median(lambda: read_trust_list(document)))
+    tell(
+        "signed_list and read_trust_list, 9,000 domains",
+        median(lambda: read_trust_list(signed_list(signed, signer, certificates.NOW))),
+    )
+
+
 def measure_directory() -> None:
     chance = Random(1)
     first, last = ("Aude", "Rémy", "Léa", "Zoé", "Ysoline", "Léopold"), ("BELLON", "PERRET", "CHANY", "ROUX")
@@ -210,7 +233,14 @@ def measure_domain() -> None:
 
 def main() -> int:
     """Print all figures."""
-    for measure in (measure_intake, measure_signatures, measure_dkim, measure_directory, measure_domain):
+    for measure in (
+        measure_intake,
+        measure_signatures,
+        measure_dkim,
+        measure_trust_list,
+        measure_directory,
+        measure_domain,
+    ):
         measure()
     return 0
 

@@ -49,6 +49,17 @@ LOOKING = [
     ("rebuild", "--check"),
     ("rules", "check"),
     ("rules", "list"),
+    ("trust", "crl", "fetch"),
+    ("trust", "crl", "list"),
+    ("trust", "diff"),
+    ("trust", "list"),
+    ("trust", "load", __file__),
+    ("trust", "show", "x.mssante.example"),
+    ("trust", "status"),
+    ("smime", "verify", __file__),
+    ("smime", "sign", __file__),
+    ("smime", "encrypt", __file__, "--to", __file__, "--sign"),
+    ("smime", "decrypt", __file__),
 ]
 
 

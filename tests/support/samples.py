@@ -17,6 +17,7 @@ from teleexpertise.people import (
     PrerequisiteItem,
 )
 from teleexpertise.texts import Link, ServiceView, contexts, export_contexts
+from teleexpertise.texts.standing import Standing
 
 NOW = datetime(2026, 11, 22, 9, 41, tzinfo=UTC)
 REF = "TLE-2026-000123"
@@ -364,7 +365,7 @@ def _thread_mails() -> dict[str, contexts.Mail]:
         "avis": contexts.Notice(
             event=contexts.NoticeEvent.ANSWER, who=EXPERT.name, folder="Téléexpertises", **ABOUT
         ),
-        "etat": contexts.Standing(**ABOUT),
+        "etat": Standing(**ABOUT),
         "relais": contexts.Relayed(author=AUTHOR, sent_at=NOW, text=QUESTION, attachments=PHOTOS, **ABOUT),
     }
 

@@ -110,6 +110,7 @@ class RecordingDoors:
     peers: list[Peer] = field(default_factory=list)
     senders: list[tuple[str, int]] = field(default_factory=list)
     on_accept: Callable[[Envelope], Awaitable[None]] | None = None
+    away: list[tuple[str, str]] = field(default_factory=list)
     service: str = ""
 
     def announced(self) -> str:
@@ -136,6 +137,9 @@ class RecordingDoors:
             await self.on_accept(envelope)
         self.accepted.append((envelope, raw))
         return f"queued as {envelope.queue_id}"
+
+    async def turned_away(self, peer: Peer, reason: str) -> None:
+        self.away.append((peer.ip, reason))
 
 
 @asynccontextmanager
