@@ -11,10 +11,13 @@ from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
 from asn1crypto import crl, pem, x509
+from cryptography import x509 as openssl
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes
 from pyhanko_certvalidator import CertificateValidator, ValidationContext
 from pyhanko_certvalidator.errors import (
     CRLValidationError,
@@ -34,8 +37,11 @@ from pyhanko_certvalidator.policy_decl import (
     RevocationCheckingRule,
 )
 
+from certs.algorithms import AlgorithmRefused, load_public_key
 from certs.cms import DECODING_ERRORS
 from certs.names import DistinguishedName
+from certs.pathcache import KnownPath, PathCache, path_key
+from certs.pathrules import PathRules
 from certs.verdicts import Reason, Verdict
 
 __all__ = [
@@ -56,6 +62,8 @@ MAXIMUM_INTERMEDIATES = 4
 """CA certificates of a message that are considered; path building tries their orders, so the number is a
 bound.
 """
+_VALIDATOR_TOLERANCE = timedelta(seconds=1)
+"""The validator judges dates strictly before its moment; those around it are judged here."""
 
 
 class TrustFault(ValueError):
@@ -96,6 +104,7 @@ class TrustAnchors:
     threads would give wrong verdicts.
     `grace` is how long a CRL is still used after its nextUpdate. `bindings` say for certificates without mail
     address which domains they may write for: (issuer, part of the subject) -> domains in lower case.
+    `rules` are what every path must satisfy.
     """
 
     roots: tuple[bytes, ...]
@@ -106,6 +115,7 @@ class TrustAnchors:
     bindings: Mapping[tuple[DistinguishedName, DistinguishedName], frozenset[str]] = field(
         default_factory=lambda: MappingProxyType({})
     )
+    rules: PathRules = field(default_factory=PathRules)
 
     def domains_bound_to(self, issuer: DistinguishedName, subject: DistinguishedName) -> frozenset[str]:
         """Return the domains that the bindings allow a certificate of these names to write for."""
@@ -170,25 +180,67 @@ def validate(
     usage: Usage,
     now: datetime,
     signed_at: datetime | None = None,
+    cache: PathCache | None = None,
 ) -> PathResult:
     """Judge a DER certificate for `usage` at `now` and, where given, at the signing time.
 
-    `enclosed` are certificates that came with it: they help to build a path and are never believed. Total:
-    any bytes give a result.
+    `enclosed` are certificates that came with it: they help to build a path and are never believed. `cache`
+    remembers valid paths under these very anchors. Total: any bytes give a result.
     """
-    try:
-        leaf = x509.Certificate.load(certificate, strict=True)
-        refused = _check_usage(leaf, usage)
-        if refused is not None:
-            return refused
-        near = _relevant(leaf, [x509.Certificate.load(other) for other in enclosed])
-        search = _Search(trust, (*near, *_loaded(trust.intermediates)), now, _current_crls(trust, now))
-        path = _checked_path(leaf, search)
-        if not isinstance(path, PathResult) and signed_at is not None:
-            path = _check_signing_time(path, signed_at, now) or path
-    except DECODING_ERRORS:
-        return PathResult(Verdict.FAILED, Reason.MALFORMED, "a certificate cannot be decoded")
-    return path if isinstance(path, PathResult) else PathResult(Verdict.PASSED, Reason.GENUINE)
+    key = path_key(certificate, enclosed, usage.value)
+    known = cache.find(trust, key, now) if cache is not None else None
+    if known is None:
+        try:
+            built = _built_path(certificate, enclosed, trust, usage, now)
+        except DECODING_ERRORS:
+            return PathResult(Verdict.FAILED, Reason.MALFORMED, "a certificate cannot be decoded")
+        if isinstance(built, PathResult):
+            return _told_with_signing_time(built, signed_at)
+        known = built
+        if cache is not None and known.holds(now):
+            cache.keep(trust, key, known)
+    refused = None if signed_at is None else _check_signing_time(known.periods, signed_at, now)
+    return refused or PathResult(Verdict.PASSED, Reason.GENUINE)
+
+
+def _built_path(
+    certificate: bytes, enclosed: Sequence[bytes], trust: TrustAnchors, usage: Usage, now: datetime
+) -> KnownPath | PathResult:
+    leaf = x509.Certificate.load(certificate, strict=True)
+    refused = _check_usage(leaf, usage) or _check_key(leaf)
+    if refused is not None:
+        return refused
+    near = _relevant(leaf, [x509.Certificate.load(other) for other in enclosed])
+    search = _Search(trust, (*near, *_loaded(trust.intermediates)), now, _current_crls(trust, now))
+    path = _checked_path(leaf, search)
+    if isinstance(path, PathResult):
+        return path
+    periods = tuple((one.not_valid_before, one.not_valid_after) for one in path[1:])
+    return KnownPath(periods, now, _until(periods, trust, now))
+
+
+def _until(periods: Sequence[tuple[datetime, datetime]], trust: TrustAnchors, now: datetime) -> datetime:
+    """Return when the answer must be asked for anew: an end of a certificate or a change in the set of CRLs."""
+    changes = [ends for _, ends in periods]
+    for known in trust.crls:
+        changes += [
+            moment
+            for moment in (known.issued - CLOCK_TOLERANCE, known.ends + trust.grace)
+            if moment > now
+        ]
+    return min(changes, default=now)
+
+
+def _told_with_signing_time(refused: PathResult, signed_at: datetime | None) -> PathResult:
+    """Say of a revocation that the signature claims to be older; the verdict does not change.
+
+    The signing time is the signer's own word: whoever stole the key would write a time before its revocation
+    (RFC 5652 §11.3 gives it no authority). Only a time stamp of a third party could prove it.
+    """
+    if refused.reason is not Reason.REVOKED or signed_at is None:
+        return refused
+    claimed = f"{refused.detail}; claims to be signed on {signed_at:%Y-%m-%d %H:%M:%SZ}"
+    return PathResult(refused.verdict, refused.reason, claimed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +276,15 @@ def _check_usage(certificate: Any, usage: Usage) -> PathResult | None:
     return None
 
 
+def _check_key(certificate: Any) -> PathResult | None:
+    """Hold the certificate's own key to the bounds of `certs.algorithms`; those above are the path's."""
+    try:
+        load_public_key(certificate.public_key.dump())
+    except AlgorithmRefused as refused:
+        return PathResult(Verdict.FAILED, refused.reason, str(refused))
+    return None
+
+
 def _relevant(certificate: Any, enclosed: Sequence[Any]) -> list[Any]:
     """Choose the enclosed CA certificates that can stand above `certificate`, nearest first, at most four."""
     chosen: list[Any] = []
@@ -248,7 +309,9 @@ def _checked_path(leaf: Any, search: _Search) -> list[Any] | PathResult:
     """Return the valid path, anchor first, with every certificate below the anchor asked for in the CRLs."""
     required = RevocationCheckingRule.CRL_REQUIRED
     path = _path(leaf, search, required, required)
-    if not isinstance(path, PathResult) or path.verdict is not Verdict.INDETERMINATE:
+    if not isinstance(path, PathResult):
+        return _listed_for_later(path, search) or path
+    if path.verdict is not Verdict.INDETERMINATE:
         return path
     # Some CRL is missing. Each certificate is asked for by itself: otherwise an intermediate without CRL
     # would hide that the signer's certificate is revoked.
@@ -261,7 +324,37 @@ def _checked_path(leaf: Any, search: _Search) -> list[Any] | PathResult:
         asked = _path(certificate, search, required, unchecked)
         if isinstance(asked, PathResult) and asked.verdict is Verdict.FAILED:
             return asked
+    listed = _listed_for_later(path, search)
+    if listed is not None:
+        return listed
     return unknown if search.trust.revocation is RevocationMode.REQUIRE else path
+
+
+def _listed_for_later(path: Sequence[Any], search: _Search) -> PathResult | None:
+    """Find a certificate whose revocation is dated after `now`, which the validator lets pass.
+
+    Its authority has withdrawn it already; clocks differ, and nobody dates a revocation ahead to allow use
+    until then (RFC 5280 §5.3 knows no such thing).
+    """
+    for issuer, certificate in pairwise(path):
+        for known in search.crls:
+            if known.issuer != certificate.issuer:
+                continue
+            scope = known.issuing_distribution_point_value
+            if scope is not None and scope["indirect_crl"].native:
+                continue  # its lines belong to other issuers
+            lines = openssl.load_der_x509_crl(known.dump())
+            line = lines.get_revoked_certificate_by_serial_number(certificate.serial_number)
+            if line is None or line.revocation_date_utc < search.now - _VALIDATOR_TOLERANCE:
+                continue
+            signed_by = openssl.load_der_x509_certificate(issuer.dump()).public_key()
+            if isinstance(signed_by, CertificateIssuerPublicKeyTypes) and lines.is_signature_valid(signed_by):
+                return PathResult(
+                    Verdict.FAILED,
+                    Reason.REVOKED,
+                    f"revoked on {line.revocation_date_utc:%Y-%m-%d %H:%M:%SZ}",
+                )
+    return None
 
 
 def _path(
@@ -281,13 +374,16 @@ def _path(
         allow_fetching=False,
         crls=search.crls,
         revinfo_policy=policy,
+        algorithm_usage_policy=search.trust.rules.algorithms,
+    )
+    validator = CertificateValidator(
+        certificate, validation_context=context, pkix_params=search.trust.rules.parameters()
     )
     try:
-        return list(_run(CertificateValidator(certificate, validation_context=context).async_validate_path()))
+        return list(_run(validator.async_validate_path()))
     except RevokedError as error:
-        return PathResult(
-            Verdict.FAILED, Reason.REVOKED, f"revoked on {error.revocation_dt:%Y-%m-%d %H:%M:%SZ}"
-        )
+        when, why = error.revocation_dt, error.reason.native
+        return PathResult(Verdict.FAILED, Reason.REVOKED, f"revoked on {when:%Y-%m-%d %H:%M:%SZ} ({why})")
     except ExpiredError as error:
         return PathResult(Verdict.FAILED, Reason.EXPIRED, f"expired on {error.expired_dt:%Y-%m-%d %H:%M:%SZ}")
     except NotYetValidError as error:
@@ -325,15 +421,17 @@ def _current_crls(trust: TrustAnchors, now: datetime) -> tuple[Any, ...]:
     )
 
 
-def _check_signing_time(path: Sequence[Any], signed_at: datetime, now: datetime) -> PathResult | None:
+def _check_signing_time(
+    periods: Sequence[tuple[datetime, datetime]], signed_at: datetime, now: datetime
+) -> PathResult | None:
     """Say what speaks against the claimed signing time, None when nothing does."""
     if signed_at > now + CLOCK_TOLERANCE:
         return PathResult(
             Verdict.FAILED, Reason.SIGNED_IN_FUTURE, f"signing time {signed_at:%Y-%m-%d %H:%M:%SZ}"
         )
-    for certificate in path[1:]:
-        if signed_at < certificate.not_valid_before - CLOCK_TOLERANCE:
+    for begins, ends in periods:
+        if signed_at < begins - CLOCK_TOLERANCE:
             return PathResult(Verdict.FAILED, Reason.NOT_YET_VALID, "not valid yet at the signing time")
-        if signed_at > certificate.not_valid_after:
+        if signed_at > ends:
             return PathResult(Verdict.FAILED, Reason.EXPIRED, "expired at the signing time")
     return None

@@ -26,6 +26,7 @@ from certs.cms import (
 from certs.entities import Detached, Opaque, Unsigned, claims_signature, find_signature
 from certs.fields import MAXIMUM_HEADER, Field, FieldFault, Mailbox, parse_mailbox, split_message
 from certs.names import DistinguishedName, NameFault
+from certs.pathcache import PathCache
 from certs.paths import TrustAnchors, Usage, validate
 from certs.protection import MAXIMUM_LINE, ProtectedHeaders, differing, protect, read_protected, render_field
 from certs.signing import Signer, SigningFault, sign_detached
@@ -92,18 +93,22 @@ def _check_lines(entity: bytes) -> None:
     """Hold an entity to what survives transport unchanged (RFC 8551 §3.1.3). Raises SigningFault."""
     if not entity.isascii() or b"\x00" in entity:
         raise SigningFault("the entity is not 7-bit: encode it as base64 or quoted-printable")
-    if not entity.count(b"\r\n") == entity.count(b"\r") == entity.count(b"\n"):
+    lines = entity.split(b"\r\n")
+    if not len(lines) - 1 == entity.count(b"\r") == entity.count(b"\n"):
         raise SigningFault("the entity has line ends other than CRLF")
-    if any(len(line) > MAXIMUM_LINE for line in entity.split(b"\r\n")):
+    if max(map(len, lines)) > MAXIMUM_LINE:
         raise SigningFault("the entity has a line longer than 998 octets")
 
 
-def verify_message(raw: bytes, trust: TrustAnchors, now: datetime) -> SignatureReport:
+def verify_message(
+    raw: bytes, trust: TrustAnchors, now: datetime, cache: PathCache | None = None
+) -> SignatureReport:
     """Judge the S/MIME signature over the whole body of a message as it was received. Total: any octets give
     a report.
 
     Passed means: every signature and certificate path holds, and the one From address is the signer's. A
-    message that is not signed as a whole has verdict none. Octets must be in CRLF form.
+    message that is not signed as a whole has verdict none. Octets must be in CRLF form. `cache` remembers
+    paths of signers from one message to the next.
     """
     try:
         fields, body = split_message(raw)
@@ -124,7 +129,7 @@ def verify_message(raw: bytes, trust: TrustAnchors, now: datetime) -> SignatureR
     except CmsFault as fault:
         verdict = Verdict.NONE if fault.reason is Reason.CERTIFICATES_ONLY else Verdict.FAILED
         return SignatureReport(verdict, fault.reason, str(fault))
-    signers = tuple(_judge_signer(checked, signed, trust, now) for checked in check_signers(signed, entity))
+    signers = tuple(_judge_signer(checked, signed, trust, now, cache) for checked in check_signers(signed, entity))
     decisive = worst(signers)
     if decisive.verdict is not Verdict.PASSED:
         return SignatureReport(decisive.verdict, decisive.reason, decisive.detail, signers, entity=entity)
@@ -148,7 +153,7 @@ def _signed_entity(found: Detached | Opaque, signed: SignedData) -> bytes:
 
 
 def _judge_signer(
-    checked: CheckedSigner, signed: SignedData, trust: TrustAnchors, now: datetime
+    checked: CheckedSigner, signed: SignedData, trust: TrustAnchors, now: datetime, cache: PathCache | None
 ) -> SignerReport:
     """Add the certificate path to what the signature is worth."""
     verdict, reason, detail = Verdict.FAILED, checked.reason, checked.detail
@@ -162,6 +167,7 @@ def _judge_signer(
             Usage.EMAIL_SIGNATURE,
             now,
             checked.signing_time,
+            cache,
         )
         verdict, reason, detail = path.verdict, path.reason, path.detail
     try:
