@@ -4,11 +4,12 @@ certificate policies that it must carry (RFC 5280 §6.1.1).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from pyhanko_certvalidator.policy_decl import (
+    AcceptAllAlgorithms,
     AlgorithmUsageConstraint,
     AlgorithmUsagePolicy,
     PKIXValidationParams,
@@ -58,14 +59,20 @@ class PathRules:
     """The inputs of path validation that a deployment may tighten (RFC 5280 §6.1.1 c, e-g).
 
     `policies` are dotted identifiers of acceptable certificate policies, or `ANY_POLICY`; with
-    `explicit_policy` a path without one of them fails.
+    `explicit_policy` a path without one of them fails. Without `modern_algorithms` each algorithm is allowed,
+    which is for published test paths only: some of them use DSA.
     """
 
     policies: frozenset[str] = ANY_POLICY
     explicit_policy: bool = False
     inhibit_mapping: bool = False
     inhibit_any_policy: bool = False
-    algorithms: AlgorithmUsagePolicy = field(default_factory=ModernAlgorithms)
+    modern_algorithms: bool = True
+
+    @property
+    def algorithms(self) -> AlgorithmUsagePolicy:
+        """What decides about each signature of the path."""
+        return ModernAlgorithms() if self.modern_algorithms else AcceptAllAlgorithms()
 
     def parameters(self) -> PKIXValidationParams:
         """Return them in the terms of the validator."""

@@ -53,6 +53,7 @@ __all__ = [
     "Usage",
     "load_anchors",
     "read_certificates",
+    "read_crl",
     "validate",
 ]
 
@@ -148,7 +149,7 @@ def load_anchors(
     try:
         roots = read_certificates(roots_pem)
         intermediates = read_certificates(intermediates_pem) if intermediates_pem else ()
-        lists = tuple(_read_crl(encoded) for encoded in crls)
+        lists = tuple(read_crl(encoded) for encoded in crls)
     except DECODING_ERRORS as error:
         raise TrustFault("anchors or CRLs cannot be read") from error
     if not roots:
@@ -165,7 +166,8 @@ def read_certificates(text: bytes) -> tuple[bytes, ...]:
     return found
 
 
-def _read_crl(encoded: bytes) -> RevocationList:
+def read_crl(encoded: bytes) -> RevocationList:
+    """Read a CRL in DER or PEM. Raises what asn1crypto raises, `DECODING_ERRORS`."""
     der = pem.unarmor(encoded)[2] if pem.detect(encoded) else encoded
     body = crl.CertificateList.load(der, strict=True)["tbs_cert_list"]
     issued = body["this_update"].native
@@ -207,11 +209,15 @@ def _built_path(
     certificate: bytes, enclosed: Sequence[bytes], trust: TrustAnchors, usage: Usage, now: datetime
 ) -> KnownPath | PathResult:
     leaf = x509.Certificate.load(certificate, strict=True)
-    refused = _check_usage(leaf, usage) or _check_key(leaf)
+    refused = _check_usage(leaf, usage)
+    if refused is None and trust.rules.modern_algorithms:
+        refused = _check_key(leaf)
     if refused is not None:
         return refused
     near = _relevant(leaf, [x509.Certificate.load(other) for other in enclosed])
-    search = _Search(trust, (*near, *_loaded(trust.intermediates)), now, _current_crls(trust, now))
+    # Ours first: of two certificates with one issuer and serial number the validator knows the first only, and
+    # an altered copy in the message must not hide the true one.
+    search = _Search(trust, (*_loaded(trust.intermediates), *near), now, _current_crls(trust, now))
     path = _checked_path(leaf, search)
     if isinstance(path, PathResult):
         return path

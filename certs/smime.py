@@ -55,7 +55,9 @@ def sign_message(headers: Sequence[tuple[str, str]], entity: bytes, signer: Sign
         raise SigningFault("Content-* fields belong to the entity")
     signed = protect(headers, entity)
     _check_lines(signed)
-    boundary = f"=_tle_{hashlib.sha256(signed).hexdigest()[:40]}"
+    digest = hashlib.sha256(signed).digest()
+    boundary = f"=_tle_{digest.hex()[:40]}"
+    structure = sign_detached(signed, (signer,), now, {"sha256": digest})
     return b"".join(
         (
             outer,
@@ -68,7 +70,7 @@ def sign_message(headers: Sequence[tuple[str, str]], entity: bytes, signer: Sign
             b'Content-Type: application/pkcs7-signature; name="smime.p7s"\r\n',
             b"Content-Transfer-Encoding: base64\r\n",
             b'Content-Disposition: attachment; filename="smime.p7s"\r\n\r\n',
-            base64.encodebytes(sign_detached(signed, (signer,), now)).replace(b"\n", b"\r\n"),
+            base64.encodebytes(structure).replace(b"\n", b"\r\n"),
             f"--{boundary}--\r\n".encode(),
         )
     )

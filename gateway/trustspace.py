@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from certs.operators import TrustList, read_trust_list, recipient_listed, sender_allowed, server_allowed
+from certs.pathcache import PathCache
 from certs.paths import RevocationMode, TrustAnchors, load_anchors
 from certs.smime import verify_message
 from certs.tls import peer_name
@@ -23,6 +24,8 @@ class OperatorTrust:
 
     operators: TrustList
     anchors: TrustAnchors
+    #: Paths found valid under these anchors; it drops them by itself when the anchors are other ones.
+    paths: PathCache = field(default_factory=PathCache, compare=False)
 
     def listed(self, domain: str) -> bool:
         """Whether a foreign domain belongs to the trust space."""
@@ -46,7 +49,7 @@ class OperatorTrust:
 
     async def verify(self, raw: bytes, now: datetime) -> SignatureReport:
         """The verdict on a mail's S/MIME signature; the work is done beside the event loop."""
-        return await asyncio.to_thread(verify_message, raw, self.anchors, now)
+        return await asyncio.to_thread(verify_message, raw, self.anchors, now, self.paths)
 
 
 def _files(folder: Path, pattern: str) -> list[bytes]:
