@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
@@ -103,14 +104,19 @@ def _check_lines(entity: bytes) -> None:
 
 
 def verify_message(
-    raw: bytes, trust: TrustAnchors, now: datetime, cache: PathCache | None = None
+    raw: bytes,
+    trust: TrustAnchors,
+    now: datetime,
+    cache: PathCache | None = None,
+    decrypted: bool = False,
 ) -> SignatureReport:
     """Judge the S/MIME signature over the whole body of a message as it was received. Total: any octets give
     a report.
 
     Passed means: every signature and certificate path holds, and the one From address is the signer's. A
     message that is not signed as a whole has verdict none. Octets must be in CRLF form. `cache` remembers
-    paths of signers from one message to the next.
+    paths of signers from one message to the next. `decrypted` says that the body was taken out of an
+    encrypted one, so that what it says was hidden outside may be missing there (RFC 9788 §4.3).
     """
     try:
         fields, body = split_message(raw)
@@ -135,7 +141,7 @@ def verify_message(
     decisive = worst(signers)
     if decisive.verdict is not Verdict.PASSED:
         return SignatureReport(decisive.verdict, decisive.reason, decisive.detail, signers, entity=entity)
-    return _judge_author(fields, entity, signers, trust)
+    return _judge_author(fields, entity, signers, trust, decrypted)
 
 
 _ENCRYPTED = frozenset({"enveloped_data", "authenticated_enveloped_data", "encrypted_data"})
@@ -207,6 +213,7 @@ def _judge_author(
     entity: bytes,
     signers: tuple[SignerReport, ...],
     trust: TrustAnchors,
+    decrypted: bool,
 ) -> SignatureReport:
     """Hold the author who is shown against the signers, and the outer header against the protected one."""
 
@@ -228,10 +235,17 @@ def _judge_author(
     believed = fields if protected is None else protected.fields
     if not _dates_agree(believed, signers):
         return failed(Reason.DATE_DIFFERS, "Date is more than an hour from the signing time")
+    exposed = protected is not None and protected.confidential and not decrypted
+    if protected is not None and exposed:  # it hid nothing, so nothing of it excuses a difference
+        protected = replace(protected, outer=())
     differences = () if protected is None else differing(fields, protected)
     notes = [Note.HEADERS_DIFFER] if differences else []
-    if _shows_other_address(author):
+    if any(map(_shows_other_address, [author] if inner is None else [author, inner])):
         notes.append(Note.DISPLAY_NAME_ADDRESS)
+    if _names_other_sender(believed, author) or _names_other_sender(fields, author):
+        notes.append(Note.SENDER_DIFFERS)
+    if exposed:
+        notes.append(Note.MEANT_TO_BE_ENCRYPTED)
     headers = () if protected is None else tuple((field.name, field.text) for field in protected.fields)
     return SignatureReport(
         Verdict.PASSED, Reason.GENUINE, "", signers, headers, differences, tuple(notes), entity
@@ -295,6 +309,18 @@ def _dates_agree(fields: Sequence[Field], signers: Sequence[SignerReport]) -> bo
         return True
     moment = date.replace(tzinfo=UTC) if date.tzinfo is None else date
     return any(abs(moment - time) <= DATE_TOLERANCE for time in times)
+
+
+def _names_other_sender(fields: Sequence[Field], author: Mailbox) -> bool:
+    """Tell whether a Sender field is there that is not the author's address (RFC 5322 §3.6.2)."""
+    for field in fields:
+        if field.key == "sender":
+            try:
+                if parse_mailbox(field.value).address.lower() != author.address.lower():
+                    return True
+            except FieldFault:
+                return True
+    return False
 
 
 def _shows_other_address(author: Mailbox) -> bool:
