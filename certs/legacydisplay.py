@@ -1,7 +1,7 @@
 """Legacy display elements (RFC 9788 §4.5.3, §5.2.2): copies of hidden header fields that a sender puts above
-the words, for readers that do not know header protection. Ours do, so the copies are left out of what is shown.
+the words, for readers that do not know header protection. Ours do, and leave the copies out of what is shown.
 
-Only text that a person reads is made shorter here. Stored octets, and what is verified or sent on, keep them.
+Only text that a person reads is made shorter here. Stored octets, and what is verified or sent on, keep it.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _MARKUP = re.compile(r"<[^<>]{0,1000}>")
 
 
 def declares_legacy_display(payload_hp: str | None, parameter: str | None) -> bool:
-    """Tell whether a text part holds such an element: `parameter` is its `hp-legacy-display`, `payload_hp` the
-    `hp` of the whole protected payload, which must be `cipher` (RFC 9788 §2.1.2, §4.5.3.1).
+    """Tell whether a text part holds such an element: `parameter` is its `hp-legacy-display`, `payload_hp`
+    the `hp` of the whole protected payload, which must be `cipher` (RFC 9788 §2.1.2, §4.5.3.1).
     """
     return (payload_hp or "").lower() == "cipher" and parameter == "1"
 

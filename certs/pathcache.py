@@ -41,7 +41,7 @@ class KnownPath:
 
 
 def path_key(certificate: bytes, enclosed: Sequence[bytes], usage: str) -> bytes:
-    """Return what identifies a question: SHA-256 over the usage and the DER certificates, lengths included."""
+    """Return what identifies a question: SHA-256 over usage and DER certificates, lengths included."""
     digest = hashlib.sha256(usage.encode())
     for der in (certificate, *enclosed):
         digest.update(len(der).to_bytes(4))

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from asn1crypto import crl, pem, x509
 from cryptography import x509 as openssl
@@ -179,17 +179,18 @@ def validate(
     certificate: bytes,
     enclosed: Sequence[bytes],
     trust: TrustAnchors,
-    usage: Usage,
+    usage: Usage | None,
     now: datetime,
     signed_at: datetime | None = None,
     cache: PathCache | None = None,
 ) -> PathResult:
-    """Judge a DER certificate for `usage` at `now` and, where given, at the signing time.
+    """Judge a DER certificate for `usage` (None: whatever it is used for) at `now` and, where given, at the
+    signing time.
 
     `enclosed` are certificates that came with it: they help to build a path and are never believed. `cache`
     remembers valid paths under these very anchors. Total: any bytes give a result.
     """
-    key = path_key(certificate, enclosed, usage.value)
+    key = path_key(certificate, enclosed, "" if usage is None else usage.value)
     known = cache.find(trust, key, now) if cache is not None else None
     if known is None:
         try:
@@ -206,16 +207,16 @@ def validate(
 
 
 def _built_path(
-    certificate: bytes, enclosed: Sequence[bytes], trust: TrustAnchors, usage: Usage, now: datetime
+    certificate: bytes, enclosed: Sequence[bytes], trust: TrustAnchors, usage: Usage | None, now: datetime
 ) -> KnownPath | PathResult:
     leaf = x509.Certificate.load(certificate, strict=True)
-    refused = _check_usage(leaf, usage)
+    refused = None if usage is None else _check_usage(leaf, usage)
     if refused is None and trust.rules.modern_algorithms:
         refused = _check_key(leaf)
     if refused is not None:
         return refused
     near = _relevant(leaf, [x509.Certificate.load(other) for other in enclosed])
-    # Ours first: of two certificates with one issuer and serial number the validator knows the first only, and
+    # Ours first: of two certificates with one issuer and serial number the validator keeps the first, and
     # an altered copy in the message must not hide the true one.
     search = _Search(trust, (*_loaded(trust.intermediates), *near), now, _current_crls(trust, now))
     path = _checked_path(leaf, search)
@@ -226,13 +227,11 @@ def _built_path(
 
 
 def _until(periods: Sequence[tuple[datetime, datetime]], trust: TrustAnchors, now: datetime) -> datetime:
-    """Return when the answer must be asked for anew: an end of a certificate or a change in the set of CRLs."""
+    """Return when to ask anew: a certificate ends, or the set of CRLs that count changes."""
     changes = [ends for _, ends in periods]
     for known in trust.crls:
         changes += [
-            moment
-            for moment in (known.issued - CLOCK_TOLERANCE, known.ends + trust.grace)
-            if moment > now
+            moment for moment in (known.issued - CLOCK_TOLERANCE, known.ends + trust.grace) if moment > now
         ]
     return min(changes, default=now)
 
@@ -353,14 +352,18 @@ def _listed_for_later(path: Sequence[Any], search: _Search) -> PathResult | None
             line = lines.get_revoked_certificate_by_serial_number(certificate.serial_number)
             if line is None or line.revocation_date_utc < search.now - _VALIDATOR_TOLERANCE:
                 continue
-            signed_by = openssl.load_der_x509_certificate(issuer.dump()).public_key()
-            if isinstance(signed_by, CertificateIssuerPublicKeyTypes) and lines.is_signature_valid(signed_by):
+            if lines.is_signature_valid(_issuer_key(issuer)):
                 return PathResult(
                     Verdict.FAILED,
                     Reason.REVOKED,
                     f"revoked on {line.revocation_date_utc:%Y-%m-%d %H:%M:%SZ}",
                 )
     return None
+
+
+def _issuer_key(issuer: Any) -> CertificateIssuerPublicKeyTypes:
+    key = openssl.load_der_x509_certificate(issuer.dump()).public_key()
+    return cast(CertificateIssuerPublicKeyTypes, key)  # it has verified a certificate already
 
 
 def _path(

@@ -8,7 +8,7 @@ the cost of the RSA operation.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -91,18 +91,10 @@ def _scheme(key: PrivateKey, pss: bool) -> tuple[str, str]:
     return "ecdsa", by_bits[key.curve.key_size]
 
 
-def sign_detached(
-    content: bytes, signers: Sequence[Signer], now: datetime, digests: Mapping[str, bytes] | None = None
-) -> bytes:
+def sign_detached(content: bytes, signers: Sequence[Signer], now: datetime) -> bytes:
     """Return the DER ContentInfo with one SignerInfo per signer over `content`. Raises SigningFault for no
     signer.
-
-    `digests` are those of the content that the caller knows already, by name (`sha256`).
     """
-    known = dict(digests or {})
-    for signer in signers:
-        if signer.digest not in known:
-            known[signer.digest] = hashlib.new(signer.digest, content).digest()
     if not signers:
         raise SigningFault("no signer")
     certificates = {der for signer in signers for der in (signer.certificate, *signer.chain)}
@@ -111,17 +103,17 @@ def sign_detached(
         _set(*{_digest_algorithm(signer.digest) for signer in signers}),
         _sequence(_ID_DATA),
         emit(2, 1, 0, b"".join(sorted(certificates))),
-        _set(*(_signer_info(signer, known[signer.digest], now) for signer in signers)),
+        _set(*(_signer_info(signer, content, now) for signer in signers)),
     )
     return _sequence(_oid("1.2.840.113549.1.7.2"), emit(2, 1, 0, signed_data))
 
 
-def _signer_info(signer: Signer, digest: bytes, now: datetime) -> bytes:
+def _signer_info(signer: Signer, content: bytes, now: datetime) -> bytes:
     digest_algorithm, signature_algorithm = _digest_algorithm(signer.digest), _signature_algorithm(signer)
     protection = _sequence(digest_algorithm, emit(2, 1, 1, _contents(signature_algorithm)))
     attributes = _set(
         _attribute("1.2.840.113549.1.9.3", _ID_DATA),
-        _attribute("1.2.840.113549.1.9.4", _octets(digest)),
+        _attribute("1.2.840.113549.1.9.4", _octets(hashlib.new(signer.digest, content).digest())),
         _attribute("1.2.840.113549.1.9.5", _time(now)),
         _attribute("1.2.840.113549.1.9.15", _CAPABILITIES),
         _attribute("1.2.840.113549.1.9.16.2.47", _signing_certificate(signer)),

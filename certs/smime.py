@@ -56,9 +56,7 @@ def sign_message(headers: Sequence[tuple[str, str]], entity: bytes, signer: Sign
         raise SigningFault("Content-* fields belong to the entity")
     signed = protect(headers, entity)
     _check_lines(signed)
-    digest = hashlib.sha256(signed).digest()
-    boundary = f"=_tle_{digest.hex()[:40]}"
-    structure = sign_detached(signed, (signer,), now, {"sha256": digest})
+    boundary = f"=_tle_{hashlib.sha256(signed).hexdigest()[:40]}"
     return b"".join(
         (
             outer,
@@ -71,7 +69,7 @@ def sign_message(headers: Sequence[tuple[str, str]], entity: bytes, signer: Sign
             b'Content-Type: application/pkcs7-signature; name="smime.p7s"\r\n',
             b"Content-Transfer-Encoding: base64\r\n",
             b'Content-Disposition: attachment; filename="smime.p7s"\r\n\r\n',
-            base64.encodebytes(structure).replace(b"\n", b"\r\n"),
+            base64.encodebytes(sign_detached(signed, (signer,), now)).replace(b"\n", b"\r\n"),
             f"--{boundary}--\r\n".encode(),
         )
     )
@@ -137,7 +135,9 @@ def verify_message(
     except CmsFault as fault:
         verdict = Verdict.NONE if fault.reason is Reason.CERTIFICATES_ONLY else Verdict.FAILED
         return SignatureReport(verdict, fault.reason, str(fault))
-    signers = tuple(_judge_signer(checked, signed, trust, now, cache) for checked in check_signers(signed, entity))
+    signers = tuple(
+        _judge_signer(checked, signed, trust, now, cache) for checked in check_signers(signed, entity)
+    )
     decisive = worst(signers)
     if decisive.verdict is not Verdict.PASSED:
         return SignatureReport(decisive.verdict, decisive.reason, decisive.detail, signers, entity=entity)

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
 
-from certs.legacydisplay import declares_legacy_display, without_legacy_html, without_legacy_text
 from gateway.intake.addresses import read_addresses
 from gateway.intake.charsets import clean_line, decode_text
 from gateway.intake.encodedwords import decode_words
@@ -119,7 +118,7 @@ def _read_views(parts: tuple[Part, ...], limits: IntakeLimits) -> _Views:
         if _is_body(part, parts) and (part.parent, kind) not in shown:
             if part.parent >= 0 and parts[part.parent].content_type.value == "multipart/alternative":
                 shown.add((part.parent, kind))
-            (views.texts if kind == "text/plain" else views.htmls).append(_shown(part, parts))
+            (views.texts if kind == "text/plain" else views.htmls).append(_text(part))
         else:
             views.attachments.append(_attachment(part, limits, len(views.attachments) + 1))
     return views
@@ -139,18 +138,6 @@ def _is_body(part: Part, parts: tuple[Part, ...]) -> bool:
         return False
     in_report = part.parent >= 0 and parts[part.parent].content_type.value == "multipart/report"
     return not in_report or part.position == 0
-
-
-def _shown(part: Part, parts: tuple[Part, ...]) -> str:
-    """The text without copies of header fields that were made for readers without header protection (``RFC
-    9788 §4.5.3``); the octets keep them.
-    """
-    text = _text(part)
-    payload = parts[1] if parts[0].content_type.value == "multipart/signed" and len(parts) > 1 else parts[0]
-    declared = part.content_type.get("hp-legacy-display")
-    if not declared or not declares_legacy_display(payload.content_type.get("hp"), declared):
-        return text
-    return without_legacy_text(text) if part.content_type.value == "text/plain" else without_legacy_html(text)
 
 
 def _text(part: Part) -> str:

@@ -182,7 +182,7 @@ def worked(
 
 
 def counted(chosen: Sequence[Target], count: int, workers: int, seed: int, folder: Path) -> int:
-    """Feed the targets their inputs in several processes; print a line for each, return how often one broke."""
+    """Feed the targets their inputs in several processes; return in how many ways they broke."""
     todo = jobs(chosen, count)
     Random(seed).shuffle(todo)
     context = multiprocessing.get_context("fork")  # the targets hold keys, which are not sent but inherited
@@ -197,7 +197,7 @@ def counted(chosen: Sequence[Target], count: int, workers: int, seed: int, folde
     tallies = [Tally() for _ in chosen]
     memory = faults = 0
     while processes:
-        ready = wait(list(processes), timeout=SILENT_SECONDS)
+        ready = [one for one in wait(list(processes), timeout=SILENT_SECONDS) if isinstance(one, Connection)]
         if not ready:
             faults += 1
             print(f"    BROKEN: no word from a process for {SILENT_SECONDS} s")
@@ -206,9 +206,9 @@ def counted(chosen: Sequence[Target], count: int, workers: int, seed: int, folde
             break
         for receiver in ready:
             try:
-                job, tally, megabytes = receiver.recv()  # type: ignore[union-attr]
+                job, tally, megabytes = receiver.recv()
             except EOFError:
-                process = processes.pop(receiver)  # type: ignore[call-overload]
+                process = processes.pop(receiver)
                 process.join()
                 if process.exitcode:
                     faults += 1

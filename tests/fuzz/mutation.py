@@ -26,21 +26,26 @@ MORSELS = (
 
 #: Lines that a signed mail may turn on.
 LINES = (
-    b"From: mallory@autre.example", b"Content-Type: multipart/signed; boundary=a; boundary=b", b"",
+    b"From: mallory@autre.example", b"Content-Type: multipart/signed; boundary=a; boundary=b",
+    b"",
     b'Content-Type: multipart/signed; protocol="application/pkcs7-signature"; boundary="b"', b"--b", b"--b--",
     b"Content-Type: application/pkcs7-mime; smime-type=signed-data", b"Content-Transfer-Encoding: base64",
-    b'Content-Type: text/plain; hp="clear"', b'Content-Type: text/plain; hp="cipher"', b"HP-Outer: Subject: x",
+    b'Content-Type: text/plain; hp="clear"', b'Content-Type: text/plain; hp="cipher"',
+    b"HP-Outer: Subject: x",
     b"HP-Outer:", b"HP-Outer: :", b"\tcontinued", b" ", b"Content-Transfer-Encoding: quoted-printable",
     b'Content-Type: text/html; hp-legacy-display="1"', b"Subject: =?utf-8?q?a=0D=0ABcc:_b?=", b"Date: 0",
-    b"Sender: =?x?y?z?=", b'<div class="header-protection-legacy-display">', b"Date: Thu, 1 Jan 1 0:0:0 +9999",
+    b"Sender: =?x?y?z?=", b'<div class="header-protection-legacy-display">',
+    b"Date: Thu, 1 Jan 1 0:0:0 +9999",
 )  # fmt: skip
 
 _TAGS = (0x02, 0x03, 0x04, 0x05, 0x06, 0x0C, 0x13, 0x16, 0x17, 0x18, 0x1E, 0x30, 0x31, 0xA0, 0xA1, 0xA3, 0x80)
 _VALUES = (
-    b"\x30\x80", b"\x00\x00", b"\x05\x00", b"\x02\x01\x80", b"\x06\x00", b"\x06\x01\x80", b"\x24\x80\x04\x01a\x00\x00",
+    b"\x30\x80", b"\x00\x00", b"\x05\x00", b"\x02\x01\x80", b"\x06\x00", b"\x06\x01\x80",
+    b"\x24\x80\x04\x01a\x00\x00",
     b"\x17\x0d991332256099Z", b"\x18\x0f99991231235959Z", b"\x18\x05abcde", b"\x03\x01\x09", b"\x1e\x01a",
-    b"\x0c\x02\xff\xfe", b"\x06\x40" + b"\xff" * 63 + b"\x7f", b"\x02\x82\x01\x00" + b"\xff" * 256, b"\x31\x00",
-    b"\x30\x00", b"\x0a\x01\x00", b"\xa0\x00", b"\xbf\x7f\x00", b"\x1f\x81\x00\x00", b"\x04\x84\x7f\xff\xff\xff",
+    b"\x0c\x02\xff\xfe", b"\x06\x40" + b"\xff" * 63 + b"\x7f", b"\x02\x82\x01\x00" + b"\xff" * 256,
+    b"\x31\x00", b"\x30\x00", b"\x0a\x01\x00", b"\xa0\x00", b"\xbf\x7f\x00", b"\x1f\x81\x00\x00",
+    b"\x04\x84\x7f\xff\xff\xff",
 )  # fmt: skip
 _ENCODED = re.compile(rb"(?:[A-Za-z0-9+/]{60,}\r\n)+[A-Za-z0-9+/=]*")
 
@@ -74,7 +79,7 @@ def mutated_octets(chance: Random, seeds: Sequence[bytes]) -> bytes:
 
 def mutated_values(chance: Random, seeds: Sequence[bytes]) -> bytes:
     """A DER seed with values of its tree removed, doubled, retagged, exchanged or broken; the lengths around
-    them are right again, so that decoding goes on to what lies behind. One in five is damaged as octets instead.
+    them are right again, so that decoding goes on to what lies behind. One in five is damaged as octets.
     """
     if chance.randrange(5) == 0:
         return mutated_octets(chance, seeds)

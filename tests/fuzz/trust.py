@@ -57,17 +57,20 @@ def _mails() -> tuple[bytes, ...]:
     top = b"".join(f"{name}: {value}\r\n".encode() for name, value in headers)
     opaque = (
         top
-        + b"Content-Type: application/pkcs7-mime; smime-type=signed-data\r\nContent-Transfer-Encoding: base64\r\n"
+        + b"Content-Type: application/pkcs7-mime; smime-type=signed-data\r\n"
+        + b"Content-Transfer-Encoding: base64\r\n"
         + b"\r\n" + base64.encodebytes(structure).replace(b"\n", b"\r\n")
     )  # fmt: skip
-    mixed = top + b"Content-Type: multipart/mixed; boundary=out\r\n\r\n--out\r\n" + signed[0] + b"\r\n--out--\r\n"
+    mixed = (
+        top + b"Content-Type: multipart/mixed; boundary=out\r\n\r\n--out\r\n" + signed[0] + b"\r\n--out--\r\n"
+    )
     others = (re.sub(rb"(?<!\r)\n", b"\r\n", mail) for mail in _vectors("thunderbird/**/*.eml", "rfc*/*.eml"))
     return (*signed, opaque, mixed, *others)
 
 
 def _opaque(structure: bytes, content: bytes) -> bytes:
     """The same signature with its content inside, so that the mail needs no second part."""
-    from asn1crypto import cms  # noqa: PLC0415 - once per run
+    from asn1crypto import cms
 
     info = cms.ContentInfo.load(structure)
     info["content"]["encap_content_info"]["content"] = content
@@ -76,11 +79,19 @@ def _opaque(structure: bytes, content: bytes) -> bytes:
 
 
 def _protected() -> tuple[bytes, ...]:
-    page = b'<html><body>\r\n<div class="header-protection-legacy-display"><pre>Subject: x</pre></div>a</body>'
+    page = (
+        b'<html><body>\r\n<div class="header-protection-legacy-display"><pre>Subject: x</pre></div>a</body>'
+    )
     fields = b"From: a@b.example\r\nSubject: x\r\nHP-Outer: Subject: [...]\r\nHP-Outer: From: a@b.example\r\n"
-    clear = b'Content-Type: text/plain; charset=utf-8; hp="clear"\r\n' + fields + b"\r\nSubject: x\r\n\r\nBonjour\r\n"
+    clear = (
+        b'Content-Type: text/plain; charset=utf-8; hp="clear"\r\n'
+        + fields
+        + b"\r\nSubject: x\r\n\r\nBonjour\r\n"
+    )
     cipher = b'Content-Type: text/html; hp="cipher"; hp-legacy-display="1"\r\n' + fields + b"\r\n" + page
-    signed = sign_message(certificates.headers(), certificates.ENTITY, certificates.signer(), certificates.NOW)
+    signed = sign_message(
+        certificates.headers(), certificates.ENTITY, certificates.signer(), certificates.NOW
+    )
     return clear, cipher, signed[signed.index(b"--=_tle_") :].partition(b"\r\n")[2]
 
 
@@ -110,7 +121,9 @@ def _list() -> tuple[bytes, ...]:
     )
     names = [DistinguishedName.from_text(text) for text in texts]
     entries = [
-        TrustEntry(f"{host}.mssante.example", name, "Centre & co") for host in ("a", "hôpital") for name in names
+        TrustEntry(f"{host}.mssante.example", name, "Centre & co")
+        for host in ("a", "hôpital")
+        for name in names
     ]
     return (render_trust_list(entries, certificates.NOW), *(text.encode() for text in texts))
 
@@ -128,7 +141,10 @@ def trust_targets() -> list[Target]:
     own, chain = read_certificates(issued.certificate_pem)[0], read_certificates(issued.chain_pem)
     root_pem = certificates.space().root.certificate_pem
     [root] = read_certificates(root_pem)
-    lists = [issue_crl(authority, now) for authority in (certificates.space().root, certificates.space().organisations)]
+    lists = [
+        issue_crl(authority, now)
+        for authority in (certificates.space().root, certificates.space().organisations)
+    ]
     structures = tuple(
         sign_detached(certificates.ENTITY, [certificates.signer(*kinds) for kinds in group], now)
         for group in ((("rsa",),), (("rsa", True),), (("p256",), ("ed25519",)))
@@ -153,11 +169,14 @@ def trust_targets() -> list[Target]:
     return [
         Target("verify_message, counted", mails, lambda octets: verify_message(octets, trust, now, cache),
                (), mutated_lines, 0.25),
-        Target("signed-data, counted", (*structures * 8, *bare), signed_data, (CmsFault,), mutated_values, 0.25),
+        Target("signed-data, counted", (*structures * 8, *bare), signed_data, (CmsFault,),
+               mutated_values, 0.25),
         Target("certificates, counted", (own, *chain, root, *ders), certificate, (), mutated_values, 0.08),
-        Target("revocation lists, counted", (*lists, *crls), revocations, (TrustFault,), mutated_values, 0.07),
+        Target("revocation lists, counted", (*lists, *crls), revocations, (TrustFault,),
+               mutated_values, 0.07),
         Target("trust list, counted", _list(), _read_list, (TrustListFault, NameFault), mutated_octets, 0.1),
-        Target("header protection, counted", _protected(), _read_protected, (FieldFault,), mutated_lines, 0.1),
+        Target("header protection, counted", _protected(), _read_protected, (FieldFault,),
+               mutated_lines, 0.1),
         Target("header fields and parts, counted", mails, _read_fields, (FieldFault,), mutated_lines, 0.1),
         Target("letters, counted", mails, lambda octets: read_letter(octets, IntakeLimits()), (IntakeFault,),
                mutated_lines, 0.05),

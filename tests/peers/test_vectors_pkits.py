@@ -1,6 +1,6 @@
-"""NIST's PKITS: 246 certification paths through our `validate`, and its signed mails through `verify_message`.
+"""NIST's PKITS: 246 certification paths through our `validate`, its signed mails through `verify_message`.
 
-Each path is judged with the revocation lists and policy inputs of its case, once with every algorithm allowed,
+Each path is judged with the revocation lists and policy inputs of its case, once with all algorithms allowed,
 as the suite means it (two cases use DSA), and once as a deployment does.
 """
 
@@ -109,9 +109,11 @@ def mails(pkits: Path) -> list[Path]:
 def test_224_signed_mails_are_judged_as_the_path_of_their_signer(
     pkits: Path, mails: list[Path], cases: list[dict[str, Any]]
 ) -> None:
-    """The case of a mail is the one whose certificate signed it; seven certificates have none and are valid."""
+    """The case of a mail is that of its signer's certificate; seven certificates have none and are valid."""
     by_print: dict[str, dict[str, Any]] = {}
-    for case in sorted(cases, key=lambda case: "params" in case):  # the case without inputs, where there is one
+    for case in sorted(
+        cases, key=lambda case: "params" in case
+    ):  # the case without inputs, where there is one
         by_print.setdefault(hashlib.sha256(certificate(pkits, case["cert"])).hexdigest(), case)
     lists = sorted(path.name for path in (pkits / "crls").glob("*.crl"))
     counted: Counter[str] = Counter()
