@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from asn1crypto import cms, core, tsp, x509
+from asn1crypto import cms, core, parser, tsp, x509
 
 from certs.algorithms import AlgorithmRefused, check_digest, load_public_key, read_algorithm, verify
 from certs.ber import EncodingFault, check_encoding
@@ -38,6 +38,9 @@ DECODING_ERRORS = (
     RecursionError,
     NotImplementedError,
 )
+
+_ATTRIBUTES_PLACE = 3
+"""Members of SignerInfo before its signed attributes: version, sid, digestAlgorithm (RFC 5652 §5.3)."""
 
 _ATTRIBUTE_TYPES = {
     "1.2.840.113549.1.9.3": "content_type",
@@ -220,13 +223,16 @@ def _find_certificate(identifier: Any, candidates: Sequence[bytes]) -> bytes | N
 
 def _attribute_octets(signer: Any) -> bytes | None:
     """Return the signed attributes as they were transmitted, tagged SET OF instead of [0] (RFC 5652 §5.4)."""
-    attributes = signer["signed_attrs"]
-    if _is_absent(attributes):
+    if _is_absent(signer["signed_attrs"]):
         return None
-    transmitted: bytes = attributes.dump()
-    if transmitted[1] == 0x80:
+    # Read from the octets: the library's `dump` writes a value of indefinite length anew.
+    octets = signer.contents
+    for _ in range(_ATTRIBUTES_PLACE):
+        octets = octets[len(b"".join(parser.parse(octets)[3:])) :]
+    header, contents, _ = parser.parse(octets)[3:]
+    if header[0] != 0xA0 or header[1] == 0x80:
         raise ValueError("signed attributes are not in DER")
-    return b"\x31" + transmitted[1:]
+    return b"\x31" + bytes(header[1:] + contents)
 
 
 def _is_absent(value: Any) -> bool:

@@ -144,6 +144,7 @@ def load_anchors(
     revocation: RevocationMode = RevocationMode.REQUIRE,
     grace: timedelta = timedelta(days=3),
     bindings: Mapping[tuple[DistinguishedName, DistinguishedName], frozenset[str]] | None = None,
+    rules: PathRules = PathRules(),
 ) -> TrustAnchors:
     """Read anchors from PEM and CRLs from DER or PEM. Raises TrustFault."""
     try:
@@ -155,7 +156,7 @@ def load_anchors(
     if not roots:
         raise TrustFault("no trust anchor")
     frozen = MappingProxyType(dict(bindings or {}))
-    return TrustAnchors(roots, intermediates, lists, revocation, grace, frozen)
+    return TrustAnchors(roots, intermediates, lists, revocation, grace, frozen, rules)
 
 
 def read_certificates(text: bytes) -> tuple[bytes, ...]:

@@ -38,6 +38,8 @@ __all__ = ["sign_complete", "sign_message", "verify_message"]
 DATE_TOLERANCE = timedelta(hours=1)
 """How far Date may be from the signing time: the same client writes both; Thunderbird allows as much."""
 
+_CLAIMS_PROTECTION = re.compile(rb"\bhp\s*[*=]", re.IGNORECASE)
+
 # Only from the start of a word: a long one without "@" would be searched anew from each of its letters.
 _ADDRESS_IN_NAME = re.compile(r"(?<![^\s<>\"'(),;])[^\s<>\"'(),;]+@[^\s<>\"'(),;]+")
 
@@ -259,7 +261,7 @@ def _protected(entity: bytes) -> ProtectedHeaders | None:
     try:
         return read_protected(entity)
     except FieldFault:
-        if b"hp=" in entity[:MAXIMUM_HEADER].lower():
+        if _CLAIMS_PROTECTION.search(entity, 0, MAXIMUM_HEADER) is not None:
             raise
         return None
 
