@@ -144,9 +144,13 @@ def load_anchors(
     revocation: RevocationMode = RevocationMode.REQUIRE,
     grace: timedelta = timedelta(days=3),
     bindings: Mapping[tuple[DistinguishedName, DistinguishedName], frozenset[str]] | None = None,
-    rules: PathRules = PathRules(),
+    rules: PathRules | None = None,
 ) -> TrustAnchors:
-    """Read anchors from PEM and CRLs from DER or PEM. Raises TrustFault."""
+    """Read anchors from PEM and CRLs from DER or PEM. Raises TrustFault.
+
+    Where revocation is required an anchor must be self-signed: the validator finds no issuer for the CRLs of
+    another one, so that each certificate below it would be unknown for ever.
+    """
     try:
         roots = read_certificates(roots_pem)
         intermediates = read_certificates(intermediates_pem) if intermediates_pem else ()
@@ -155,8 +159,10 @@ def load_anchors(
         raise TrustFault("anchors or CRLs cannot be read") from error
     if not roots:
         raise TrustFault("no trust anchor")
+    if revocation is RevocationMode.REQUIRE and any(one.self_signed == "no" for one in _loaded(roots)):
+        raise TrustFault("an anchor is not self-signed, so that revocation below it cannot be required")
     frozen = MappingProxyType(dict(bindings or {}))
-    return TrustAnchors(roots, intermediates, lists, revocation, grace, frozen, rules)
+    return TrustAnchors(roots, intermediates, lists, revocation, grace, frozen, rules or PathRules())
 
 
 def read_certificates(text: bytes) -> tuple[bytes, ...]:

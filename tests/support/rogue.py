@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -112,10 +112,11 @@ def _algorithm(one: Signature) -> algos.SignedDigestAlgorithm:
 
 def _sign(one: Signature, octets: bytes) -> bytes:
     key = one.signer.key
-    algorithm = {
+    known: dict[str, Callable[[], hashes.HashAlgorithm]] = {
         "md5": hashes.MD5, "sha1": hashes.SHA1, "sha224": hashes.SHA224,
         "sha256": hashes.SHA256, "sha384": hashes.SHA384, "sha512": hashes.SHA512,
-    }[one.hash_inside]()  # fmt: skip
+    }  # fmt: skip
+    algorithm = known[one.hash_inside]()
     if isinstance(key, ed25519.Ed25519PrivateKey):
         return key.sign(octets)
     if isinstance(key, ec.EllipticCurvePrivateKey):
@@ -132,7 +133,8 @@ def mail(
     encoded = base64.encodebytes(cms_octets).replace(b"\n", b"\r\n")
     return (
         top.encode()
-        + b'Content-Type: multipart/signed; protocol="application/pkcs7-signature"; boundary="b"\r\n\r\n--b\r\n'
+        + b'Content-Type: multipart/signed; protocol="application/pkcs7-signature"; boundary="b"\r\n'
+        + b"\r\n--b\r\n"
         + part
         + b"\r\n--b\r\nContent-Type: application/pkcs7-signature\r\nContent-Transfer-Encoding: base64\r\n\r\n"
         + encoded
