@@ -24,6 +24,10 @@ __all__ = ["DECODING_ERRORS", "CheckedSigner", "CmsFault", "SignedData", "check_
 
 MAXIMUM_SIGNERS = 8
 MAXIMUM_CERTIFICATES = 32
+MAXIMUM_CERTIFICATE = 32 * 1024
+"""Octets of one certificate; real ones have up to four thousand. Names are prepared for comparison letter by
+letter, so that their length is processor time.
+"""
 MAXIMUM_OVERHEAD = 512 * 1024
 """Octets beside the content: 8 signers with their chains take about 60 kB; CRLs are sometimes enclosed."""
 
@@ -152,8 +156,8 @@ def _encapsulated_content(encapsulated: Any) -> bytes | None:
 
 def _certificates(choices: Any) -> tuple[bytes, ...]:
     found = [choice.chosen.dump() for choice in choices or () if choice.name == "certificate"]
-    if len(found) > MAXIMUM_CERTIFICATES:
-        raise ValueError("too many certificates")
+    if len(found) > MAXIMUM_CERTIFICATES or max(map(len, found), default=0) > MAXIMUM_CERTIFICATE:
+        raise ValueError("too many certificates or too large ones")
     return tuple(found)
 
 

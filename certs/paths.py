@@ -38,7 +38,7 @@ from pyhanko_certvalidator.policy_decl import (
 )
 
 from certs.algorithms import AlgorithmRefused, load_public_key
-from certs.cms import DECODING_ERRORS
+from certs.cms import DECODING_ERRORS, MAXIMUM_CERTIFICATE
 from certs.names import DistinguishedName
 from certs.pathcache import KnownPath, PathCache, path_key
 from certs.pathrules import PathRules
@@ -216,6 +216,8 @@ def validate(
 def _built_path(
     certificate: bytes, enclosed: Sequence[bytes], trust: TrustAnchors, usage: Usage | None, now: datetime
 ) -> KnownPath | PathResult:
+    if max(map(len, (certificate, *enclosed))) > MAXIMUM_CERTIFICATE:
+        return PathResult(Verdict.FAILED, Reason.MALFORMED, "a certificate is too large")
     leaf = x509.Certificate.load(certificate, strict=True)
     refused = None if usage is None else _check_usage(leaf, usage)
     if refused is None and trust.rules.modern_algorithms:

@@ -143,7 +143,7 @@ def verify_message(
     decisive = worst(signers)
     if decisive.verdict is not Verdict.PASSED:
         return SignatureReport(decisive.verdict, decisive.reason, decisive.detail, signers, entity=entity)
-    return _judge_author(fields, entity, signers, trust, decrypted)
+    return _judge_author(fields, entity, signers, trust, now, decrypted)
 
 
 _ENCRYPTED = frozenset({"enveloped_data", "authenticated_enveloped_data", "encrypted_data"})
@@ -215,6 +215,7 @@ def _judge_author(
     entity: bytes,
     signers: tuple[SignerReport, ...],
     trust: TrustAnchors,
+    now: datetime,
     decrypted: bool,
 ) -> SignatureReport:
     """Hold the author who is shown against the signers, and the outer header against the protected one."""
@@ -235,7 +236,7 @@ def _judge_author(
     if reason is not None:
         return failed(reason, "no signer may write for the From address")
     believed = fields if protected is None else protected.fields
-    if not _dates_agree(believed, signers):
+    if not _dates_agree(believed, signers, now):
         return failed(Reason.DATE_DIFFERS, "Date is more than an hour from the signing time")
     exposed = protected is not None and protected.confidential and not decrypted
     if protected is not None and exposed:  # it hid nothing, so nothing of it excuses a difference
@@ -300,17 +301,20 @@ def _bind(author: Mailbox, signers: Sequence[SignerReport], trust: TrustAnchors)
     return reason
 
 
-def _dates_agree(fields: Sequence[Field], signers: Sequence[SignerReport]) -> bool:
+def _dates_agree(fields: Sequence[Field], signers: Sequence[SignerReport], now: datetime) -> bool:
+    """Hold Date against the signing times; where there is none, is none readable or are two, `now` stands for
+    it: the reader is shown when the message came, and an old one sent again would look new.
+    """
     dates = [field.text for field in fields if field.key == "date"]
     times = [signer.signing_time for signer in signers if signer.signing_time is not None]
-    if len(dates) != 1 or not times:
-        return True  # nothing to compare; a missing Date is intake's business
+    moment = now
     try:
-        date = parsedate_to_datetime(dates[0])
+        [text] = dates
+        date = parsedate_to_datetime(text)
+        moment = date.replace(tzinfo=UTC) if date.tzinfo is None else date
     except DECODING_ERRORS:
-        return True
-    moment = date.replace(tzinfo=UTC) if date.tzinfo is None else date
-    return any(abs(moment - time) <= DATE_TOLERANCE for time in times)
+        pass
+    return not times or any(abs(moment - time) <= DATE_TOLERANCE for time in times)
 
 
 def _names_other_sender(fields: Sequence[Field], author: Mailbox) -> bool:

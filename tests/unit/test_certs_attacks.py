@@ -6,11 +6,13 @@ Classes "Johnny, you are fired" (Müller et al. 2019): c eContent and signers, m
 import base64
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from asn1crypto import algos, cms
+from asn1crypto import algos, cms, core
 from asn1crypto import x509 as asn1
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from certs.names import DistinguishedName
@@ -18,7 +20,7 @@ from certs.signing import load_signer, sign_detached
 from certs.smime import sign_message, verify_message
 from certs.verdicts import Note, Reason, SignatureReport, Verdict
 from tests.support.certificates import ADDRESS, ENTITY, NOW, certificate, headers, signer, trust
-from tests.support.rogue import Signature, mail, signed_entity, structure
+from tests.support.rogue import Signature, ca, mail, signed_entity, structure
 
 SHA256_RSA = algos.SignedDigestAlgorithm({"algorithm": "sha256_rsa"})
 RSA, P256, ED25519 = signer(), signer("p256"), signer("ed25519")
@@ -301,6 +303,26 @@ def test_a_mail_sent_again_later_is_refused() -> None:
     plain = ENTITY
     raw = mail(structure(plain, Signature(RSA)), plain, dated)
     assert report(raw).reason is Reason.DATE_DIFFERS
+
+
+@pytest.mark.parametrize("date", [[], ["hier"], ["", ""], ["Mon, 99 Xyz 9999 99:99:99 +9999"]])
+def test_a_mail_without_a_readable_date_sent_again_later_is_refused(date: list[str]) -> None:
+    """Its reader would be shown when it came."""
+    others = [(name, value) for name, value in headers() if name != "Date"]
+    dated = [*others, *(("Date", value) for value in date)]
+    octets = structure(ENTITY, Signature(RSA))
+    assert report(mail(octets, ENTITY, dated)).reason is Reason.GENUINE
+    later = NOW + timedelta(hours=2)
+    assert verify_message(mail(octets, ENTITY, dated), TRUST, later).reason is Reason.DATE_DIFFERS
+    assert verify_message(mail(octets, ENTITY), TRUST, later).reason is Reason.GENUINE
+
+
+def test_a_certificate_larger_than_any_is_refused_unread() -> None:
+    """Its names would be compared letter by letter: half a second of processor time for a name of 160 kB."""
+    padded = core.OctetString(b"x" * 40_000).dump()
+    large = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.250.1.9"), padded)
+    root = ca("grande racine", extensions=[(large, False)])
+    assert report(mail(structure(signed_entity(), Signature(root.issue())))).reason is Reason.MALFORMED
 
 
 def test_a_binding_for_one_organisation_binds_no_other() -> None:
