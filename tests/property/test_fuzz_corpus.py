@@ -1,10 +1,13 @@
 """Inputs that the fuzzer found worth keeping: each is answered as declared, in less than a second."""
 
+import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.fuzz.__main__ import Tally, jobs, slug, tried
+from tests.fuzz.__main__ import MEMORY_OCTETS, Tally, counted, jobs, slug, tried
 from tests.fuzz.mutation import mutated_lines, mutated_octets, mutated_values
 from tests.fuzz.targets import Target, targets
 from tests.fuzz.trust import trust_targets
@@ -35,3 +38,38 @@ def test_a_million_inputs_are_shared_out_among_all_that_decides_about_trust(know
     assert sum(job.inputs for job in todo) == 1_000_000
     assert {job.target for job in todo} == set(range(len(counted)))
     assert len({(job.target, job.number) for job in todo}) == len(todo)
+
+
+def refused(octets: bytes) -> None:
+    raise KeyError(octets[:1])
+
+
+def swollen(octets: bytes) -> bytes:
+    return bytes(2 * MEMORY_OCTETS)
+
+
+def crashed(octets: bytes) -> None:
+    os._exit(3)
+
+
+@pytest.mark.parametrize(
+    ("read", "told"),
+    [(refused, "KeyError at"), (swollen, "MemoryError at"), (crashed, "a process ended with 3")],
+)
+def test_the_fuzzer_tells_what_breaks_and_keeps_it_small(
+    read: Callable[[bytes], object], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = Target("to break", (b"some octets",), read, share=1.0)
+    assert counted([target], 20, 2, 1, tmp_path) > 0
+    assert told in capsys.readouterr().out
+    kept = [path.read_bytes() for path in tmp_path.glob("to-break--*.bin")]
+    assert kept == ([] if read is crashed else [b""])
+
+
+def test_the_fuzzer_ends_what_takes_a_second() -> None:
+    def slow(octets: bytes) -> None:
+        until = time.process_time() + 1.1
+        while time.process_time() < until:
+            pass
+
+    assert tried(Target("slow", (b"x",), slow), b"x", Tally()) == "slower than a second"
