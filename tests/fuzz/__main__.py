@@ -39,6 +39,7 @@ SMALLER_SECONDS = 20.0
 SILENT_SECONDS = 300
 MEMORY_OCTETS = 512 * 1024 * 1024
 JOB_INPUTS = 2_000
+PROGRESS_INPUTS = 100_000
 MOST_KEPT = 5
 
 
@@ -215,6 +216,9 @@ def counted(chosen: Sequence[Target], count: int, workers: int, seed: int, folde
                     print(f"    BROKEN: a process ended with {process.exitcode}")
                 continue
             tallies[job.target].add(tally)
+            done = sum(each.read for each in tallies)
+            if done // PROGRESS_INPUTS > (done - job.inputs) // PROGRESS_INPUTS:
+                print(f"    {done} inputs", file=sys.stderr, flush=True)
             memory = max(memory, megabytes)
     faults += sum(tell(target, tally) for target, tally in zip(chosen, tallies, strict=True))
     print(f"{'together':34}{sum(tally.read for tally in tallies):8}  memory of a process at most {memory} MB")
