@@ -432,11 +432,13 @@ def _run(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 def _current_crls(trust: TrustAnchors, now: datetime) -> tuple[Any, ...]:
-    return tuple(
+    lists = (
         crl.CertificateList.load(known.der)
         for known in trust.crls
         if known.issued <= now + CLOCK_TOLERANCE and now <= known.ends + trust.grace
     )
+    allowed = trust.rules.algorithms.signature_algorithm_allowed
+    return tuple(one for one in lists if allowed(one["signature_algorithm"], None, None))
 
 
 def _check_signing_time(

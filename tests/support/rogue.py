@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from asn1crypto import algos, cms, core
+from asn1crypto import algos, cms, core, crl
 from asn1crypto import x509 as asn1
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -22,7 +22,7 @@ from certs.protection import protect
 from certs.signing import Signer
 from tests.support import certificates
 
-__all__ = ["Issuer", "Signature", "ca", "mail", "resigned_with_sha1", "structure"]
+__all__ = ["Issuer", "Signature", "ca", "list_resigned_with_sha1", "mail", "resigned_with_sha1", "structure"]
 
 
 @dataclass(frozen=True)
@@ -244,6 +244,18 @@ def signer_of(leaf: x509.Certificate, key: Any, chain: Sequence[x509.Certificate
     return Signer(
         leaf.public_bytes(der), key, tuple(one.public_bytes(der) for one in chain), "rsa", "sha256", b""
     )
+
+
+def list_resigned_with_sha1(octets: bytes, by: Issuer) -> bytes:
+    """The same revocation list, signed with SHA-1."""
+    loaded = crl.CertificateList.load(octets)
+    algorithm = algos.SignedDigestAlgorithm({"algorithm": "sha1_rsa", "parameters": core.Null()})
+    loaded["tbs_cert_list"]["signature"] = algorithm
+    loaded["signature_algorithm"] = algorithm
+    body = loaded["tbs_cert_list"].dump(force=True)
+    loaded["signature"] = by.key.sign(body, padding.PKCS1v15(), hashes.SHA1())
+    encoded: bytes = loaded.dump(force=True)
+    return encoded
 
 
 def resigned_with_sha1(issuer: Issuer, by: Issuer) -> Issuer:

@@ -16,7 +16,7 @@ from certs.paths import PathResult, RevocationMode, TrustFault, Usage, load_anch
 from certs.signing import Signer
 from certs.verdicts import Reason, Verdict
 from tests.support.certificates import NOW, certificate, trust
-from tests.support.rogue import Issuer, ca, resigned_with_sha1
+from tests.support.rogue import Issuer, ca, list_resigned_with_sha1, resigned_with_sha1
 
 OTHERS = dict.fromkeys(
     ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
@@ -161,6 +161,16 @@ def test_a_list_that_its_authority_did_not_sign_neither_revokes_nor_clears() -> 
     anchors = load_anchors(root().pem, b"", [root().revocations(signed_by=stranger)])
     required = validate(signer.certificate, (), anchors, Usage.EMAIL_SIGNATURE, NOW)
     assert (required.verdict, required.reason) == (Verdict.INDETERMINATE, Reason.REVOCATION_UNKNOWN)
+
+
+def test_a_list_signed_with_sha1_says_nothing() -> None:
+    signer = root().issue()
+    weak = list_resigned_with_sha1(root().revocations(), root())
+    anchors = load_anchors(root().pem, b"", [weak])
+    found = validate(signer.certificate, (), anchors, Usage.EMAIL_SIGNATURE, NOW)
+    assert found.reason is Reason.REVOCATION_UNKNOWN
+    strong = load_anchors(root().pem, b"", [root().revocations()])
+    assert validate(signer.certificate, (), strong, Usage.EMAIL_SIGNATURE, NOW).verdict is Verdict.PASSED
 
 
 def test_a_list_for_authorities_only_says_nothing_of_persons() -> None:
