@@ -16,6 +16,7 @@ from pyhanko_certvalidator.policy_decl import (
 )
 
 from certs.algorithms import DIGESTS, AlgorithmRefused, load_public_key, read_algorithm
+from certs.cms import DECODING_ERRORS
 
 __all__ = ["ANY_POLICY", "ModernAlgorithms", "PathRules"]
 
@@ -44,12 +45,12 @@ class ModernAlgorithms(AlgorithmUsagePolicy):
 
         `public_key` is the issuer's, so that a weak certification authority is refused, too.
         """
-        digest = "sha512" if algo["algorithm"].native == "ed25519" else algo.hash_algo
         try:
+            digest = "sha512" if algo["algorithm"].native == "ed25519" else algo.hash_algo
             read_algorithm(algo, digest)
             if public_key is not None:
                 load_public_key(public_key.dump())
-        except AlgorithmRefused:
+        except (AlgorithmRefused, *DECODING_ERRORS):  # parameters that are missing or of another kind
             return _REFUSED
         return _ALLOWED
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from functools import cache
 
 import pytest
+from asn1crypto import algos, crl
 from asn1crypto import x509 as asn1
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -171,6 +172,18 @@ def test_a_list_signed_with_sha1_says_nothing() -> None:
     assert found.reason is Reason.REVOCATION_UNKNOWN
     strong = load_anchors(root().pem, b"", [root().revocations()])
     assert validate(signer.certificate, (), strong, Usage.EMAIL_SIGNATURE, NOW).verdict is Verdict.PASSED
+
+
+@pytest.mark.parametrize(
+    "algorithm",
+    ["300b06092a864886f70d01010a", "300506032b6571", "30050603290102"],
+)
+def test_a_list_of_an_odd_algorithm_spoils_no_other(algorithm: str) -> None:
+    signer = root().issue()
+    odd = crl.CertificateList.load(root().revocations())
+    odd["signature_algorithm"] = algos.SignedDigestAlgorithm.load(bytes.fromhex(algorithm))
+    anchors = load_anchors(root().pem, b"", [odd.dump(force=True), root().revocations()])
+    assert validate(signer.certificate, (), anchors, Usage.EMAIL_SIGNATURE, NOW).verdict is Verdict.PASSED
 
 
 def test_a_list_for_authorities_only_says_nothing_of_persons() -> None:
