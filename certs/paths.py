@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from asn1crypto import crl, pem, x509
 from cryptography import x509 as openssl
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes
 from pyhanko_certvalidator import CertificateValidator, ValidationContext
 from pyhanko_certvalidator.errors import (
@@ -352,22 +353,25 @@ def _listed_for_later(path: Sequence[Any], search: _Search) -> PathResult | None
     """
     for issuer, certificate in pairwise(path):
         for known in search.crls:
-            if known.issuer != certificate.issuer:
-                continue
-            scope = known.issuing_distribution_point_value
-            if scope is not None and scope["indirect_crl"].native:
-                continue  # its lines belong to other issuers
-            lines = openssl.load_der_x509_crl(known.dump())
-            line = lines.get_revoked_certificate_by_serial_number(certificate.serial_number)
-            if line is None or line.revocation_date_utc < search.now - _VALIDATOR_TOLERANCE:
-                continue
-            if lines.is_signature_valid(_issuer_key(issuer)):
-                return PathResult(
-                    Verdict.FAILED,
-                    Reason.REVOKED,
-                    f"revoked on {line.revocation_date_utc:%Y-%m-%d %H:%M:%SZ}",
-                )
+            ahead = _dated_ahead(known, issuer, certificate, search.now)
+            if ahead is not None:
+                return PathResult(Verdict.FAILED, Reason.REVOKED, f"revoked on {ahead:%Y-%m-%d %H:%M:%SZ}")
     return None
+
+
+def _dated_ahead(known: Any, issuer: Any, certificate: Any, now: datetime) -> datetime | None:
+    """Return the date ahead of `now` at which a CRL of the certificate's issuer revokes it."""
+    scope = known.issuing_distribution_point_value
+    if known.issuer != certificate.issuer or (scope is not None and scope["indirect_crl"].native):
+        return None  # its lines belong to other issuers
+    try:
+        lines = openssl.load_der_x509_crl(known.dump())
+        line = lines.get_revoked_certificate_by_serial_number(certificate.serial_number)
+        if line is None or line.revocation_date_utc < now - _VALIDATOR_TOLERANCE:
+            return None
+        return line.revocation_date_utc if lines.is_signature_valid(_issuer_key(issuer)) else None
+    except (ValueError, UnsupportedAlgorithm):
+        return None  # a stricter reader than the validator, whose word stands then
 
 
 def _issuer_key(issuer: Any) -> CertificateIssuerPublicKeyTypes:

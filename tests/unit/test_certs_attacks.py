@@ -95,6 +95,22 @@ def test_no_signer_is_no_signature() -> None:
     assert report(mail(no_certificate_either)).verdict is Verdict.NONE
 
 
+@pytest.mark.parametrize(
+    "octets",
+    [
+        "300b06092a864886f70d010702",
+        "300d06092a864886f70d010702a000",
+        "300f06092a864886f70d010702a0020500",
+        "301106092a864886f70d010702a00430020101",
+    ],
+)
+def test_signed_data_of_which_parts_are_absent_is_refused(octets: str) -> None:
+    """The first one is `crash_01`, which ended clients."""
+    for make in (mail, opaque):
+        found = report(make(bytes.fromhex(octets)))
+        assert (found.verdict, found.reason) == (Verdict.FAILED, Reason.MALFORMED)
+
+
 def test_eight_signers_are_judged_and_nine_refused() -> None:
     assert reason_of(*[Signature(RSA)] * 8) is Reason.GENUINE
     assert reason_of(*[Signature(RSA)] * 9) is Reason.TOO_MANY_SIGNERS
