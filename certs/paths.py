@@ -11,14 +11,10 @@ from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
-from itertools import pairwise
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
 from asn1crypto import crl, pem, x509
-from cryptography import x509 as openssl
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes
 from pyhanko_certvalidator import CertificateValidator, ValidationContext
 from pyhanko_certvalidator.errors import (
     CRLValidationError,
@@ -43,6 +39,7 @@ from certs.cms import DECODING_ERRORS, MAXIMUM_CERTIFICATE
 from certs.names import DistinguishedName
 from certs.pathcache import KnownPath, PathCache, path_key
 from certs.pathrules import PathRules
+from certs.revocations import revoked_ahead
 from certs.verdicts import Reason, Verdict
 
 __all__ = [
@@ -64,8 +61,6 @@ MAXIMUM_INTERMEDIATES = 4
 """CA certificates of a message that are considered; path building tries their orders, so the number is a
 bound.
 """
-_VALIDATOR_TOLERANCE = timedelta(seconds=1)
-"""The validator judges dates strictly before its moment; those around it are judged here."""
 
 
 class TrustFault(ValueError):
@@ -325,7 +320,7 @@ def _checked_path(leaf: Any, search: _Search) -> list[Any] | PathResult:
     required = RevocationCheckingRule.CRL_REQUIRED
     path = _path(leaf, search, required, required)
     if not isinstance(path, PathResult):
-        return _listed_for_later(path, search) or path
+        return _revoked_ahead(path, search) or path
     if path.verdict is not Verdict.INDETERMINATE:
         return path
     # Some CRL is missing. Each certificate is asked for by itself: otherwise an intermediate without CRL
@@ -339,44 +334,18 @@ def _checked_path(leaf: Any, search: _Search) -> list[Any] | PathResult:
         asked = _path(certificate, search, required, unchecked)
         if isinstance(asked, PathResult) and asked.verdict is Verdict.FAILED:
             return asked
-    listed = _listed_for_later(path, search)
-    if listed is not None:
-        return listed
+    ahead = _revoked_ahead(path, search)
+    if ahead is not None:
+        return ahead
     return unknown if search.trust.revocation is RevocationMode.REQUIRE else path
 
 
-def _listed_for_later(path: Sequence[Any], search: _Search) -> PathResult | None:
-    """Find a certificate whose revocation is dated after `now`, which the validator lets pass.
-
-    Its authority has withdrawn it already; clocks differ, and nobody dates a revocation ahead to allow use
-    until then (RFC 5280 §5.3 knows no such thing).
-    """
-    for issuer, certificate in pairwise(path):
-        for known in search.crls:
-            ahead = _dated_ahead(known, issuer, certificate, search.now)
-            if ahead is not None:
-                return PathResult(Verdict.FAILED, Reason.REVOKED, f"revoked on {ahead:%Y-%m-%d %H:%M:%SZ}")
-    return None
-
-
-def _dated_ahead(known: Any, issuer: Any, certificate: Any, now: datetime) -> datetime | None:
-    """Return the date ahead of `now` at which a CRL of the certificate's issuer revokes it."""
-    scope = known.issuing_distribution_point_value
-    if known.issuer != certificate.issuer or (scope is not None and scope["indirect_crl"].native):
-        return None  # its lines belong to other issuers
-    try:
-        lines = openssl.load_der_x509_crl(known.dump())
-        line = lines.get_revoked_certificate_by_serial_number(certificate.serial_number)
-        if line is None or line.revocation_date_utc < now - _VALIDATOR_TOLERANCE:
-            return None
-        return line.revocation_date_utc if lines.is_signature_valid(_issuer_key(issuer)) else None
-    except (ValueError, UnsupportedAlgorithm):
-        return None  # a stricter reader than the validator, whose word stands then
-
-
-def _issuer_key(issuer: Any) -> CertificateIssuerPublicKeyTypes:
-    key = openssl.load_der_x509_certificate(issuer.dump()).public_key()
-    return cast(CertificateIssuerPublicKeyTypes, key)  # it has verified a certificate already
+def _revoked_ahead(path: Sequence[Any], search: _Search) -> PathResult | None:
+    """Refuse a path of which a certificate is revoked with a date that has not come yet."""
+    ahead = revoked_ahead(path, search.crls, search.now)
+    if ahead is None:
+        return None
+    return PathResult(Verdict.FAILED, Reason.REVOKED, f"revoked on {ahead:%Y-%m-%d %H:%M:%SZ}")
 
 
 def _path(
