@@ -33,7 +33,7 @@ from certs.protection import MAXIMUM_LINE, ProtectedHeaders, differing, protect,
 from certs.signing import Signer, SigningFault, sign_detached
 from certs.verdicts import Note, Reason, SignatureReport, SignerReport, Verdict, worst
 
-__all__ = ["sign_complete", "sign_message", "verify_message"]
+__all__ = ["shows_other_address", "sign_complete", "sign_message", "verify_message"]
 
 DATE_TOLERANCE = timedelta(hours=1)
 """How far Date may be from the signing time: the same client writes both; Thunderbird allows as much."""
@@ -243,7 +243,8 @@ def _judge_author(
         protected = replace(protected, outer=())
     differences = () if protected is None else differing(fields, protected)
     notes = [Note.HEADERS_DIFFER] if differences else []
-    if any(map(_shows_other_address, [author] if inner is None else [author, inner])):
+    shown = [author] if inner is None else [author, inner]
+    if any(shows_other_address(one.name, one.address) for one in shown):
         notes.append(Note.DISPLAY_NAME_ADDRESS)
     if _names_other_sender(believed, author) or _names_other_sender(fields, author):
         notes.append(Note.SENDER_DIFFERS)
@@ -329,9 +330,10 @@ def _names_other_sender(fields: Sequence[Field], author: Mailbox) -> bool:
     return False
 
 
-def _shows_other_address(author: Mailbox) -> bool:
+def shows_other_address(name: str, address: str) -> bool:
+    """Tell whether a display name, encoded or decoded, holds an address that is not the sender's own."""
     try:
-        name = str(make_header(decode_header(author.name)))
+        shown = str(make_header(decode_header(name)))
     except (HeaderParseError, LookupError, *DECODING_ERRORS):  # LookupError: a charset that nobody knows
-        name = author.name
-    return any(found.lower() != author.address.lower() for found in _ADDRESS_IN_NAME.findall(name))
+        shown = name
+    return any(found.lower() != address.lower() for found in _ADDRESS_IN_NAME.findall(shown))

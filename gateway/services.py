@@ -40,8 +40,10 @@ class TrustSpace(Protocol):
         """Why the server with this DER certificate may not receive for a domain; ``None`` where it may."""
         ...
 
-    async def verify(self, raw: bytes, now: datetime) -> SignatureReport:
-        """The verdict on the S/MIME signature of a mail, on its original octets."""
+    async def verify(self, raw: bytes, now: datetime, decrypted: bool = False) -> SignatureReport:
+        """The verdict on the S/MIME signature of a mail, on its original octets; ``decrypted`` says that its
+        body was taken out of an encrypted one.
+        """
         ...
 
 
