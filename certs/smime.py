@@ -108,15 +108,15 @@ def verify_message(
     trust: TrustAnchors,
     now: datetime,
     cache: PathCache | None = None,
-    decrypted: bool = False,
+    in_clear: bool = False,
 ) -> SignatureReport:
     """Judge the S/MIME signature over the whole body of a message as it was received. Total: any octets give
     a report.
 
     Passed means: every signature and certificate path holds, and the one From address is the signer's. A
     message that is not signed as a whole has verdict none. Octets must be in CRLF form. `cache` remembers
-    paths of signers from one message to the next. `decrypted` says that the body was taken out of an
-    encrypted one, so that what it says was hidden outside may be missing there (RFC 9788 §4.3).
+    paths of signers from one message to the next. `in_clear` says that the message came unencrypted: what
+    it was meant to hide is noted as lost then, and excuses no difference (RFC 9788 §4.3).
     """
     try:
         fields, body = split_message(raw)
@@ -143,7 +143,7 @@ def verify_message(
     decisive = worst(signers)
     if decisive.verdict is not Verdict.PASSED:
         return SignatureReport(decisive.verdict, decisive.reason, decisive.detail, signers, entity=entity)
-    return _judge_author(fields, entity, signers, trust, now, decrypted)
+    return _judge_author(fields, entity, signers, trust, now, in_clear)
 
 
 _ENCRYPTED = frozenset({"enveloped_data", "authenticated_enveloped_data", "encrypted_data"})
@@ -216,7 +216,7 @@ def _judge_author(
     signers: tuple[SignerReport, ...],
     trust: TrustAnchors,
     now: datetime,
-    decrypted: bool,
+    in_clear: bool,
 ) -> SignatureReport:
     """Hold the author who is shown against the signers, and the outer header against the protected one."""
 
@@ -238,7 +238,7 @@ def _judge_author(
     believed = fields if protected is None else protected.fields
     if not _dates_agree(believed, signers, now):
         return failed(Reason.DATE_DIFFERS, "Date is more than an hour from the signing time")
-    exposed = protected is not None and protected.confidential and not decrypted
+    exposed = protected is not None and protected.confidential and in_clear
     if protected is not None and exposed:  # it hid nothing, so nothing of it excuses a difference
         protected = replace(protected, outer=())
     differences = () if protected is None else differing(fields, protected)

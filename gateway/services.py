@@ -40,9 +40,9 @@ class TrustSpace(Protocol):
         """Why the server with this DER certificate may not receive for a domain; ``None`` where it may."""
         ...
 
-    async def verify(self, raw: bytes, now: datetime, decrypted: bool = False) -> SignatureReport:
-        """The verdict on the S/MIME signature of a mail, on its original octets; ``decrypted`` says that its
-        body was taken out of an encrypted one.
+    async def verify(self, raw: bytes, now: datetime, in_clear: bool = False) -> SignatureReport:
+        """The verdict on the S/MIME signature of a mail, on its original octets; ``in_clear`` says that it
+        came unencrypted, so that what was meant to be hidden is noted.
         """
         ...
 

@@ -47,9 +47,9 @@ class OperatorTrust:
         decision = server_allowed(self.operators, name, domain)
         return None if decision.allowed else f"{decision.reason} {decision.subject}".strip()
 
-    async def verify(self, raw: bytes, now: datetime, decrypted: bool = False) -> SignatureReport:
+    async def verify(self, raw: bytes, now: datetime, in_clear: bool = False) -> SignatureReport:
         """The verdict on a mail's S/MIME signature; the work is done beside the event loop."""
-        return await asyncio.to_thread(verify_message, raw, self.anchors, now, self.paths, decrypted)
+        return await asyncio.to_thread(verify_message, raw, self.anchors, now, self.paths, in_clear)
 
 
 def _files(folder: Path, pattern: str) -> list[bytes]:

@@ -56,14 +56,14 @@ def test_rfc9788_decrypted_message_says_what_was_hidden(vectors: Path, lamps: Tr
         b"From: Alice <alice@smime.example>\r\nTo: Bob <bob@smime.example>\r\n"
         b"Date: Sat, 20 Feb 2021 10:10:02 -0500\r\nUser-Agent: Sample MUA Version 1.0\r\n"
     )
-    report = verify_message(outer + inner, lamps, LAMPS, decrypted=True)
+    report = verify_message(outer + inner, lamps, LAMPS)
     assert report.verdict is Verdict.PASSED
     assert report.differing_headers == ()
     assert report.notes == ()
     assert dict(report.protected_headers)["Subject"] == "smime-signed-enc-hp-baseline-legacy"
-    altered = verify_message(outer.replace(b"[...]", b"autre") + inner, lamps, LAMPS, decrypted=True)
+    altered = verify_message(outer.replace(b"[...]", b"autre") + inner, lamps, LAMPS)
     assert altered.differing_headers == ("subject",)
-    in_clear = verify_message(outer + inner, lamps, LAMPS)
+    in_clear = verify_message(outer + inner, lamps, LAMPS, in_clear=True)
     assert in_clear.differing_headers == ("subject",)
     assert Note.MEANT_TO_BE_ENCRYPTED in in_clear.notes
 
@@ -71,7 +71,7 @@ def test_rfc9788_decrypted_message_says_what_was_hidden(vectors: Path, lamps: Tr
 def test_rfc9788_legacy_display_is_not_shown(vectors: Path, lamps: TrustAnchors) -> None:
     inner = crlf(vectors / "rfc9788" / "smime-signed-enc-hp-baseline-legacy.decrypted.eml")
     outer = b"From: Alice <alice@smime.example>\r\nDate: Sat, 20 Feb 2021 10:10:02 -0500\r\n"
-    report = verify_message(outer + inner, lamps, LAMPS, decrypted=True)
+    report = verify_message(outer + inner, lamps, LAMPS)
     assert report.entity is not None
     assert b"\r\n\r\nSubject: smime-signed-enc-hp-baseline-legacy\r\n\r\nThis is" in report.entity
     text = report.entity.partition(b"\r\n\r\n")[2].decode()

@@ -305,10 +305,10 @@ def test_what_claims_to_have_been_hidden_excuses_nothing_in_clear() -> None:
         raw = mail(structure(inner, Signature(RSA)), inner).replace(
             b"[TLE-2026-000123 - en cours]", b"URGENT", 1
         )
-        found = report(raw)
+        found = verify_message(raw, TRUST, NOW, in_clear=True)
         assert found.differing_headers == ("subject",)
         assert (Note.MEANT_TO_BE_ENCRYPTED in found.notes) is (b"cipher" in intent)
-        decrypted = verify_message(raw, TRUST, NOW, decrypted=True)
+        decrypted = verify_message(raw, TRUST, NOW)
         assert (decrypted.differing_headers == ()) is (b"cipher" in intent)
 
 
