@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Lock
 
-__all__ = ["KnownPath", "PathCache", "path_key"]
+__all__ = ["CertificateNames", "KnownPath", "PathCache", "path_key"]
 
 MAXIMUM_AGE = timedelta(hours=1)
 """How long a path is believed without being built again, whatever its certificates and CRLs say."""
 MAXIMUM_PATHS = 1024
-"""Paths kept; each takes about 300 octets. The one used longest ago is forgotten first."""
+"""Paths and certificates kept: 300 and 3,000 octets each. The oldest are forgotten first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,25 @@ def path_key(certificate: bytes, enclosed: Sequence[bytes], usage: str) -> bytes
     return digest.digest()
 
 
+@dataclass(frozen=True, slots=True)
+class CertificateNames:
+    """What a certificate says of its holder: RFC 4514 texts, serial number, mail addresses in lower case, and
+    its SHA-256 in lower-case hex.
+    """
+
+    subject: str
+    issuer: str
+    serial: int
+    addresses: tuple[str, ...]
+    fingerprint: str
+
+
 class PathCache:
     """A bounded memory of valid paths for one generation of anchors; safe to share between threads.
 
     The generation is the anchors' object itself: other anchors, or the same ones with other CRLs, are another
     object, and everything that was kept under the former is dropped at the first question under the new one.
+    The names in a certificate depend on its octets alone, and stay.
     """
 
     def __init__(self, maximum: int = MAXIMUM_PATHS) -> None:
@@ -61,6 +75,7 @@ class PathCache:
         self._maximum = maximum
         self._generation: object = None
         self._paths: OrderedDict[bytes, KnownPath] = OrderedDict()
+        self._names: OrderedDict[bytes, CertificateNames] = OrderedDict()
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -92,3 +107,14 @@ class PathCache:
             self._paths.move_to_end(key)
             while len(self._paths) > self._maximum:
                 self._paths.popitem(last=False)
+
+    def names(self, certificate: bytes, read: Callable[[bytes], CertificateNames]) -> CertificateNames:
+        """Return what `read` finds in a certificate, found once; what `read` raises is not kept."""
+        known = self._names.get(certificate)
+        if known is None:
+            known = read(certificate)
+            with self._lock:
+                self._names[certificate] = known
+                while len(self._names) > self._maximum:
+                    self._names.popitem(last=False)
+        return known

@@ -27,7 +27,7 @@ from certs.cms import (
 from certs.entities import Detached, Opaque, Unsigned, claims_signature, find_signature
 from certs.fields import MAXIMUM_HEADER, Field, FieldFault, Mailbox, parse_mailbox, split_message
 from certs.names import DistinguishedName, NameFault
-from certs.pathcache import PathCache
+from certs.pathcache import CertificateNames, PathCache
 from certs.paths import TrustAnchors, Usage, validate
 from certs.protection import MAXIMUM_LINE, ProtectedHeaders, differing, protect, read_protected, render_field
 from certs.signing import Signer, SigningFault, sign_detached
@@ -96,11 +96,14 @@ def _check_lines(entity: bytes) -> None:
     """Hold an entity to what survives transport unchanged (RFC 8551 §3.1.3). Raises SigningFault."""
     if not entity.isascii() or b"\x00" in entity:
         raise SigningFault("the entity is not 7-bit: encode it as base64 or quoted-printable")
-    lines = entity.split(b"\r\n")
-    if not len(lines) - 1 == entity.count(b"\r") == entity.count(b"\n"):
+    if not entity.count(b"\r\n") == entity.count(b"\r") == entity.count(b"\n"):
         raise SigningFault("the entity has line ends other than CRLF")
-    if max(map(len, lines)) > MAXIMUM_LINE:
-        raise SigningFault("the entity has a line longer than 998 octets")
+    start, longest = 0, MAXIMUM_LINE + 2
+    while len(entity) - start > MAXIMUM_LINE:  # from the last line end of a line's length to the next such
+        end = entity.rfind(b"\n", start, start + longest)
+        if end < 0:
+            raise SigningFault("the entity has a line longer than 998 octets")
+        start = end + 1
 
 
 def verify_message(
@@ -181,22 +184,31 @@ def _judge_signer(
         )
         verdict, reason, detail = path.verdict, path.reason, path.detail
     try:
-        certificate = x509.Certificate.load(checked.certificate)
-        subject = DistinguishedName.from_asn1(certificate.subject)
-        issuer = DistinguishedName.from_asn1(certificate.issuer)
-        return SignerReport(
-            verdict,
-            reason,
-            detail,
-            subject.text,
-            issuer.text,
-            certificate.serial_number,
-            _addresses(certificate),
-            checked.signing_time,
-            hashlib.sha256(checked.certificate).hexdigest(),
-        )
+        names = _names(checked.certificate) if cache is None else cache.names(checked.certificate, _names)
     except DECODING_ERRORS:
         return SignerReport(Verdict.FAILED, Reason.MALFORMED, "the signer's names cannot be decoded")
+    return SignerReport(
+        verdict,
+        reason,
+        detail,
+        names.subject,
+        names.issuer,
+        names.serial,
+        names.addresses,
+        checked.signing_time,
+        names.fingerprint,
+    )
+
+
+def _names(der: bytes) -> CertificateNames:
+    certificate = x509.Certificate.load(der)
+    return CertificateNames(
+        DistinguishedName.from_asn1(certificate.subject).text,
+        DistinguishedName.from_asn1(certificate.issuer).text,
+        certificate.serial_number,
+        _addresses(certificate),
+        hashlib.sha256(der).hexdigest(),
+    )
 
 
 def _addresses(certificate: Any) -> tuple[str, ...]:
