@@ -47,7 +47,7 @@ bench-trust: ## processor time of signing and verifying, beside openssl and the 
 	@scripts/install.sh test
 	@exec $(BIN)/python -m tests.bench.trust
 
-fuzz: ## every parser against random and mutated input
+fuzz: ## a million inputs for what decides about trust, a minute for the other parsers
 	@scripts/install.sh test
 	@exec $(BIN)/python -m tests.fuzz
 
