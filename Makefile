@@ -8,7 +8,7 @@ BIN := .venv/bin
 PYTEST_ARGS ?=
 
 help: ## this list
-	@sed -n -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 
 run: ## install what is missing, then run an embedded deployment under ./var until Ctrl-C
 	@scripts/install.sh run
