@@ -60,6 +60,8 @@ LOOKING = [
     ("smime", "sign", __file__),
     ("smime", "encrypt", __file__, "--to", __file__, "--sign"),
     ("smime", "decrypt", __file__),
+    ("trust", "show", "b.example"),
+    ("trust", "diff", __file__),
 ]
 
 
