@@ -8,9 +8,19 @@ the folder given as validation context.
 import re
 from pathlib import Path
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.config import JsonDict
 
 SECRET: Final[JsonDict] = {"secret": True}
@@ -55,6 +65,14 @@ def _endpoint(value: str) -> str:
     return value
 
 
+def _key_set_url(value: str) -> str:
+    parts = urlsplit(value)
+    at_home = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
+    if not (parts.scheme == "https" or at_home) or not parts.hostname or parts.username is not None:
+        raise ValueError("should be an https address")
+    return value
+
+
 def _time_zone(value: str) -> str:
     if value not in available_timezones():
         raise ValueError("should be the name of a time zone such as Europe/Paris or Indian/Reunion")
@@ -66,6 +84,7 @@ Address = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*@[a-z0-9.-]+$", ma
 FilePath = Annotated[Path, BeforeValidator(_absolute)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
+KeySetUrl = Annotated[str, AfterValidator(_key_set_url)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Positive = Annotated[int, Field(ge=1)]
 Line = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -134,6 +153,11 @@ class Smtp(_Section):
     idle_timeout_s: Positive = Field(
         description="seconds without a command after which a connection is closed"
     )
+    machines_port: Port | None = Field(
+        default=None,
+        description="port for mail of applications that log in by TLS client certificate (SASL EXTERNAL), TLS "
+        "from the first byte; absent: not offered",
+    )
 
 
 class Imap(_Section):
@@ -144,6 +168,11 @@ class Imap(_Section):
     tls_port: Port = Field(description="IMAP port, TLS from the first byte")
     managesieve_port: Port | None = Field(
         default=None, description="port on which users edit their filters (ManageSieve); absent: not offered"
+    )
+    machines_port: Port | None = Field(
+        default=None,
+        description="IMAP port for applications that log in by TLS client certificate (SASL EXTERNAL), TLS "
+        "from the first byte; absent: not offered",
     )
 
 
@@ -253,6 +282,62 @@ class Logging(_Section):
     format: Literal["console", "json"] = Field(description="`console` for people, `json` for collectors")
 
 
+class Oauth(_Section):
+    """Logins with a token of an identity provider such as Pro Santé Connect (XOAUTH2, OAUTHBEARER)."""
+
+    issuer: Line | None = Field(
+        default=None,
+        description="`iss` of the tokens, for example "
+        "https://auth.esw.esante.gouv.fr/auth/realms/esante-wallet",
+    )
+    audiences: tuple[Line, ...] = Field(
+        strict=False,
+        description="client identifiers of the programs whose tokens are taken: one must be in `aud` or be `azp`",
+    )
+    assurance: tuple[Line, ...] = Field(
+        strict=False, description="allowed values of `acr`, such as eidas1; empty: any"
+    )
+    identity_claim: Line = Field(min_length=1, description="claim that names the person")
+    identity_prefix: Line = Field(
+        description="what stands before the RPPS number in that claim (8 in an IDNPS)"
+    )
+    leeway_s: int = Field(ge=0, le=300, description="seconds by which the issuer's clock may differ from ours")
+    jwks_url: KeySetUrl | None = Field(
+        default=None, description="where the issuer publishes its keys (https)"
+    )
+    jwks_anchors: FilePath | None = Field(
+        default=None, description="PEM file of the authorities of that address; absent: those of the system"
+    )
+    jwks_file: FilePath | None = Field(
+        default=None, description="file with the issuer's keys, read in place of `jwks_url`"
+    )
+    jwks_cache: FilePath = Field(
+        description="where the keys fetched last are kept, so that logins work while the issuer is away"
+    )
+    refresh_s: Positive = Field(
+        description="seconds after which the keys are fetched again; a token with an unknown key asks for it "
+        "sooner, but never more than once in `retry_s`"
+    )
+    retry_s: Positive = Field(description="seconds between two attempts to fetch the keys, at least")
+    keep_s: Positive = Field(
+        description="seconds for which the keys fetched last are used while they cannot be fetched anew"
+    )
+    wait_s: Positive = Field(description="seconds that one login waits for keys at most")
+    # last, so that what it needs has been read
+    enabled: bool = Field(description="XOAUTH2 and OAUTHBEARER are offered to users under TLS")
+
+    @field_validator("enabled")
+    @classmethod
+    def _complete(cls, enabled: bool, info: ValidationInfo) -> bool:
+        """Whoever turns it on must say whose tokens are believed."""
+        given = info.data
+        if enabled and not (given.get("issuer") and given.get("audiences")):
+            raise ValueError("needs `issuer` and `audiences`")
+        if enabled and (given.get("jwks_url") is None) == (given.get("jwks_file") is None):
+            raise ValueError("needs one of `jwks_url` and `jwks_file`")
+        return enabled
+
+
 class Files(_Section):
     """Other files of the deployment."""
 
@@ -282,6 +367,7 @@ class Settings(_Section):
     workers: Workers = Field(description="who does the work of the queue")
     logging: Logging = Field(description="what is logged, and how")
     files: Files = Field(description="other files")
+    oauth: Oauth = Field(description="logins with a token of an identity provider")
 
     @property
     def service_address(self) -> str:
