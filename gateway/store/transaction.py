@@ -11,7 +11,7 @@ from gateway.store.letters import Answers, Bounces, Forms, Held
 from gateway.store.messages import Decisions, Messages
 from gateway.store.outbox import Outbox
 from gateway.store.patients import Patients
-from gateway.store.people import Accounts, Delegations
+from gateway.store.people import Accounts, Certificates, Delegations
 
 __all__ = ["Transaction"]
 
@@ -24,6 +24,7 @@ class Transaction:
         "answers",
         "audit",
         "bounces",
+        "certificates",
         "conversations",
         "decisions",
         "delegations",
@@ -41,6 +42,7 @@ class Transaction:
         self.answers = Answers(connection)
         self.audit = Audit(connection)
         self.bounces = Bounces(connection)
+        self.certificates = Certificates(connection)
         self.conversations = Conversations(connection)
         self.decisions = Decisions(connection)
         self.delegations = Delegations(connection)
