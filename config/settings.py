@@ -155,8 +155,8 @@ class Smtp(_Section):
     )
     machines_port: Port | None = Field(
         default=None,
-        description="port for mail of applications that log in by TLS client certificate (SASL EXTERNAL), TLS "
-        "from the first byte; absent: not offered",
+        description="port for mail of applications that log in by TLS client certificate (SASL EXTERNAL), "
+        "TLS from the first byte; absent: not offered",
     )
 
 
@@ -292,7 +292,8 @@ class Oauth(_Section):
     )
     audiences: tuple[Line, ...] = Field(
         strict=False,
-        description="client identifiers of the programs whose tokens are taken: one must be in `aud` or be `azp`",
+        description="client identifiers of the programs whose tokens are taken: one must be in `aud` or be "
+        "`azp`",
     )
     assurance: tuple[Line, ...] = Field(
         strict=False, description="allowed values of `acr`, such as eidas1; empty: any"
@@ -301,7 +302,9 @@ class Oauth(_Section):
     identity_prefix: Line = Field(
         description="what stands before the RPPS number in that claim (8 in an IDNPS)"
     )
-    leeway_s: int = Field(ge=0, le=300, description="seconds by which the issuer's clock may differ from ours")
+    leeway_s: int = Field(
+        ge=0, le=300, description="seconds by which the issuer's clock may differ from ours"
+    )
     jwks_url: KeySetUrl | None = Field(
         default=None, description="where the issuer publishes its keys (https)"
     )

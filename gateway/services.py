@@ -8,6 +8,7 @@ from datetime import datetime, tzinfo
 from typing import Protocol
 from uuid import UUID
 
+from certs.paths import PathResult
 from certs.verdicts import SignatureReport
 from config import Settings
 from gateway.compose.composer import Composer
@@ -38,6 +39,10 @@ class TrustSpace(Protocol):
 
     def server_fault(self, certificate: bytes, domain: str) -> str | None:
         """Why the server with this DER certificate may not receive for a domain; ``None`` where it may."""
+        ...
+
+    def client_certificate(self, certificate: bytes, now: datetime) -> PathResult:
+        """Whether a DER certificate may be the client of a TLS connection now: path, usage, revocation."""
         ...
 
     async def verify(self, raw: bytes, now: datetime) -> SignatureReport:

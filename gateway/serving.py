@@ -8,12 +8,13 @@ import asyncio
 import resource
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import dns.asyncresolver
 import structlog
 
 from certs.tls import (
+    machines_server_context,
     mx_client_context,
     mx_server_context,
     submission_client_context,
@@ -22,11 +23,13 @@ from certs.tls import (
 from config import Settings
 from gateway.bootstrap import dovecot_settings, open_services
 from gateway.errors import NotAvailable
+from gateway.logins.bearers import open_bearers
+from gateway.logins.endpoint import LoginEndpoint
 from gateway.pipeline.doors import GatewayDoors
 from gateway.relay.outbound import Relay, RelayTimes
 from gateway.relay.routes import MxRoutes, TableRoutes, Target
 from gateway.services import Services
-from gateway.smtp.dialogue import ListenerKind
+from gateway.smtp.dialogue import PASSWORDS, ListenerKind, Mechanism
 from gateway.smtp.limits import SmtpLimits
 from gateway.smtp.server import Listener, SmtpServers
 from gateway.store.store import Store
@@ -111,16 +114,30 @@ def _relay(services: Services) -> Relay:
     )
 
 
-def _smtp(services: Services) -> SmtpServers:
-    settings = services.settings
+def _listeners(settings: Settings) -> tuple[Listener, ...]:
+    """The ways in that the settings open."""
     pki, smtp = settings.pki, settings.smtp
     users = submission_server_context(pki.tls_certificate, pki.tls_key)
     operators = mx_server_context(pki.tls_certificate, pki.tls_key, pki.anchors)
+    tokens = (Mechanism.XOAUTH2, Mechanism.OAUTHBEARER) if settings.oauth.enabled else ()
+    ways = (*PASSWORDS, *tokens)
     listeners = (
         Listener(ListenerKind.MX, smtp.bind, smtp.mx_port, operators),
-        Listener(ListenerKind.SUBMISSION, smtp.bind, smtp.submission_port, users),
-        Listener(ListenerKind.SUBMISSIONS, smtp.bind, smtp.submissions_port, users),
+        Listener(ListenerKind.SUBMISSION, smtp.bind, smtp.submission_port, users, mechanisms=ways),
+        Listener(ListenerKind.SUBMISSIONS, smtp.bind, smtp.submissions_port, users, mechanisms=ways),
     )
+    if smtp.machines_port is None:
+        return listeners
+    machines = machines_server_context(pki.tls_certificate, pki.tls_key, pki.anchors)
+    external = (Mechanism.EXTERNAL,)
+    return (
+        *listeners,
+        Listener(ListenerKind.MACHINES, smtp.bind, smtp.machines_port, machines, mechanisms=external),
+    )
+
+
+def _smtp(services: Services, doors: GatewayDoors) -> SmtpServers:
+    smtp = services.settings.smtp
     limits = SmtpLimits(
         max_message_bytes=smtp.max_message_bytes,
         max_header_bytes=smtp.max_header_bytes,
@@ -129,10 +146,10 @@ def _smtp(services: Services) -> SmtpServers:
         idle_seconds=float(smtp.idle_timeout_s),
     )
     return SmtpServers(
-        listeners,
-        GatewayDoors(services),
+        _listeners(services.settings),
+        doors,
         limits,
-        hostname=settings.hostname,
+        hostname=services.settings.hostname,
         now=services.clock,
         new_queue_id=lambda: services.new_id().hex[:16].upper(),
     )
@@ -177,7 +194,14 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
         services = await stack.enter_async_context(open_services(settings))
         _allow_many_files()
         await refresh_logins(services.store, settings)
-        dovecot = DovecotServer(dovecot_settings(settings), _reported)
+        bearers = await stack.enter_async_context(
+            open_bearers(settings.oauth, services.store, services.clock)
+        )
+        doors = GatewayDoors(services, bearers)
+        endpoint = LoginEndpoint(bearers, doors.guesses, services.clock, doors.login_refused)
+        stack.push_async_callback(endpoint.stop)
+        questions = await endpoint.start()
+        dovecot = DovecotServer(replace(dovecot_settings(settings), questions=questions), _reported)
         await dovecot.start()
         stack.push_async_callback(dovecot.stop)
         # The mailbox server's lock says that no other gateway works here: claims are those of a dead one.
@@ -185,7 +209,7 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
             await tx.outbox.release_claims()
         printers = Printers(settings.workers.pdf_processes)
         stack.callback(printers.shutdown, wait=False, cancel_futures=True)
-        servers = _smtp(services)
+        servers = _smtp(services, doors)
         try:
             await servers.start()
         except OSError as error:

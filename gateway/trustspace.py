@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from certs.operators import TrustList, read_trust_list, recipient_listed, sender_allowed, server_allowed
-from certs.paths import RevocationMode, TrustAnchors, load_anchors
+from certs.paths import PathResult, RevocationMode, TrustAnchors, Usage, load_anchors, validate
 from certs.smime import verify_message
 from certs.tls import peer_name
 from certs.verdicts import SignatureReport
@@ -43,6 +43,10 @@ class OperatorTrust:
             return "certificate without a usable name"
         decision = server_allowed(self.operators, name, domain)
         return None if decision.allowed else f"{decision.reason} {decision.subject}".strip()
+
+    def client_certificate(self, certificate: bytes, now: datetime) -> PathResult:
+        """The verdict on a TLS client's certificate; intermediates are those that we know ourselves."""
+        return validate(certificate, (), self.anchors, Usage.TLS_CLIENT, now)
 
     async def verify(self, raw: bytes, now: datetime) -> SignatureReport:
         """The verdict on a mail's S/MIME signature; the work is done beside the event loop."""

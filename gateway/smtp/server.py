@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.smtp.dialogue import Dialogue, ListenerKind
+from gateway.smtp.dialogue import PASSWORDS, Dialogue, ListenerKind, Mechanism
 from gateway.smtp.envelope import Doors
 from gateway.smtp.limits import SmtpLimits
 from gateway.smtp.lobby import Lobby
@@ -18,7 +18,8 @@ __all__ = ["Listener", "SmtpServers"]
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One way in. ``tls`` is a server context; for operators (MX) it must require a client certificate.
+    """One way in. ``tls`` is a server context; for operators (MX) and applications it must require a client
+    certificate. ``mechanisms`` are the ways to log in.
 
     ``port`` 0 takes a free one. ``reuse_port`` lets several processes share the port.
     """
@@ -28,6 +29,7 @@ class Listener:
     port: int
     tls: ssl.SSLContext
     reuse_port: bool = False
+    mechanisms: tuple[Mechanism, ...] = PASSWORDS
 
 
 class SmtpServers:
@@ -48,8 +50,10 @@ class SmtpServers:
         new_queue_id: Callable[[], str],
     ) -> None:
         for listener in listeners:
-            if listener.kind is ListenerKind.MX and listener.tls.verify_mode is not ssl.CERT_REQUIRED:
-                raise ValueError("the MX listener needs a TLS context that requires a client certificate")
+            if listener.kind.asks_certificate and listener.tls.verify_mode is not ssl.CERT_REQUIRED:
+                raise ValueError(
+                    f"the {listener.kind} listener needs a TLS context that requires a client certificate"
+                )
         self._listeners = tuple(listeners)
         self._lobby = Lobby(doors, limits, hostname, now, new_queue_id)
         self._servers: list[asyncio.Server] = []
@@ -70,12 +74,12 @@ class SmtpServers:
             raise
 
     async def _open(self, listener: Listener) -> None:
-        implicit = listener.kind is ListenerKind.SUBMISSIONS
+        implicit = listener.kind.implicit
         # create_server makes its sockets with IPPROTO_TCP, so that asyncio sets TCP_NODELAY on what they
         # accept;
         # without it every session stalls for 44 ms.
         server = await asyncio.get_running_loop().create_server(
-            lambda: Dialogue(self._lobby, listener.kind, listener.tls),
+            lambda: Dialogue(self._lobby, listener.kind, listener.tls, listener.mechanisms),
             listener.host,
             listener.port,
             reuse_port=listener.reuse_port,

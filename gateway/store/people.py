@@ -130,7 +130,7 @@ class Delegations(Repository):
         return bool(await self._changed(delete(delegations).where(found)))
 
     async def allows(self, principal: str, delegate: str) -> bool:
-        """Whether ``principal`` is an account that is not suspended and named ``delegate``, or is the same."""
+        """Whether ``principal`` is an account that is not suspended, and is or has named ``delegate``."""
         named = exists().where(delegations.c.principal == principal, delegations.c.delegate == delegate)
         found = select(accounts.c.address).where(accounts.c.address == principal, accounts.c.active)
         return await self._first(found if principal == delegate else found.where(named)) is not None

@@ -69,9 +69,7 @@ class ProSante:
         own = {**self.key().as_dict(private=False), "kid": self.kid, "use": "sig", "alg": "RS256"}
         return json.dumps({"keys": [own, *more]}).encode()
 
-    def token(
-        self, rpps: str, header: Mapping[str, Any] | None = None, kid: str = "", **changes: Any
-    ) -> str:
+    def token(self, rpps: str, header: Mapping[str, Any] | None = None, kid: str = "", **changes: Any) -> str:
         """A token for the holder of an RPPS number, signed by the key ``kid``."""
         head = {"alg": "RS256", "typ": "JWT", "kid": kid or self.kid, **(header or {})}
         return self.signed(head, json.dumps(claims_of(rpps, **changes)).encode(), self.key(kid))
@@ -79,14 +77,11 @@ class ProSante:
     def signed(self, header: dict[str, Any], payload: bytes, key: RSAKey | ECKey) -> str:
         """A token of this header and these octets, signed truly."""
         registry = jws.JWSRegistry(algorithms=[header["alg"]], strict_check_header=False)
-        return jws.serialize_compact(
-            header, payload, key, algorithms=[header["alg"]], registry=registry
-        )
+        return jws.serialize_compact(header, payload, key, algorithms=[header["alg"]], registry=registry)
 
     def forged(self, header: Mapping[str, Any], rpps: str, signature: bytes = b"", **changes: Any) -> str:
         """A token with any header and signature."""
         return ".".join((encoded(dict(header)), encoded(claims_of(rpps, **changes)), encoded(signature)))
-
 
     def confused(self, rpps: str) -> str:
         """A token whose HMAC was made with the published public key (CVE-2015-9235)."""
@@ -104,7 +99,7 @@ def pro_sante() -> Iterator[ProSante]:
     issuer = ProSante()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             issuer.asked += 1
             while issuer.silent.is_set() and not self.server.ending:  # type: ignore[attr-defined]
                 time.sleep(0.02)

@@ -98,7 +98,7 @@ def test_audience_assurance_and_leeway() -> None:
 
 
 def _altered(token: str) -> str:
-    head, payload, signature = token.split(".")
+    head, _, signature = token.split(".")
     claims = claims_of("10100000025")
     return f"{head}.{encoded(claims)}.{signature}"
 
@@ -136,7 +136,10 @@ def _hostile() -> dict[str, tuple[str, TokenReason]]:
             PSC.signed({"alg": "ES256", "kid": "psc-1"}, payload, CURVE),
             TokenReason.KEY_UNSUITABLE,
         ),
-        "crit": (PSC.forged({"alg": "RS256", "kid": "psc-1", "crit": ["x"]}, RPPS, b"x"), TokenReason.CRITICAL_HEADER),
+        "crit": (
+            PSC.forged({"alg": "RS256", "kid": "psc-1", "crit": ["x"]}, RPPS, b"x"),
+            TokenReason.CRITICAL_HEADER,
+        ),
         "not encoded payload": (
             PSC.forged({"alg": "RS256", "kid": "psc-1", "b64": False}, RPPS, b"x"),
             TokenReason.CRITICAL_HEADER,
@@ -145,12 +148,13 @@ def _hostile() -> dict[str, tuple[str, TokenReason]]:
         "cut": (good[: len(good) // 2], TokenReason.MALFORMED),
         "cut in the signature": (good[:-40], TokenReason.SIGNATURE),
         "other claims": (_altered(good), TokenReason.SIGNATURE),
-        "nested": (PSC.signed({"alg": "RS256", "kid": "psc-1"}, nested[:3000], PSC.key()), TokenReason.MALFORMED),
+        "nested": (
+            PSC.signed({"alg": "RS256", "kid": "psc-1"}, nested[:3000], PSC.key()),
+            TokenReason.MALFORMED,
+        ),
         "nested header": (f"{encoded(b'[' * 2500)}.e30.{signature}", TokenReason.MALFORMED),
         "claim twice": (
-            PSC.signed(
-                {"alg": "RS256", "kid": "psc-1"}, payload[:-1] + b',"iss":"x"}', PSC.key()
-            ),
+            PSC.signed({"alg": "RS256", "kid": "psc-1"}, payload[:-1] + b',"iss":"x"}', PSC.key()),
             TokenReason.MALFORMED,
         ),
         "no object": (PSC.signed({"alg": "RS256", "kid": "psc-1"}, b"[]", PSC.key()), TokenReason.MALFORMED),
@@ -176,7 +180,9 @@ def test_hostile_tokens_are_refused_by_a_named_reason(name: str) -> None:
 
 
 @settings(max_examples=150)
-@given(st.one_of(st.text(max_size=200), st.binary(max_size=300).map(lambda b: f"{encoded(b)}.{encoded(b)}.AA")))
+@given(
+    st.one_of(st.text(max_size=200), st.binary(max_size=300).map(lambda b: f"{encoded(b)}.{encoded(b)}.AA"))
+)
 def test_any_text_gives_a_verdict(text: str) -> None:
     assert judged(text).verdict is Verdict.FAILED
 

@@ -21,6 +21,4 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_account_certificate")),
     )
-    op.create_index(
-        op.f("ix_account_certificate_address"), "account_certificate", ["address"], unique=False
-    )
+    op.create_index(op.f("ix_account_certificate_address"), "account_certificate", ["address"], unique=False)
