@@ -25,6 +25,7 @@ from gateway.bootstrap import dovecot_settings, open_services
 from gateway.errors import NotAvailable
 from gateway.logins.bearers import open_bearers
 from gateway.logins.endpoint import LoginEndpoint
+from gateway.logins.machine_door import Inside, MachineDoor
 from gateway.pipeline.doors import GatewayDoors
 from gateway.relay.outbound import Relay, RelayTimes
 from gateway.relay.routes import MxRoutes, TableRoutes, Target
@@ -54,11 +55,14 @@ _HANDSHAKE_ADDRESSES = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - whe
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A gateway that serves. ``ports`` are those it listens on, 0 in the settings being any free one."""
+    """A gateway that serves. ``ports`` are those it listens on, 0 in the settings being any free one;
+    ``machines_imap_port`` is that of IMAP for applications, where it is offered.
+    """
 
     services: Services
     ports: Mapping[ListenerKind, int]
     failed: asyncio.Task[None]
+    machines_imap_port: int | None = None
 
 
 async def refresh_logins(store: Store, settings: Settings) -> None:
@@ -155,12 +159,33 @@ def _smtp(services: Services, doors: GatewayDoors) -> SmtpServers:
     )
 
 
+def _mailbox_host(settings: Settings) -> str:
+    """Where the mailbox server is reached by ourselves."""
+    return _HANDSHAKE_ADDRESSES.get(settings.imap.bind, settings.imap.bind)
+
+
+def _machine_door(settings: Settings, doors: GatewayDoors, dovecot: DovecotServer) -> MachineDoor | None:
+    """IMAP for applications, where the settings offer it."""
+    pki, imap = settings.pki, settings.imap
+    if imap.machines_port is None:
+        return None
+    inside = Inside(
+        _mailbox_host(settings),
+        imap.tls_port,
+        submission_client_context(pki.anchors),
+        dovecot.master_user,
+        dovecot.master_password,
+        float(settings.mailboxes.timeout_s),
+    )
+    tls = machines_server_context(pki.tls_certificate, pki.tls_key, pki.anchors)
+    return MachineDoor(imap.bind, imap.machines_port, tls, doors, inside, settings.smtp.max_connections)
+
+
 def _workers(services: Services, dovecot: DovecotServer, lmtp: LmtpDelivery, printers: Printers) -> Workers:
     settings = services.settings
     seconds = float(settings.mailboxes.timeout_s)
-    host = _HANDSHAKE_ADDRESSES.get(settings.imap.bind, settings.imap.bind)
     filing = Filing(
-        host,
+        _mailbox_host(settings),
         settings.imap.tls_port,
         submission_client_context(settings.pki.anchors),
         dovecot.master_user,
@@ -210,8 +235,13 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
         printers = Printers(settings.workers.pdf_processes)
         stack.callback(printers.shutdown, wait=False, cancel_futures=True)
         servers = _smtp(services, doors)
+        machines = _machine_door(settings, doors, dovecot)
+        machines_port = None
         try:
             await servers.start()
+            if machines is not None:
+                machines_port = await machines.open()
+                stack.push_async_callback(machines.close)
         except OSError as error:
             raise NotAvailable(f"cannot listen: {error.strerror or error}") from error
         mailboxes = settings.mailboxes
@@ -225,7 +255,7 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
         house = asyncio.create_task(keep_house(services))
         watch = asyncio.create_task(_first(working, house, asyncio.create_task(dovecot.watch())))
         stack.push_async_callback(_ended, watch)
-        yield Running(services, servers.ports, watch)
+        yield Running(services, servers.ports, watch, machines_port)
 
 
 async def _first(*tasks: asyncio.Task[None]) -> None:

@@ -43,6 +43,7 @@ class LoginEndpoint:
     refused: Callable[[str, str, str], Awaitable[None]]
     _secret: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     _runner: web.AppRunner | None = None
+    _unjudged: int = 0
 
     async def start(self) -> LoginQuestions:
         """Listen on a free port of loopback; what Dovecot must know to ask. Raises ``OSError``."""
@@ -88,6 +89,7 @@ class LoginEndpoint:
             return web.json_response({"active": False})
         verdict = await self.bearers.login(token, "", may_act=False)
         if verdict.temporary:
+            self._unjudged += 1
             return web.Response(status=503)
         if not verdict.account:
             structlog.get_logger("logins").info("token refused", reason=verdict.reason, protocol="imap")
@@ -112,7 +114,10 @@ class LoginEndpoint:
     async def _reported(self, told: dict[str, Any], login: str, address: str, now: datetime) -> None:
         if told["success"] is True:
             self.guesses.succeeded(login, address)
-        elif told["policy_reject"] is not True and told["fail_type"] != "internal":
+        elif self._unjudged:
+            # A token that could not be judged; Dovecot 2.3.19 reports it like a wrong one.
+            self._unjudged -= 1
+        elif told["policy_reject"] is not True:
             self.guesses.failed(login, address, now)
             await self.refused(login, address, told["protocol"])
 
@@ -125,7 +130,7 @@ def _question(body: bytes) -> dict[str, Any]:
         raise web.HTTPBadRequest from None
     if not isinstance(told, dict):
         raise web.HTTPBadRequest
-    texts = {name: told.get(name) or "" for name in ("login", "remote", "protocol", "fail_type")}
+    texts = {name: told.get(name) or "" for name in ("login", "remote", "protocol")}
     if not all(isinstance(text, str) for text in texts.values()):
         raise web.HTTPBadRequest
     return {**texts, "success": told.get("success"), "policy_reject": told.get("policy_reject")}

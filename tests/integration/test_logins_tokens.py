@@ -57,5 +57,7 @@ def imap_opens(served: TestGateway, mechanism: str, user: str, token: str) -> bo
 
 
 @pytest.mark.parametrize("mechanism", list(MESSAGES))
-def test_a_token_opens_the_mailbox_of_its_holder(served: TestGateway, issuer: ProSante, mechanism: str) -> None:
+def test_a_token_opens_the_mailbox_of_its_holder(
+    served: TestGateway, issuer: ProSante, mechanism: str
+) -> None:
     assert imap_opens(served, mechanism, region.GP.address, issuer.token(region.GP.rpps))
