@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 import imaplib
+import json
 import smtplib
 import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from click.testing import CliRunner
 from structlog.testing import capture_logs
 
 from certs.bindings import certificate_names
+from gateway.cli.root import cli
 from gateway.services import Services
 from gateway.store.people import AccountCertificate
 from tests.support import region
@@ -249,3 +252,24 @@ def test_a_certificate_that_is_taken_away_opens_nothing_from_the_next_command(
         finally:
             served.gateway.ask(bind)
         assert session.mail(MACHINE.address)[0] == 250
+
+
+def test_taking_a_certificate_away_ends_the_open_mail_sessions(served: MachineGateway) -> None:
+    def call(*arguments: str) -> str:
+        path = str(served.folder / "var" / "gateway.toml")
+        done = CliRunner().invoke(cli, ["--config", path, "account", "certificate", *arguments, "--json"])
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    mailbox = served.imap("dpi")
+    assert imap_external(mailbox) == ""
+    assert mailbox.select("INBOX")[0] == "OK"
+    (bound,) = json.loads(call("list", MACHINE.address))
+    assert json.loads(call("remove", MACHINE.address, bound["key"][:16]))["sessions_ended"]
+    with pytest.raises((imaplib.IMAP4.abort, OSError)):
+        mailbox.noop()
+    mailbox.shutdown()
+    call("add", MACHINE.address, "--file", str(served.cards["renewed"].certificate))
+    again = served.imap("dpi")
+    assert imap_external(again) == ""
+    again.logout()
