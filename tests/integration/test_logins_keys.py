@@ -21,8 +21,9 @@ from gateway.logins.bearers import Bearers
 from gateway.logins.endpoint import LoginEndpoint
 from gateway.logins.keys import KeyKeeper, KeyTimes
 from gateway.pipeline.attempts import Guesses
+from mailboxes.dovecot.logins import MailboxLogin
 from mailboxes.dovecot.settings import LoginQuestions
-from tests.support.dovecot import HASHER, PASSWORD, MailboxLogin, deployment, free_port, served
+from tests.support.dovecot import HASHER, PASSWORD, deployment, free_port, served
 from tests.support.prosante import ProSante, pro_sante
 
 TIMES = KeyTimes(refresh=100.0, retry=10.0, keep=1000.0, wait=0.3)
