@@ -9,17 +9,21 @@ from functools import partial
 from uuid import UUID
 
 from certs.authority import issue_crl
+from certs.bindings import certificate_names
 from certs.cms import CmsFault, check_signers, read_signed_data
 from certs.names import DistinguishedName
 from certs.operators import TrustEntry, TrustListFault, read_trust_list, render_trust_list
 from certs.paths import Usage, read_certificates, validate
 from certs.signing import sign_detached
 from certs.smime import sign_message, verify_message
+from certs.tokens import KeySetFault, TokenPolicy, judge_token, read_keys
 from gateway.intake.faults import IntakeFault
 from gateway.intake.letter import read_letter
 from gateway.intake.limits import IntakeLimits
 from gateway.intake.rawmail import wire_fault
 from gateway.relay.dsn import Action, RecipientReport, ReportFacts, build_report, read_report
+from gateway.smtp.bearer import read_oauthbearer, read_xoauth2
+from gateway.smtp.refusals import BadSyntax
 from teleexpertise.automatic import classify
 from teleexpertise.commands import read_command
 from teleexpertise.forms import FormCopy, find_form, read_form, render_html, render_text
@@ -33,6 +37,7 @@ from teleexpertise.tokens import seal, unseal
 from tests.support import certificates, samples
 from tests.support.cases import DEFAULT_RULES
 from tests.support.forms import FILLED, FORM_ID, TODAY, quoted, sample_request
+from tests.support.prosante import CLIENT, ISSUER, ProSante
 
 __all__ = ["Target", "targets"]
 
@@ -134,6 +139,30 @@ def _text_targets(texts: Mapping[str, tuple[str, str]]) -> list[Target]:
     ]
 
 
+def _login_targets() -> list[Target]:
+    """What clients and an identity provider say at a login."""
+    issuer = ProSante()
+    policy, now = TokenPolicy(ISSUER, frozenset({CLIENT})), certificates.NOW
+    keys, token = read_keys(issuer.key_set()), issuer.token("10100000017")
+
+    def judged(text: str) -> object:
+        return judge_token(text, keys, policy, now)
+
+    messages = (
+        f"user=a@b.test\x01auth=Bearer {token}\x01\x01",
+        f"n,a=a@b.test,\x01auth=Bearer {token}\x01\x01",
+    )
+    xoauth2, oauthbearer = (message.encode() for message in messages)
+    own = read_certificates(certificates.certificate().certificate_pem)[0]
+    return [
+        Target("judge_token", (token.encode(),), _as_text(judged)),
+        Target("read_keys", (issuer.key_set(),), read_keys, (KeySetFault,)),
+        Target("read_xoauth2", (xoauth2,), _as_text(read_xoauth2), (BadSyntax,)),
+        Target("read_oauthbearer", (oauthbearer,), _as_text(read_oauthbearer), (BadSyntax,)),
+        Target("certificate_names", (own,), certificate_names),
+    ]
+
+
 def targets() -> list[Target]:
     """All parsers that read what others write."""
     texts = Texts(samples.SERVICE, UTC)
@@ -161,5 +190,6 @@ def targets() -> list[Target]:
         ),
         Target("read_trust_list", (_trust_list(),), read_trust_list, (TrustListFault,)),
         Target("read_report", (_report(), signed), read_report),
+        *_login_targets(),
         *_text_targets(pages),
     ]

@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,17 +17,27 @@ import aiohttp
 import pytest
 
 from certs.tokens import MAXIMUM_KEY_SET
+from config import load_mapping
+from config.settings import Oauth
+from gateway.errors import DeploymentIncomplete
 from gateway.fetching import BackOff, Fetcher
-from gateway.logins.bearers import Bearers
+from gateway.logins.bearers import Bearers, open_bearers
 from gateway.logins.endpoint import LoginEndpoint
 from gateway.logins.keys import KeyKeeper, KeyTimes
+from gateway.logins.verdict import LoginVerdict
 from gateway.pipeline.attempts import Guesses
+from gateway.store import Store
 from mailboxes.dovecot.logins import MailboxLogin
 from mailboxes.dovecot.settings import LoginQuestions
+from tests.support import region
 from tests.support.dovecot import HASHER, PASSWORD, deployment, free_port, served
-from tests.support.prosante import ProSante, pro_sante
+from tests.support.prosante import CLIENT, ISSUER, ProSante, pro_sante
+from tests.support.smtp import make_credentials
+from tests.support.store import database_url
+from tests.support.web import web, whole
 
-TIMES = KeyTimes(refresh=100.0, retry=10.0, keep=1000.0, wait=0.3)
+TIMES = KeyTimes(refresh=100.0, retry=10.0, keep=1000.0, wait=20.0)
+IMPATIENT = replace(TIMES, wait=0.3)
 
 
 class Clock:
@@ -105,7 +116,7 @@ async def test_the_last_good_keys_serve_while_the_issuer_is_ill(
 async def test_a_silent_server_holds_no_login(issuer: ProSante) -> None:
     clock = Clock()
     issuer.silent.set()
-    async with keeper(issuer, clock) as keys:
+    async with keeper(issuer, clock, times=IMPATIENT) as keys:
         # the whole of ten logins: each waits its 0.3 s beside the others
         async with asyncio.timeout(5):
             assert await asyncio.gather(*(names(keys.current()) for _ in range(10))) == [set()] * 10
@@ -134,6 +145,56 @@ async def test_keys_outlive_the_process_but_not_their_issuer(issuer: ProSante, t
         cache.write_bytes(rubbish)
         async with keeper(issuer, clock, cache) as keys:
             assert await names(keys.current()) == set()
+
+
+def _oauth(folder: Path, **changes: object) -> Oauth:
+    given = {"enabled": True, "issuer": ISSUER, "audiences": [CLIENT], "wait_s": 1, "retry_s": 1, **changes}
+    return load_mapping({"service": {"domain": "gateway.mssante.example"}, "oauth": given}, folder).oauth
+
+
+async def _opened(oauth: Oauth, folder: Path, token: str) -> LoginVerdict:
+    """What comes of a token where the general practitioner has the only account."""
+    async with Store.open(database_url(folder)) as store:
+        async with store.transaction() as tx:
+            await tx.accounts.add(region.GP, "", datetime.now(UTC))
+        async with open_bearers(oauth, store, lambda: datetime.now(UTC)) as bearers:
+            assert bearers is not None
+            return await bearers.login(token, "", may_act=False)
+
+
+async def test_keys_from_a_file(issuer: ProSante, tmp_path: Path) -> None:
+    (tmp_path / "keys.json").write_bytes(issuer.key_set())
+    found = await _opened(_oauth(tmp_path, jwks_file="keys.json"), tmp_path, issuer.token(region.GP.rpps))
+    assert found == LoginVerdict(region.GP.address)
+
+
+async def test_keys_that_are_not_there_are_no_verdict(issuer: ProSante, tmp_path: Path) -> None:
+    found = await _opened(_oauth(tmp_path, jwks_file="absent.json"), tmp_path, issuer.token(region.GP.rpps))
+    assert (found.account, found.temporary) == ("", True)
+
+
+@pytest.mark.parametrize("believed", [True, False])
+async def test_keys_over_https_come_from_who_is_believed_only(
+    issuer: ProSante, tmp_path: Path, believed: bool
+) -> None:
+    server, other = (make_credentials(_made(tmp_path / name)) for name in ("a", "b"))
+    anchors = server.authority if believed else other.authority
+    async with web(server.server()) as site:
+        site.answers["/certs"] = whole(issuer.key_set())
+        oauth = _oauth(tmp_path, jwks_url=site.url("/certs"), jwks_anchors=str(anchors))
+        found = await _opened(oauth, tmp_path, issuer.token(region.GP.rpps))
+    assert (found.account != "", found.temporary) == (believed, not believed)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+async def test_authorities_that_cannot_be_read_are_told_at_the_start(tmp_path: Path) -> None:
+    oauth = _oauth(tmp_path, jwks_url="https://psc.example/k", jwks_anchors="absent.pem")
+    with pytest.raises(DeploymentIncomplete, match=r"absent\.pem"):
+        await _opened(oauth, tmp_path, "")
 
 
 # -- the endpoint that Dovecot asks ------------------------------------------------------------------------
