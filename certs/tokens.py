@@ -17,7 +17,6 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
@@ -51,7 +50,15 @@ _COMPACT: Final = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-
 _DIGITS: Final = re.compile(r"[0-9]{11}")
 _TYPES: Final = frozenset({"jwt", "at+jwt", "application/at+jwt", "application/jwt"})
 # what decoding and verifying raise for octets of any kind; RecursionError: lists nested a thousand deep
-_FAULTS: Final = (ValueError, TypeError, KeyError, RecursionError, OverflowError, JoseError)
+_FAULTS: Final = (
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    RecursionError,
+    OverflowError,
+    JoseError,
+)
 
 
 class TokenReason(StrEnum):
@@ -165,14 +172,10 @@ def _usable_key(member: dict[str, Any]) -> RSAKey | ECKey | None:
     public = {key: value for key, value in member.items() if key in ("kty", "n", "e", "crv", "x", "y")}
     try:
         if public.get("kty") == "RSA":
-            rsa_key = RSAKey.import_key(public)
-            numbers = rsa_key.public_key
-            assert isinstance(numbers, rsa.RSAPublicKey)
-            return rsa_key if _LEAST_RSA_BITS <= numbers.key_size <= _MOST_RSA_BITS else None
+            bits = int.from_bytes(urlsafe_b64decode(public["n"].encode("ascii"))).bit_length()
+            return RSAKey.import_key(public) if _LEAST_RSA_BITS <= bits <= _MOST_RSA_BITS else None
         if public.get("kty") == "EC" and public.get("crv") == "P-256":
-            ec_key = ECKey.import_key(public)
-            assert isinstance(ec_key.public_key, ec.EllipticCurvePublicKey)
-            return ec_key
+            return ECKey.import_key(public)
     except _FAULTS:
         return None
     return None

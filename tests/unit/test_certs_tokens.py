@@ -204,12 +204,15 @@ def _set(*members: object) -> bytes:
         _set({"kty": "oct", "k": "AAAA", "kid": "a"}),
         _set({**PSC.key().as_dict(private=False), "kid": "a", "use": "enc"}),
         _set({"kty": "RSA", "n": "AQAB", "e": "AQAB", "kid": "weak"}),
+        _set({"kty": "RSA", "n": encoded(b"\xff" * 128), "e": "AQAB", "kid": "1024 bits"}),
+        _set({"kty": "RSA", "n": encoded(b"\xff" * 2048), "e": "AQAB", "kid": "16384 bits"}),
+        _set({"kty": "EC", "crv": "P-256", "x": "AAAA", "y": "AAAA", "kid": "off the curve"}),
         _set({"kty": "RSA", "n": 3, "e": "AQAB", "kid": "a"}),
         _set(*[{**PSC.key().as_dict(private=False), "kid": "a"}] * 2),
         b'{"keys":' + b"[" * 100_000,
         b" " * 300_000,
     ],
-    ids=range(12),
+    ids=range(15),
 )
 def test_key_sets_that_are_refused(text: bytes) -> None:
     with pytest.raises(KeySetFault):
