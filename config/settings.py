@@ -7,7 +7,7 @@ the folder given as validation context.
 
 import re
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -20,6 +20,7 @@ from pydantic import (
     SecretStr,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic.config import JsonDict
 
@@ -73,6 +74,19 @@ def _key_set_url(value: str) -> str:
     return value
 
 
+def _web_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or not value.isascii():
+        raise ValueError("should be an http or https address without user name")
+    return value
+
+
+def _secure_web_address(value: str) -> str:
+    if not _web_address(value).startswith("https:"):
+        raise ValueError("should be an https address")
+    return value
+
+
 def _time_zone(value: str) -> str:
     if value not in available_timezones():
         raise ValueError("should be the name of a time zone such as Europe/Paris or Indian/Reunion")
@@ -86,6 +100,8 @@ Domain = Annotated[str, AfterValidator(_domain)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 KeySetUrl = Annotated[str, AfterValidator(_key_set_url)]
 Port = Annotated[int, Field(ge=0, le=65535)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+SecureWebAddress = Annotated[str, AfterValidator(_secure_web_address)]
 Positive = Annotated[int, Field(ge=1)]
 Line = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 SecretUrl = Annotated[SecretStr, AfterValidator(_absolute_sqlite)]
@@ -214,12 +230,62 @@ class Pki(_Section):
     )
     smime_key: FilePath = Field(description="private key of that certificate", json_schema_extra=SECRET)
     smime_chain: FilePath = Field(description="intermediate authorities sent with our signatures")
+    crl_urls: tuple[WebAddress, ...] = Field(
+        strict=False,
+        description="where revocation lists are fetched; the addresses in certificates are never used. What "
+        "is fetched and verified is kept in the folder `crls`",
+    )
+    crl_refresh_minutes: Positive = Field(description="minutes between two fetches of a revocation list")
+    crl_grace_hours: Positive = Field(
+        description="hours for which a revocation list is still used after its nextUpdate; then nothing is "
+        'known any more: 454 4.7.0 with `revocation = "require"`'
+    )
+    intermediates: FilePath | None = Field(
+        default=None,
+        description="further intermediate authorities (PEM): they help to build paths and may sign "
+        "revocation lists",
+    )
 
 
 class Trust(_Section):
     """The trust space: which operators exchange with us."""
 
     list_file: FilePath = Field(description="list of domains and operator certificates (national XML format)")
+    url: SecureWebAddress | None = Field(
+        default=None,
+        description="where the list is fetched (https); absent: `list_file` is read again when it changes",
+    )
+    url_anchors: FilePath | None = Field(
+        default=None,
+        description="authorities (PEM) of the server at `url`, and no others; absent: `pki.anchors`",
+    )
+    refresh_minutes: Positive = Field(description="minutes between two fetches of the list")
+    max_age_hours: Positive = Field(
+        description="hours after its DateDeGeneration for which a list is believed; then operators are "
+        "answered 451 4.7.1 and mail to them waits"
+    )
+    max_removed_percent: int = Field(
+        ge=0,
+        le=100,
+        description="a new list that lacks more of the domains than this (and more than one) is not believed "
+        "until an operator forces it (`gateway trust load --force`)",
+    )
+    signer_anchors: FilePath | None = Field(
+        default=None,
+        description="authorities (PEM) under which the list must be signed (XML signature, enveloped); "
+        "absent: signatures are not looked at",
+    )
+    signer: Line | None = Field(
+        default=None,
+        description="name of the certificate that must sign the list, written as the list writes names "
+        "(`CN=...,OU=...`); absent: any certificate under `signer_anchors`",
+    )
+
+    @model_validator(mode="after")
+    def _signer_has_anchors(self) -> Self:
+        if self.signer is not None and self.signer_anchors is None:
+            raise ValueError("`signer` needs `signer_anchors`")
+        return self
 
 
 class Relay(_Section):

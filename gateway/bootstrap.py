@@ -95,7 +95,7 @@ def _signing(settings: Settings) -> Signing:
 
 def _trust(settings: Settings) -> OperatorTrust:
     with _told_by_file(settings):
-        return load_trust(settings)
+        return load_trust(settings, datetime.now(UTC))
 
 
 def _with(signer: Signer) -> Signing:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from certs.bindings import CertificateNames, certificate_names
-from certs.paths import TrustFault, read_certificates
+from certs.paths import TrustFault, Usage, read_certificates, validate
 from certs.verdicts import Verdict
 from config import Settings
 from gateway.bootstrap import dovecot_settings
@@ -40,7 +40,7 @@ _file_option = click.option(
     "file",
     required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The certificate, PEM; the first one counts.",
+    help="The certificate, PEM; its chain may follow.",
 )
 
 
@@ -49,8 +49,8 @@ def certificate() -> None:
     """Client certificates by which applications log in (SASL EXTERNAL): each opens one mailbox."""
 
 
-def _read(file: Path) -> tuple[bytes, CertificateNames]:
-    """The certificate of a file and its names. Raises :class:`GatewayError`."""
+def _read(file: Path) -> tuple[tuple[bytes, ...], CertificateNames]:
+    """The certificates of a file, and the names of the first. Raises :class:`GatewayError`."""
     try:
         found = read_certificates(file.read_bytes())
     except (OSError, ValueError) as error:
@@ -58,15 +58,16 @@ def _read(file: Path) -> tuple[bytes, CertificateNames]:
     names = certificate_names(found[0]) if found else None
     if names is None:
         raise GatewayError(f"{file}: no certificate with issuer and subject")
-    return found[0], names
+    return found, names
 
 
-def _judge(certificate: bytes, settings: Settings) -> str:
-    """'' for a certificate that can log in now, or what is not known of it; raises :class:`GatewayError` for
-    one that cannot.
+def _judge(certificates: tuple[bytes, ...], settings: Settings) -> str:
+    """'' for a certificate (the first, its chain after it) that can log in now, or what is not known of it;
+    raises :class:`GatewayError` for one that cannot.
     """
+    own, *chain = certificates
     try:
-        verdict = load_trust(settings).client_certificate(certificate, now())
+        verdict = validate(own, chain, load_trust(settings, now()).anchors, Usage.TLS_CLIENT, now())
     except OSError as error:
         raise DeploymentIncomplete(f"{error.filename}: {error.strerror}") from error
     except (TrustFault, ValueError) as error:
@@ -96,8 +97,8 @@ async def _application(tx: Transaction, address: str) -> str:
 def add(invocation: Invocation, address: str, file: Path, json_: bool) -> None:
     """Let a certificate, and those that renew it under its names, open an application's mailbox."""
     settings = invocation.settings()
-    der, names = _read(file)
-    unknown = _judge(der, settings)
+    certificates, names = _read(file)
+    unknown = _judge(certificates, settings)
 
     async def work(store: Store) -> AccountCertificate:
         async with store.transaction() as tx:

@@ -19,6 +19,7 @@ from gateway.cli.queue import queue
 from gateway.cli.rebuild import rebuild
 from gateway.cli.rules import rules
 from gateway.cli.running import check_config, init, run, serve_command
+from gateway.cli.trust import trust
 from gateway.deployment import CONFIGURATION
 
 __all__ = ["cli", "main"]
@@ -57,7 +58,7 @@ def cli(context: click.Context, path: Path) -> None:
 
 for command in (
     *(init, serve_command, run, demo, check_config),
-    *(account, audit, conversation, expert, explain, queue, rebuild, rules),
+    *(account, audit, conversation, expert, explain, queue, rebuild, rules, trust),
 ):
     cli.add_command(command)
 

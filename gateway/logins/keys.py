@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from certs.pki import write_public
+from certs.pki import write_private
 from certs.tokens import MAXIMUM_KEY_SET, KeySetFault, TokenKeys, read_keys
 from config.settings import Oauth
 from gateway.fetching import FetchFailed
@@ -113,7 +113,7 @@ class KeyKeeper:
             self._keys = read_keys(text)
             self._fetched = self._clock()
             if self._cache is not None:
-                await asyncio.to_thread(write_public, self._cache, self._head + text)
+                await asyncio.to_thread(write_private, self._cache, self._head + text)
         except FetchFailed as error:
             log.warning("keys of the issuer not fetched", reason=error.reason)
         except KeySetFault as error:

@@ -19,6 +19,7 @@ from typing import Final
 
 import structlog
 
+from certs.tls import peer_chain
 from gateway.failures import failure_place
 from gateway.smtp.envelope import Doors, Peer, PeerKind
 from gateway.smtp.refusals import AuthenticationFailed, Refusal
@@ -121,6 +122,7 @@ class MachineDoor:
             ip=str(peername[0]).partition("%")[0],
             tls_version=ssl_object.version() or "",
             certificate=ssl_object.getpeercert(binary_form=True),
+            chain=peer_chain(ssl_object),
         )
         entrance = _Entrance(reader, writer, peer, self.doors, self.delay)
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,18 +24,17 @@ class Machines:
     store: Store
     clock: Callable[[], datetime]
 
-    async def login(self, certificate: bytes, wanted: str) -> LoginVerdict:
-        """The account that a DER certificate opens. ``wanted`` is the authorisation identity, '' for none: it
-        must be that very account.
+    async def login(self, certificate: bytes, chain: tuple[bytes, ...], wanted: str) -> LoginVerdict:
+        """The account that a DER certificate opens; ``chain`` are those that TLS found above it. ``wanted``
+        is the authorisation identity, '' for none: it must be that very account.
         """
-        path = await asyncio.to_thread(self.trust.client_certificate, certificate, self.clock())
+        path = await self.trust.client_certificate(certificate, chain, self.clock())
         if path.verdict is not Verdict.PASSED:
             temporary = path.verdict is Verdict.INDETERMINATE
             return LoginVerdict(reason=f"certificate {path.reason}", temporary=temporary)
-        return await self.bound(certificate, wanted)
+        return await self._bound(certificate, wanted)
 
-    async def bound(self, certificate: bytes, wanted: str) -> LoginVerdict:
-        """The account that a certificate is bound to now; the certificate itself is not judged again."""
+    async def _bound(self, certificate: bytes, wanted: str) -> LoginVerdict:
         names = certificate_names(certificate)
         if names is None:
             return LoginVerdict(reason="certificate without names")

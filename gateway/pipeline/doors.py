@@ -6,11 +6,13 @@ import asyncio
 import re
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from typing import Any
 
 import structlog
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from certs.tls import peer_name
 from gateway.logins.bearers import Bearers
 from gateway.logins.machines import Machines
 from gateway.logins.verdict import LoginVerdict
@@ -18,11 +20,19 @@ from gateway.pipeline.attempts import Guesses
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.routing import route
 from gateway.pipeline.screening import screen
+from gateway.pipeline.strangers import Strangers
 from gateway.pipeline.unit import Unit
 from gateway.pipeline.writers import require_writer
 from gateway.services import Services
 from gateway.smtp.envelope import Envelope, Peer, PeerKind
-from gateway.smtp.refusals import AuthenticationFailed, PolicyRefused, RecipientUnknown, Refusal
+from gateway.smtp.refusals import (
+    AuthenticationFailed,
+    PolicyRefused,
+    RecipientUnknown,
+    Refusal,
+    TemporaryFailure,
+)
+from gateway.store.errors import StoreError
 from teleexpertise.texts.contexts import RefusalReason
 
 __all__ = ["GatewayDoors", "password_hasher"]
@@ -64,6 +74,7 @@ class GatewayDoors:
     bearers: Bearers | None = None
     guesses: Guesses = field(default_factory=Guesses)
     _hasher: PasswordHasher = field(default_factory=password_hasher)
+    _strangers: Strangers = field(default_factory=Strangers)
     _decoy: str = ""
 
     async def authenticate(self, login: str, password: str, peer: Peer) -> str | None:
@@ -93,7 +104,8 @@ class GatewayDoors:
         key = f"certificate {sha256(certificate).hexdigest()}"
         named = f"certificate {key[-12:]}"
         await self._require_unblocked(key, named, peer)
-        verdict = await Machines(services.trust, services.store, services.clock).login(certificate, wanted)
+        machines = Machines(services.trust, services.store, services.clock)
+        verdict = await machines.login(certificate, peer.chain, wanted)
         if await self._judged(verdict, key, named, peer) is None:
             raise AuthenticationFailed(f"Not accepted: {verdict.reason}")
         return verdict.account
@@ -135,17 +147,54 @@ class GatewayDoors:
         certificate.
         """
         if peer.kind is PeerKind.OPERATOR:
-            if mail_from:
-                self._check_operator(peer, mail_from.lower())
+            try:
+                await self._check_operator(peer, mail_from.lower())
+            except Refusal as refusal:
+                await self._note(peer, f"{refusal.code} {refusal.enhanced}", refusal.text)
+                raise
             return
         await require_writer(self.services, peer, (mail_from,))
 
-    def _check_operator(self, peer: Peer, mail_from: str) -> None:
-        if self.services.is_local(mail_from):
+    async def _check_operator(self, peer: Peer, mail_from: str) -> None:
+        """The certificate holds and is not revoked, and its name is listed for the domain. Of a null sender
+        nothing more can be said before the mail is there.
+        """
+        services = self.services
+        refusal = await services.trust.client_refusal(peer.certificate, peer.chain, services.clock())
+        if refusal is not None:
+            raise PolicyRefused(refusal.reason, code=refusal.code, enhanced=refusal.enhanced)
+        if not mail_from:
+            return
+        if services.is_local(mail_from):
             raise PolicyRefused("Our own domains do not write from outside")
-        fault = self.services.trust.sender_fault(peer.certificate or b"", mail_from, mail_from)
+        fault = services.trust.sender_fault(peer.certificate or b"", mail_from, mail_from)
         if fault is not None:
             raise PolicyRefused(fault)
+
+    async def turned_away(self, peer: Peer, reason: str) -> None:
+        """A handshake that failed, or mail without TLS: one line for the audit trail, rarely more."""
+        await self._note(peer, "not secured", reason)
+
+    async def _note(self, peer: Peer, result: str, reason: str) -> None:
+        """Count an operator that was turned away, and write a line unless its address had enough of them."""
+        now = self.services.clock()
+        unwritten = self._strangers.note(peer.ip, reason, now)
+        structlog.get_logger("smtp").warning(
+            "turned away", peer=peer.ip, result=result, reason=reason, turned_away=self._strangers.total
+        )
+        if unwritten is None:
+            return
+        detail: dict[str, Any] = {"reason": reason[:200], "helo": peer.helo[:100], "unwritten": unwritten}
+        name = peer_name(peer.certificate)
+        if name is not None:
+            detail["certificate"] = name.text[:300]
+        try:
+            async with self.services.store.transaction() as tx:
+                await Unit(self.services, tx, now).audit(peer.ip, "turn away", "mx", result, **detail)
+        except (
+            StoreError
+        ) as error:  # the answer stays the same: no reason to let somebody in, or to say later
+            structlog.get_logger("smtp").error("turned away, not audited", error=type(error).__name__)
 
     async def check_recipient(self, peer: Peer, mail_from: str, recipient: str) -> None:
         """RCPT TO: a mailbox or service address of ours, or for our users a domain of the trust list."""
@@ -160,7 +209,16 @@ class GatewayDoors:
         elif peer.kind is PeerKind.OPERATOR:
             raise PolicyRefused("Relaying denied")
         elif not self.services.trust.listed(address.rpartition("@")[2]):
-            raise refused(self.services, RefusalReason.OUTSIDE_TRUST, address)
+            raise self._unlisted(address)
+
+    def _unlisted(self, address: str) -> Refusal:
+        """An address outside the trust space; a list that is too old cannot tell, so that the answer is "not
+        now".
+        """
+        if self.services.trust.current(self.services.clock()):
+            return refused(self.services, RefusalReason.OUTSIDE_TRUST, address)
+        refusal = refused(self.services, RefusalReason.LIST_STALE, address)
+        return TemporaryFailure(refusal.text, enhanced="4.7.1")
 
     async def check_data(self, peer: Peer, mail_from: str) -> None:
         """DATA: rights may have been withdrawn since MAIL."""

@@ -10,7 +10,7 @@ from gateway.logins.machines import Machines
 from gateway.pipeline.refusing import refused
 from gateway.services import Services
 from gateway.smtp.envelope import Peer
-from gateway.smtp.refusals import PolicyRefused
+from gateway.smtp.refusals import PolicyRefused, TemporaryFailure
 from teleexpertise.people import Account
 from teleexpertise.texts.contexts import RefusalReason
 
@@ -21,7 +21,7 @@ async def require_writer(services: Services, peer: Peer, names: Iterable[str]) -
     """The account that is logged in, if it may write in each of these names ('' is nobody's: ``<>``).
 
     It must not be suspended, and neither must be whom it writes for; an application's certificate must still
-    open it. Raises ``PolicyRefused``.
+    hold and open it. Raises ``Refusal``.
     """
     async with services.store.reading() as tx:
         account = await tx.accounts.get(peer.login)
@@ -32,7 +32,9 @@ async def require_writer(services: Services, peer: Peer, names: Iterable[str]) -
                 raise refused(services, RefusalReason.MAY_NOT_ACT, name)
     if peer.certificate is not None:
         machines = Machines(services.trust, services.store, services.clock)
-        bound = await machines.bound(peer.certificate, account.address)
-        if not bound.account:
-            raise PolicyRefused("Certificate no longer accepted", code=535, enhanced="5.7.8")
+        again = await machines.login(peer.certificate, peer.chain, account.address)
+        if again.temporary:
+            raise TemporaryFailure("Certificate cannot be judged now", code=454, enhanced="4.7.0")
+        if not again.account:
+            raise PolicyRefused(f"Not accepted: {again.reason}", code=535, enhanced="5.7.8")
     return account

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID
 
 from certs.authority import issue_crl
 from certs.bindings import certificate_names
 from certs.cms import CmsFault, check_signers, read_signed_data
+from certs.crls import CrlFault, verified_crl
+from certs.listsignature import ListSigner, signed_list
 from certs.names import DistinguishedName
 from certs.operators import TrustEntry, TrustListFault, read_trust_list, render_trust_list
-from certs.paths import Usage, read_certificates, validate
+from certs.paths import TrustAnchors, Usage, read_certificates, validate
 from certs.signing import sign_detached
 from certs.smime import sign_message, verify_message
 from certs.tokens import KeySetFault, TokenPolicy, judge_token, read_keys
@@ -163,6 +165,15 @@ def _login_targets() -> list[Target]:
     ]
 
 
+def _signed_list(trust: TrustAnchors, now: datetime) -> Callable[[bytes], object]:
+    return lambda octets: signed_list(octets, ListSigner(trust), now)
+
+
+def _verified_crl(octets: bytes) -> object:
+    authorities = read_certificates(certificates.space().root.certificate_pem)
+    return verified_crl(octets, authorities, certificates.NOW, timedelta(days=3))
+
+
 def targets() -> list[Target]:
     """All parsers that read what others write."""
     texts = Texts(samples.SERVICE, UTC)
@@ -175,6 +186,8 @@ def targets() -> list[Target]:
     issued = certificates.certificate()
     own, chain = read_certificates(issued.certificate_pem)[0], read_certificates(issued.chain_pem)
     mails = _mails(signed, pages["ouverture"][0])
+    signed_trust = certificates.signed_trust_list(_trust_list())
+    crls = (issue_crl(certificates.space().root, certificates.NOW),)
     now = certificates.NOW
 
     def validated(octets: bytes) -> object:
@@ -189,6 +202,8 @@ def targets() -> list[Target]:
             "validate (certificates)", (own, chain[0], issue_crl(certificates.space().root, now)), validated
         ),
         Target("read_trust_list", (_trust_list(),), read_trust_list, (TrustListFault,)),
+        Target("signed_list", (signed_trust,), _signed_list(trust, now), (TrustListFault,)),
+        Target("verified_crl", crls, _verified_crl, (CrlFault,)),
         Target("read_report", (_report(), signed), read_report),
         *_login_targets(),
         *_text_targets(pages),
