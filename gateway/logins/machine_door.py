@@ -22,6 +22,7 @@ import structlog
 from certs.tls import peer_chain
 from gateway.failures import failure_place
 from gateway.smtp.envelope import Doors, Peer, PeerKind
+from gateway.smtp.implicit import under_tls
 from gateway.smtp.refusals import AuthenticationFailed, Refusal
 from mailboxes.dovecot.doorway import pass_on
 
@@ -32,6 +33,7 @@ _LONGEST_LINE: Final = 8192
 _MOST_ERRORS: Final = 10
 _MOST_FAILURES: Final = 3
 _LOGIN_SECONDS: Final = 60.0
+_HANDSHAKE_SECONDS: Final = 30.0
 _COMMAND: Final = re.compile(r"(?P<tag>[!-'+-z|}~]{1,64}) (?P<name>[A-Za-z]{1,32})(?: (?P<rest>.*))?")
 
 
@@ -73,16 +75,30 @@ class MachineDoor:
 
     async def open(self) -> int:
         """Begin to listen; the port, which is a free one where 0 was wanted. Raises ``OSError``."""
-        self._server = await asyncio.start_server(
-            self._welcome,
-            self.host,
-            self.port,
-            ssl=self.tls,
-            ssl_handshake_timeout=30.0,
-            limit=_LONGEST_LINE,
-        )
+        self._server = await asyncio.get_running_loop().create_server(self._secured, self.host, self.port)
         port: int = self._server.sockets[0].getsockname()[1]
         return port
+
+    def _secured(self) -> asyncio.BaseProtocol:
+        """What serves one new connection."""
+
+        def streams() -> asyncio.Protocol:
+            reader = asyncio.StreamReader(limit=_LONGEST_LINE)
+            return asyncio.StreamReaderProtocol(reader, self._welcome)
+
+        return under_tls(streams, self.tls, _HANDSHAKE_SECONDS, self._turned_away)
+
+    def _turned_away(self, ip: str, reason: str) -> None:
+        """A handshake failed: one line for the audit trail, rarely more."""
+        note = asyncio.ensure_future(self._note(Peer(kind=PeerKind.USER, ip=ip), f"tls: {reason}"))
+        self._visits.add(note)
+        note.add_done_callback(self._visits.discard)
+
+    async def _note(self, peer: Peer, reason: str) -> None:
+        try:
+            await self.doors.turned_away(peer, reason)
+        except Exception as error:  # noqa: BLE001 - what could not be noted changes nothing
+            structlog.get_logger("logins").error("not noted", **failure_place(error))
 
     async def close(self) -> None:
         """Stop listening and end every connection."""

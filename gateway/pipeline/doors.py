@@ -176,7 +176,9 @@ class GatewayDoors:
         await self._note(peer, "not secured", reason)
 
     async def _note(self, peer: Peer, result: str, reason: str) -> None:
-        """Count an operator that was turned away, and write a line unless its address had enough of them."""
+        """Count an operator or application that was turned away, and write a line unless its address had
+        enough of them.
+        """
         now = self.services.clock()
         unwritten = self._strangers.note(peer.ip, reason, now)
         structlog.get_logger("smtp").warning(
@@ -185,12 +187,13 @@ class GatewayDoors:
         if unwritten is None:
             return
         detail: dict[str, Any] = {"reason": reason[:200], "helo": peer.helo[:100], "unwritten": unwritten}
+        way = "mx" if peer.kind is PeerKind.OPERATOR else "applications"
         name = peer_name(peer.certificate)
         if name is not None:
             detail["certificate"] = name.text[:300]
         try:
             async with self.services.store.transaction() as tx:
-                await Unit(self.services, tx, now).audit(peer.ip, "turn away", "mx", result, **detail)
+                await Unit(self.services, tx, now).audit(peer.ip, "turn away", way, result, **detail)
         except (
             StoreError
         ) as error:  # the answer stays the same: no reason to let somebody in, or to say later

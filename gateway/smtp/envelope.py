@@ -117,4 +117,6 @@ class Doors(Protocol):
         """
 
     async def turned_away(self, peer: Peer, reason: str) -> None:
-        """An operator did not get as far as MAIL under TLS: its handshake failed, or it asked for none."""
+        """An operator did not get as far as MAIL under TLS: its handshake failed, or it asked for none. Or an
+        application did not get as far as its login.
+        """
