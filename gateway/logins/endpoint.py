@@ -21,7 +21,7 @@ from aiohttp import web
 
 from gateway.failures import failure_place
 from gateway.logins.bearers import Bearers
-from gateway.pipeline.attempts import Guesses
+from gateway.pipeline.attempts import Guesses, login_name
 from mailboxes.dovecot.settings import MASTER_USER, LoginQuestions
 
 __all__ = ["LoginEndpoint"]
@@ -29,6 +29,7 @@ __all__ = ["LoginEndpoint"]
 _LOOPBACK: Final = "127.0.0.1"
 _USER: Final = "dovecot"
 _LARGEST_QUESTION: Final = 32 * 1024
+_LONGEST_ADDRESS: Final = 64
 
 
 @dataclass(slots=True)
@@ -99,7 +100,7 @@ class LoginEndpoint:
     async def _policy(self, request: web.Request) -> web.Response:
         """May this login be tried, or: how did it end (Dovecot's authentication policy protocol)?"""
         told = _question(await request.read())
-        login, address = told["login"].strip().lower(), told["remote"]
+        login, address = login_name(told["login"]), told["remote"][:_LONGEST_ADDRESS]
         now = self.clock()
         if request.query.get("command") == "report":
             await self._reported(told, login, address, now)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
@@ -16,7 +15,7 @@ from certs.tls import peer_name
 from gateway.logins.bearers import Bearers
 from gateway.logins.machines import Machines
 from gateway.logins.verdict import LoginVerdict
-from gateway.pipeline.attempts import Guesses
+from gateway.pipeline.attempts import Guesses, login_name
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.routing import route
 from gateway.pipeline.screening import screen
@@ -40,21 +39,9 @@ __all__ = ["GatewayDoors", "password_hasher"]
 _POSTMASTER = "postmaster"
 
 
-#: What can be an account's name at all: anything else is kept out of the audit trail.
-_LOGIN = re.compile(r"[!-?A-~]{1,64}@[!-?A-~]{1,190}")
-
-
 def password_hasher() -> PasswordHasher:
     """Argon2id at OWASP's smallest setting; one lane, because Dovecot's libsodium verifies no other."""
     return PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-
-
-def _name(login: str) -> str:
-    """A login as it is counted and told: ``?`` for what names no account, maybe a password typed into the
-    wrong line.
-    """
-    address = login.strip().lower()
-    return address if _LOGIN.fullmatch(address) else "?"
 
 
 def _mailbox(address: str) -> str:
@@ -79,7 +66,7 @@ class GatewayDoors:
 
     async def authenticate(self, login: str, password: str, peer: Peer) -> str | None:
         """The account that name and password open. An unknown name takes as long as a wrong password."""
-        address = _name(login)
+        address = login_name(login)
         await self._require_unblocked(address, address, peer)
         async with self.services.store.reading() as tx:
             stored = await tx.accounts.password_hash(address)
@@ -89,7 +76,7 @@ class GatewayDoors:
 
     async def authenticate_token(self, token: str, wanted: str, peer: Peer) -> str | None:
         """The account of a token's holder, who may want the mailbox of a delegator or service."""
-        named = _name(wanted)
+        named = login_name(wanted)
         # Many may come from one place without naming a mailbox: each token counts for itself then.
         key = named if wanted else f"token {sha256(token.encode()).hexdigest()}"
         await self._require_unblocked(key, named, peer)
@@ -131,7 +118,7 @@ class GatewayDoors:
 
     async def login_refused(self, login: str, address: str, protocol: str) -> None:
         """Leave an audit line of a failed login at the mailbox server, which was counted there."""
-        await self._audit(_name(login), "authenticate", address, f"refused {protocol}".strip())
+        await self._audit(login_name(login), "authenticate", address, f"refused {protocol}".strip())
 
     def _verify(self, stored: str | None, password: str) -> bool:
         if not self._decoy:

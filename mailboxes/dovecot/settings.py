@@ -27,7 +27,7 @@ class LoginQuestions:
 
     def __post_init__(self) -> None:
         """Refuse what would end a value in the configuration file."""
-        if not re.fullmatch(r"[\w-]+", f"{self.user}{self.secret}", re.ASCII):
+        if not all(re.fullmatch(r"[\w-]+", each, re.ASCII) for each in (self.user, self.secret)):
             raise ValueError("name and secret hold letters, digits, '-' and '_' only")
 
     def url(self, path: str) -> str:
