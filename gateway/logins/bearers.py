@@ -22,6 +22,11 @@ from teleexpertise.people import AccountKind
 
 __all__ = ["Bearers", "open_bearers", "token_policy"]
 
+_LONGEST_PAUSE = 300.0
+"""Seconds after which an issuer that was away is asked again at the latest: nobody logs in meanwhile where no
+keys were kept.
+"""
+
 
 def token_policy(oauth: Oauth) -> TokenPolicy:
     """Whose tokens the settings believe."""
@@ -86,7 +91,7 @@ async def open_bearers(
         yield None
         return
     times = KeyTimes.of(oauth)
-    async with Fetcher(BackOff(first=times.retry, longest=max(times.retry, times.refresh))) as fetcher:
+    async with Fetcher(BackOff(first=times.retry, longest=max(times.retry, _LONGEST_PAUSE))) as fetcher:
         url, tls = oauth.jwks_url, _authorities(oauth.jwks_anchors)
 
         async def fetch() -> bytes:

@@ -198,6 +198,16 @@ def test_tokens_are_offered_under_tls_only(served: TestGateway) -> None:
         assert session.docmd("AUTH", "EXTERNAL =")[0] == 504
 
 
+def test_a_token_on_the_imap_port_with_starttls(served: TestGateway, issuer: ProSante) -> None:
+    session = imaplib.IMAP4("localhost", served.settings.imap.starttls_port, timeout=20)
+    assert not [word for word in session.capabilities if word.startswith("AUTH=")]
+    session.starttls(served.tls)
+    assert {"AUTH=XOAUTH2", "AUTH=OAUTHBEARER"} <= set(session.capabilities)
+    message = xoauth2(GP.address, issuer.token(GP.rpps)).encode()
+    assert session.authenticate("XOAUTH2", lambda _: message)[0] == "OK"
+    session.logout()
+
+
 @pytest.mark.parametrize(
     "message",
     [
