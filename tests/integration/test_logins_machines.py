@@ -289,3 +289,21 @@ def test_taking_a_certificate_away_ends_the_open_mail_sessions(served: MachineGa
     again = served.imap("dpi")
     assert imap_external(again) == ""
     again.logout()
+
+
+def test_a_revocation_that_becomes_known_holds_from_the_next_command(served: MachineGateway) -> None:
+    with served.smtp("dpi") as session:
+        assert external(session)[0] == 235
+        assert session.mail(MACHINE.address)[0] == 250
+        served.revoke("dpi")
+        try:
+            assert session.rcpt(region.NURSE.address) == (535, b"5.7.8 Not accepted: certificate revoked")
+            mailbox = served.imap("dpi")
+            assert "certificate revoked" in imap_external(mailbox)
+            mailbox.shutdown()
+            renewed = served.imap("renewed")  # the same names, another serial number
+            assert imap_external(renewed) == ""
+            renewed.logout()
+        finally:
+            served.revoke()
+        assert session.rcpt(region.NURSE.address)[0] == 250

@@ -8,7 +8,7 @@ import shutil
 import smtplib
 import ssl
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,9 @@ from certs.tls import submission_client_context
 from config import Settings, load
 from gateway.bootstrap import open_services
 from gateway.pipeline.doors import password_hasher
+from gateway.services import Services
 from gateway.store.people import AccountCertificate
+from gateway.trustspace import OperatorTrust, load_trust
 from teleexpertise.people import Account, AccountKind
 from tests.support import region
 from tests.support.dovecot import require_dovecot
@@ -66,6 +68,19 @@ class MachineGateway:
         if card:
             context.load_cert_chain(self.cards[card].certificate, self.cards[card].key)
         return context
+
+    def revoke(self, *cards: str) -> None:
+        """Put cards on the list of their authority, and let the gateway know it as after a fetch."""
+        settings = self.gateway.settings
+        pki = DemoPki(settings.pki.anchors.parent)
+        _revoke(pki, [self.cards["revoked"], *(self.cards[card] for card in cards)])
+
+        async def read_again(services: Services) -> None:
+            trust = services.trust
+            assert isinstance(trust, OperatorTrust)
+            trust.replace(load_trust(settings, services.clock()).state)
+
+        self.gateway.ask(read_again)
 
     @property
     def imap_port(self) -> int:
@@ -124,10 +139,17 @@ def _cards(settings: Settings, folder: Path) -> dict[str, Card]:
         "expired": _card(folder, "expired", own, "dpi.ch-lepuy.example", ORG_AUTH_CLI, old),
         "other root": _card(folder, "foreign", foreign, "dpi.ch-lepuy.example", ORG_AUTH_CLI, now),
     }
-    serial = x509.load_der_x509_certificate(cards["revoked"].der).serial_number
-    revoked = [Revocation(serial, now - timedelta(hours=1))]
-    write_public(pki.crls[1], issue_crl(own, now, revoked, number=2))
+    _revoke(pki, [cards["revoked"]])
     return cards
+
+
+def _revoke(pki: DemoPki, cards: Sequence[Card]) -> None:
+    """Write the list of the authority: these cards and no other."""
+    now = datetime.now(UTC)
+    serials = [x509.load_der_x509_certificate(card.der).serial_number for card in cards]
+    revoked = [Revocation(serial, now - timedelta(hours=1)) for serial in serials]
+    number = int(now.timestamp())
+    write_public(pki.crls[1], issue_crl(load_authority(pki), now, revoked, number=number))
 
 
 async def _add(settings: Settings, card: Card) -> None:
