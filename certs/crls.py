@@ -105,7 +105,7 @@ def verified_crl(encoded: bytes, authorities: Iterable[bytes], now: datetime, gr
             raise CrlFault("the signature does not hold")
     except CrlFault:
         raise
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise CrlFault("cannot be verified") from error
     if facts.issued > now + CLOCK_TOLERANCE:
         raise CrlFault(f"issued in the future ({facts.issued:%Y-%m-%dT%H:%M:%SZ})")

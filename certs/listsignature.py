@@ -53,6 +53,7 @@ _MOST_CERTIFICATES: Final = 8
 _FAULTS: Final = (
     SignXMLException,
     UnsupportedAlgorithm,
+    x509.InvalidVersion,
     NotImplementedError,
     etree.LxmlError,
     ValueError,

@@ -55,7 +55,7 @@ def _in_force(settings: Settings) -> ListInForce:
     """The list in force by the files. Raises :class:`DeploymentIncomplete` where there is none."""
     try:
         return find_list(settings, now())
-    except (TrustListFault, TrustFault) as error:
+    except TrustListFault as error:
         raise DeploymentIncomplete(f"{settings.trust.list_file}: {error}") from error
     except OSError as error:
         raise DeploymentIncomplete(f"{error.filename}: {error.strerror}") from error
@@ -148,8 +148,6 @@ def load(invocation: Invocation, file: Path, force: bool, json_: bool) -> None:
     except ListRefused as refused:
         hint = "; --force puts it in force all the same" if refused.forcible else ""
         raise GatewayError(f"{file}: {refused}{hint}") from refused
-    except (TrustFault, OSError) as error:
-        raise DeploymentIncomplete(f"trust.signer_anchors: {error}") from error
     changes = compare(held.trusted, offered) if held else ListChanges(offered.domains, (), {})
     detail = change_detail(changes, offered.generated, document)
 
@@ -176,7 +174,7 @@ def _held(settings: Settings) -> ListInForce | None:
     """The list in force, ``None`` where no file holds one: then any list that can be read is better."""
     try:
         return find_list(settings, now())
-    except (TrustListFault, TrustFault, OSError):
+    except (TrustListFault, OSError):
         return None
 
 

@@ -168,11 +168,11 @@ class GatewayDoors:
         """
         now = self.services.clock()
         unwritten = self._strangers.note(peer.ip, reason, now)
-        structlog.get_logger("smtp").warning(
-            "turned away", peer=peer.ip, result=result, reason=reason, turned_away=self._strangers.total
-        )
         if unwritten is None:
             return
+        structlog.get_logger("smtp").warning(
+            "turned away", peer=peer.ip, result=result, reason=reason, in_all=self._strangers.total
+        )
         detail: dict[str, Any] = {"reason": reason[:200], "helo": peer.helo[:100], "unwritten": unwritten}
         way = "mx" if peer.kind is PeerKind.OPERATOR else "applications"
         name = peer_name(peer.certificate)

@@ -23,7 +23,6 @@ from certs.crls import CrlFacts, CrlFault
 from certs.listchanges import ListChanges, compare
 from certs.operators import MAXIMUM_SIZE, TrustListFault
 from certs.paths import TrustFault
-from certs.pki import write_public
 from certs.tls import submission_client_context
 from config import Settings
 from gateway.errors import GatewayError
@@ -32,7 +31,7 @@ from gateway.fetching import Fetcher, FetchFailed
 from gateway.store.errors import StoreError
 from gateway.store.store import Store
 from gateway.trust.crlfiles import MAXIMUM_CRL, known_crls, store_crl, with_crls
-from gateway.trust.listfiles import ListInForce, ListRefused, find_list, held_file, judged, keep_list
+from gateway.trust.listfiles import ListInForce, ListRefused, find_list, judged, keep_copy, keep_list
 from gateway.trust.status import CrlStatus, TrustStatus, read_status, write_status
 from gateway.trustspace import OperatorTrust
 
@@ -113,7 +112,7 @@ class TrustKeeper:
             self._status.list.alarm_since = before.list.alarm_since
             crls = before.crls
             self._status.crls = {url: crls[url] for url in self._settings.pki.crl_urls if url in crls}
-        self._seen = {name: _prints(paths) for name, paths in self._watched().items()}
+        self._seen = self._look()
         try:
             found = await asyncio.to_thread(find_list, self._settings, self._clock())
             self._list = ListInForce(self._trust.operators, found.document)
@@ -128,11 +127,14 @@ class TrustKeeper:
         crls = sorted(folder.glob("*.crl")) if folder.is_dir() else []
         return {"list": [self._settings.trust.list_file], "crls": crls}
 
+    def _look(self) -> dict[str, Print]:
+        return {name: _prints(paths) for name, paths in self._watched().items()}
+
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(self._look_seconds)
-            for name, paths in self._watched().items():
-                prints = _prints(paths)
+            # Beside the loop: a disk or a share that hangs must hold up no mail.
+            for name, prints in (await asyncio.to_thread(self._look)).items():
                 if self._seen.get(name) != prints:
                     self._seen[name] = prints
                     await (self._list_changed() if name == "list" else self._crls_changed())
@@ -196,8 +198,9 @@ class TrustKeeper:
         else:
             known = held.trusted if held else None
             trusted = await asyncio.to_thread(judged, document, known, self._settings, self._clock())
-        await asyncio.to_thread(keep_list, self._settings, document)
-        self._seen["list"] = _prints(self._watched()["list"])
+        async with self._lock:
+            await asyncio.to_thread(keep_list, self._settings, document)
+        self._seen["list"] = self._look()["list"]
         await self._adopt(ListInForce(trusted, document))
 
     async def _adopt(self, found: ListInForce) -> None:
@@ -227,12 +230,11 @@ class TrustKeeper:
             await self._audit("trust list", "list", "recovered", {})
         status.alarm = status.alarm_since = ""
         status.checked_at = self._clock().isoformat()
-        copy = held_file(self._settings)
         try:
-            if not copy.exists() or copy.read_bytes() != document:
-                await asyncio.to_thread(write_public, copy, document)
+            async with self._lock:
+                await asyncio.to_thread(keep_copy, self._settings, document)
         except OSError as error:
-            self._log.error("list.not_kept", file=str(copy), reason=error.strerror)
+            self._log.error("list.not_kept", file=error.filename, reason=error.strerror)
         self._tell()
 
     async def _alarm(self, reason: str) -> None:
@@ -255,9 +257,10 @@ class TrustKeeper:
             seconds = self._settings.pki.crl_refresh_minutes * 60.0
             try:
                 body = await self._fetcher.get(url, max_bytes=MAXIMUM_CRL)
-                facts, news = await asyncio.to_thread(
-                    store_crl, self._settings, body, self._trust.anchors, self._clock()
-                )
+                async with self._lock:
+                    facts, news = await asyncio.to_thread(
+                        store_crl, self._settings, body, self._trust.anchors, self._clock()
+                    )
             except FetchFailed as failed:
                 if failed.fresh:
                     await self._crl_failed(url, status, failed.reason)

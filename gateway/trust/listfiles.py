@@ -3,7 +3,7 @@
 ::
 
     trust-list.xml        what an operator, `gateway trust load` or the refresh put there
-    trust-list.xml.held   the last list that was accepted, octet for octet; only accepted lists get here
+    trust-list.held.xml   the last list that was accepted, octet for octet; only accepted lists get here
 
 A given list that is broken, unsigned, older or shrunken leaves the held one in force. A given list with the
 octets of the held one was accepted before, by whoever wrote the copy, and is not judged again.
@@ -19,13 +19,22 @@ from certs.listchanges import replacement_fault
 from certs.listsignature import ListSigner, signed_list
 from certs.names import DistinguishedName, NameFault
 from certs.operators import MAXIMUM_SIZE, TrustList, TrustListFault, read_trust_list
-from certs.paths import load_anchors
+from certs.paths import TrustFault, load_anchors
 from certs.pki import write_public
 from config import Settings
 from gateway.errors import DeploymentIncomplete
 from gateway.trust.crlfiles import known_crls, pki_anchors
 
-__all__ = ["ListInForce", "ListRefused", "find_list", "held_file", "judged", "keep_list", "list_signer"]
+__all__ = [
+    "ListInForce",
+    "ListRefused",
+    "find_list",
+    "held_file",
+    "judged",
+    "keep_copy",
+    "keep_list",
+    "list_signer",
+]
 
 
 class ListRefused(Exception):
@@ -51,12 +60,12 @@ class ListInForce:
 def held_file(settings: Settings) -> Path:
     """Where the last accepted list is kept."""
     path = settings.trust.list_file
-    return path.with_name(f"{path.name}.held")
+    return path.with_name(f"{path.stem}.held{path.suffix}")
 
 
 def list_signer(settings: Settings) -> ListSigner | None:
-    """Who must sign the list, ``None`` where no signature is asked for. Raises ``TrustFault``, ``OSError``,
-    :class:`DeploymentIncomplete`.
+    """Who must sign the list, ``None`` where no signature is asked for. Raises :class:`DeploymentIncomplete`
+    that names the setting.
     """
     trust = settings.trust
     if trust.signer_anchors is None:
@@ -65,14 +74,16 @@ def list_signer(settings: Settings) -> ListSigner | None:
         name = None if trust.signer is None else DistinguishedName.from_text(trust.signer)
     except NameFault as error:
         raise DeploymentIncomplete(f"trust.signer: {error}") from error
-    own = pki_anchors(settings, tuple(known_crls(settings).values()))
-    roots = trust.signer_anchors.read_bytes()
-    anchors = load_anchors(
-        roots,
-        crls=[each.der for each in own.crls],
-        revocation=own.revocation,
-        grace=own.grace,
-    )
+    try:
+        own = pki_anchors(settings, tuple(known_crls(settings).values()))
+        anchors = load_anchors(
+            trust.signer_anchors.read_bytes(),
+            crls=[each.der for each in own.crls],
+            revocation=own.revocation,
+            grace=own.grace,
+        )
+    except (OSError, TrustFault) as error:
+        raise DeploymentIncomplete(f"trust.signer_anchors or pki: {error}") from error
     return ListSigner(anchors, name)
 
 
@@ -81,13 +92,16 @@ def judged(
 ) -> TrustList:
     """Return the list of ``document`` if it may take the place of ``held``. Raises :class:`ListRefused`.
 
-    ``force`` leaves out the questions that ``held`` asks, never those of form and signature.
+    ``force`` leaves out the questions that ``held`` asks, never those of form and signature. A list that
+    names our own domains alone, as `gateway init` makes it, asks nothing of its successor.
     """
     try:
         signer = list_signer(settings)
         offered = read_trust_list(document if signer is None else signed_list(document, signer, now))
     except TrustListFault as error:
         raise ListRefused(str(error)) from error
+    if held is not None and held.domains.keys() <= settings.local_domains:
+        held = None
     if not force:
         fault = replacement_fault(held, offered, now, settings.trust.max_removed_percent)
         if fault is not None:
@@ -97,15 +111,24 @@ def judged(
 
 def keep_list(settings: Settings, document: bytes) -> None:
     """Write an accepted list: first the copy, so that whoever sees the file change finds it accepted. Files
-    that hold it are left as they are.
+    that hold it are left as they are. Raises ``OSError``.
     """
-    for path in (held_file(settings), settings.trust.list_file):
-        try:
-            if _read(path) == document:
-                continue
-        except OSError:
-            pass  # it is written below, or says why not
-        write_public(path, document)
+    keep_copy(settings, document)
+    _write(settings.trust.list_file, document)
+
+
+def keep_copy(settings: Settings, document: bytes) -> None:
+    """Write the copy of an accepted list alone. Raises ``OSError``."""
+    _write(held_file(settings), document)
+
+
+def _write(path: Path, document: bytes) -> None:
+    try:
+        if _read(path) == document:
+            return
+    except OSError:
+        pass  # it is written now, or says why not
+    write_public(path, document)
 
 
 def find_list(settings: Settings, now: datetime, held: ListInForce | None = None) -> ListInForce:

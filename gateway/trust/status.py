@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from certs.pki import write_public
+from certs.pki import write_private
 from config import Settings
 
 __all__ = ["CrlStatus", "ListStatus", "TrustStatus", "read_status", "status_file", "write_status"]
@@ -53,7 +53,7 @@ def status_file(settings: Settings) -> Path:
 
 def write_status(settings: Settings, status: TrustStatus) -> None:
     """Write it, complete or not at all. Raises ``OSError``."""
-    write_public(status_file(settings), json.dumps(asdict(status), indent=1).encode())
+    write_private(status_file(settings), json.dumps(asdict(status), indent=1).encode())
 
 
 def read_status(settings: Settings) -> TrustStatus | None:

@@ -14,6 +14,7 @@ from certs.operators import TrustEntry, render_trust_list
 from certs.pki import DemoPki, load_authority, write_public
 from gateway.services import Services
 from gateway.trust.listfiles import held_file
+from tests.support.certificates import signed_trust_list, space
 from tests.support.deployment import Deployment, deployed
 from tests.support.web import Web, serving_web, status, whole
 
@@ -199,3 +200,29 @@ def test_a_list_that_is_refused_exits_with_1_and_one_that_is_not_had_with_3(
     assert deployment.call("trust", "crl", "fetch").exit_code == 3
     assert "missing" in deployment.done("trust", "crl", "list")
     with_urls(deployment)
+
+
+def test_a_signature_is_asked_for_and_its_authorities_must_be_there(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    folder = deployment.path.parent
+    text = deployment.path.read_text("utf-8")
+    try:
+        deployment.path.write_text(f'{text}\n[trust]\nsigner_anchors = "signers.pem"\n', "utf-8")
+        told = deployment.call("trust", "load", offered(tmp_path, document(10)))
+        assert told.exit_code == 1
+        assert "trust.signer_anchors" in told.stderr
+        (folder / "signers.pem").write_bytes(space().root.certificate_pem)
+        told = deployment.call("trust", "load", offered(tmp_path, document(10)), "--force")
+        assert told.exit_code == 1
+        assert "not signed" in told.stderr
+        signed = signed_trust_list(document(10))
+        deployment.done("trust", "load", offered(tmp_path, signed))
+        assert held_file(deployment.settings).read_bytes() == signed
+        told = deployment.call(
+            "trust", "load", offered(tmp_path, signed.replace(b"d01.", b"e01.")), "--force"
+        )
+        assert told.exit_code == 1
+        assert "signature does not hold" in told.stderr
+    finally:
+        deployment.path.write_text(text, "utf-8")

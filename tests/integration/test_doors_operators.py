@@ -177,3 +177,15 @@ def test_a_scanner_fills_no_audit_trail(deployment: Deployment) -> None:
         return len(lines)
 
     assert deployment.work(work) == 5
+
+
+def test_a_peer_that_shows_ever_new_certificates_fills_no_memory(deployment: Deployment) -> None:
+    async def work(services: Services) -> int:
+        changed = trusting(services, required)
+        assert isinstance(changed.trust, OperatorTrust)
+        for number in range(1100):
+            shown = (b"garbage %d" % number,)
+            assert await changed.trust.client_refusal(shown[0], (), datetime.now(UTC)) is not None
+        return len(changed.trust.state.paths.known)
+
+    assert deployment.work(work) == 1024

@@ -28,7 +28,7 @@ from gateway.fetching import BackOff, Fetcher
 from gateway.store.rows import AuditRow
 from gateway.store.store import Store
 from gateway.trust.keeper import TrustKeeper
-from gateway.trust.listfiles import held_file
+from gateway.trust.listfiles import held_file, keep_list
 from gateway.trust.status import TrustStatus, read_status
 from gateway.trustspace import OperatorTrust, load_trust
 from tests.support.certificates import signed_trust_list, space
@@ -183,6 +183,23 @@ async def test_a_list_that_must_not_be_believed_leaves_the_last_good_one_in_forc
         world.put(document(domains(19)))
         await until(lambda: world.listed == 19 and not world.status.list.alarm)
         assert len(await world.audited("recovered")) == 1
+
+
+async def test_a_list_that_an_operator_forces_is_in_force_at_once(tmp_path: Path) -> None:
+    async with kept(tmp_path, first=document(domains(20))) as world:
+        await until(held_file(world.settings).exists)
+        keep_list(world.settings, document(domains(2), datetime.now(UTC) - timedelta(days=1)))
+        await until(lambda: world.listed == 2)
+        assert not world.status.list.alarm
+        assert not await world.audited("refused")
+
+
+async def test_the_list_that_init_made_gives_way_to_any_real_one(tmp_path: Path) -> None:
+    async with kept(tmp_path) as world:
+        await until(held_file(world.settings).exists)
+        world.put(document(domains(7), datetime.now(UTC) - timedelta(days=3)))
+        await until(lambda: world.listed == 7)
+        assert not world.status.list.alarm
 
 
 async def test_a_file_that_is_taken_away_leaves_the_list_in_force(tmp_path: Path) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
+from socket import create_server
 
 from cryptography import x509
 
@@ -170,11 +171,16 @@ def _services(certificates: dict[Way, OperatorCertificate], ports: dict[Way, int
 def hostile_operators() -> Iterator[Hostile]:
     """Both of them at work; nothing stays."""
     require_postfix()
-    with operators_folder() as folder:
+    with ExitStack() as stack:
+        folder = stack.enter_context(operators_folder())
         ports = {way: free_port() for way in Way}
         mx_port = free_port()
         routes = {AUTRE: mx_port, **{way.domain: ports[way] for way in Way}}
-        settings = made_operator(folder / "var", OURS, routes, more='[pki]\nrevocation = "require"')
+        # Who accepts and says nothing: every test here also shows that mail does not wait for it.
+        silent = stack.enter_context(create_server(("127.0.0.1", 0)))
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/organisations.crl"
+        more = f'[pki]\nrevocation = "require"\ncrl_urls = ["{url}"]'
+        settings = made_operator(folder / "var", OURS, routes, more=more)
         theirs = issued_certificate(settings, folder, HOST)
         made = impostors(settings, folder)
         served = {**made, Way.WRONG_USAGE: client_only(settings, folder)}

@@ -38,9 +38,10 @@ async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """A body without end."""
     writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-    while True:
+    while not writer.transport.is_closing():
         writer.write(b"10000\r\n" + bytes(0x10000) + b"\r\n")
         await writer.drain()
+        await asyncio.sleep(0)  # under TLS drain alone does not let the loop see that the client has left
 
 
 @dataclass(slots=True)
