@@ -26,6 +26,7 @@ from gateway.services import Services
 from gateway.smtp.envelope import Envelope, Peer, PeerKind
 from gateway.smtp.refusals import (
     AuthenticationFailed,
+    OperatorRefused,
     PolicyRefused,
     RecipientUnknown,
     Refusal,
@@ -276,7 +277,8 @@ class GatewayDoors:
         except Refusal as refusal:
             result = f"{refusal.code} {refusal.enhanced}"
             actor = envelope.peer.login or envelope.peer.ip
-            await self._audit(actor, "refuse", envelope.queue_id, result)
+            told = {"reason": refusal.text[:200]} if isinstance(refusal, OperatorRefused) else {}
+            await self._audit(actor, "refuse", envelope.queue_id, result, **told)
             raise
         structlog.get_logger("smtp").info(
             "accepted",
@@ -288,6 +290,8 @@ class GatewayDoors:
         )
         return f"Ok: queued as {envelope.queue_id}"
 
-    async def _audit(self, actor: str, action: str, target: str, result: str) -> None:
+    async def _audit(self, actor: str, action: str, target: str, result: str, **detail: str) -> None:
         async with self.services.store.transaction() as tx:
-            await Unit(self.services, tx, self.services.clock()).audit(actor, action, target, result)
+            await Unit(self.services, tx, self.services.clock()).audit(
+                actor, action, target, result, **detail
+            )

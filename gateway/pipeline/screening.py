@@ -22,7 +22,7 @@ from gateway.pipeline.stored_letters import read_signed
 from gateway.pipeline.writers import require_writer
 from gateway.services import Services
 from gateway.smtp.envelope import Envelope, PeerKind
-from gateway.smtp.refusals import ContentRefused, PolicyRefused, Refusal, TemporaryFailure
+from gateway.smtp.refusals import ContentRefused, OperatorRefused, PolicyRefused, Refusal, TemporaryFailure
 from gateway.smtp.trace import received_field
 from teleexpertise.automatic import classify
 from teleexpertise.letters import Letter, Mailbox
@@ -64,14 +64,14 @@ async def _operator_may_write(services: Services, envelope: Envelope, author: Ma
     report refused is a failure that nobody hears of.
     """
     if services.is_local(author.address) or services.is_local(envelope.mail_from or "@"):
-        raise PolicyRefused("Our own domains do not write from outside")
+        raise OperatorRefused("Our own domains do not write from outside")
     certificate = envelope.peer.certificate or b""
     fault = services.trust.sender_fault(certificate, envelope.mail_from, author.address)
     if fault is None:
         return
     reported = await _reported(services, envelope)
     if not reported or services.trust.sender_fault(certificate, "", reported) is not None:
-        raise PolicyRefused(fault)
+        raise OperatorRefused(fault)
 
 
 async def _reported(services: Services, envelope: Envelope) -> str:

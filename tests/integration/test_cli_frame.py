@@ -41,6 +41,14 @@ LOOKING = [
     ("rebuild", "--check"),
     ("rules", "check"),
     ("rules", "list"),
+    ("trust", "list"),
+    ("trust", "show", "b.example"),
+    ("trust", "load", __file__),
+    ("trust", "diff"),
+    ("trust", "diff", __file__),
+    ("trust", "status"),
+    ("trust", "crl", "list"),
+    ("trust", "crl", "fetch"),
 ]
 
 

@@ -13,7 +13,7 @@ from certs.operators import TrustEntry, read_trust_list, render_trust_list
 from certs.pki import write_public
 from certs.tls import submission_client_context
 from gateway.services import Services
-from gateway.store.rows import OutboxRow, OutboxState
+from gateway.store.rows import AuditRow, OutboxRow, OutboxState
 from tests.support import region
 from tests.support.gateway import Client, eventually, refusal_text
 from tests.support.operators import OperatorCertificate, issued_certificate, opened, operator_session
@@ -66,6 +66,18 @@ def refusal(
     return 0, ""
 
 
+def refused_lines(both: Operators) -> list[AuditRow]:
+    """The lines of the audit trail about mail that was not taken."""
+
+    async def read(services: Services) -> list[AuditRow]:
+        async with services.store.reading() as tx:
+            lines = await tx.audit.list(limit=10_000)
+        return [line for line in lines if line.action in ("refuse", "turn away")]
+
+    found: list[AuditRow] = both.gateway.ask(read)
+    return found
+
+
 FOREIGNER = f"luc.morel@{AUTRE}"
 
 
@@ -85,9 +97,13 @@ FOREIGNER = f"luc.morel@{AUTRE}"
     ],
 )
 def test_an_operator_writes_only_in_its_own_domains(both: Operators, mail_from: str, author: str) -> None:
+    before = len(refused_lines(both))
     code, answer = refusal(both, mail_from, region.GP.address, author)
     assert code == 550, answer
     assert answer.startswith(("5.7.1", "5.6.0"))
+    written = refused_lines(both)[before:]
+    assert [line.actor for line in written] == ["127.0.0.1"]
+    assert answer.startswith("5.6.0") or written[0].detail["reason"] in answer
 
 
 def test_case_of_addresses_does_not_matter(both: Operators) -> None:
