@@ -28,6 +28,7 @@ LOOKING = [
     ("account", "certificate", "remove", "a@b.example", "0123456789abcdef"),
     ("account", "suspend", "a@b.example"),
     ("account", "resume", "a@b.example"),
+    ("audit", "list"),
     ("audit", "verify"),
     ("check-config",),
     ("conversation", "list"),
