@@ -20,6 +20,7 @@ from certs.algorithms import PrivateKey, PublicKey
 from certs.profiles import Profile
 
 __all__ = [
+    "CRL_LIFETIME",
     "Authority",
     "IssuedCertificate",
     "PersonNames",
@@ -38,7 +39,8 @@ __all__ = [
 # Peers' clocks differ by minutes; a certificate made now must already be valid for them.
 _BACKDATE = timedelta(hours=1)
 _AUTHORITY_LIFETIME = timedelta(days=20 * 365)
-_CRL_LIFETIME = timedelta(days=90)
+CRL_LIFETIME = timedelta(days=90)
+"""How long a CRL is current unless told otherwise."""
 _ANY_POLICY = "2.5.29.32.0"
 _KEY_USAGES = (
     "digital_signature",
@@ -236,7 +238,7 @@ def issue_crl(
     now: datetime,
     revoked: Sequence[Revocation] = (),
     number: int = 1,
-    lifetime: timedelta = _CRL_LIFETIME,
+    lifetime: timedelta = CRL_LIFETIME,
 ) -> bytes:
     """Sign a CRL (DER) that is current from an hour before `now` for `lifetime`."""
     builder = (

@@ -159,6 +159,8 @@ def load_decryptor(certificate_pem: bytes, key_pem: bytes, authenticated_only: b
         raise DecryptorFault(f"keys of kind {type(key).__name__} decrypt nothing")
     if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name not in _CURVES:
         raise DecryptorFault(f"curve {key.curve.name} is not supported")
+    if isinstance(key, rsa.RSAPrivateKey) and key.key_size not in RSA_BITS:
+        raise DecryptorFault(f"RSA of {key.key_size} bits is not supported")
     if key.public_key().public_bytes(encoding, form) != public:
         raise DecryptorFault("the key does not belong to the certificate")
     secret = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())

@@ -151,10 +151,10 @@ def render_results(authserv_id: str, results: Sequence[MethodResult]) -> bytes:
 
 
 def _value(text: str) -> str:
-    """Write a pvalue: bare where the grammar allows it, else a quoted string of printable ASCII."""
+    """Write a pvalue: bare where the grammar allows it (`@domain` too), else a quoted string of ASCII."""
     plain = "".join(character if " " <= character <= "~" else "?" for character in text)
     local, at, domain = plain.partition("@")
-    if _TOKEN.fullmatch(local) and (not at or _TOKEN.fullmatch(domain)):
+    if (_TOKEN.fullmatch(local) or (at and not local)) and (not at or _TOKEN.fullmatch(domain)):
         return plain
     quoted = plain.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{quoted}"'

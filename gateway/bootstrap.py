@@ -88,9 +88,6 @@ def _told_by_file(settings: Settings) -> Iterator[None]:
     except SigningFault as error:
         files = f"{pki.smime_certificate}, {pki.smime_key}, {pki.smime_chain}"
         raise DeploymentIncomplete(f"{files}: {error}") from error
-    except DkimFault as error:
-        files = ", ".join(str(one.key) for one in settings.dkim.signing)
-        raise DeploymentIncomplete(f"{files}: {error}") from error
     except TrustFault as error:
         files = f"{pki.anchors}, {pki.smime_chain}, {pki.crls}"
         raise DeploymentIncomplete(f"{files}: {error}") from error
@@ -118,12 +115,18 @@ def open_anchors(settings: Settings) -> TrustAnchors:
 
 def _trust(settings: Settings) -> OperatorTrust:
     with _told_by_file(settings):
-        return load_trust(settings)
+        return load_trust(settings, datetime.now(UTC))
 
 
 def _dkim(settings: Settings) -> DkimSpace:
-    with _told_by_file(settings):
+    try:
         return load_dkim(settings)
+    except OSError as error:
+        text = f"{error.filename}: {error.strerror}; `gateway dkim key` makes a key"
+        raise DeploymentIncomplete(text) from error
+    except DkimFault as error:
+        files = ", ".join(str(one.key) for one in settings.dkim.signing)
+        raise DeploymentIncomplete(f"{files}: {error}") from error
 
 
 def _with(signer: Signer) -> Signing:

@@ -12,13 +12,15 @@ from hashlib import sha256
 from pathlib import Path
 
 from certs.dkim import KeyKind, new_dkim_key
+from certs.names import DistinguishedName
 from certs.operators import TrustEntry, render_trust_list
 from certs.paths import read_certificates
-from certs.pki import create_demo_pki, write_private, write_public
+from certs.pki import DemoPki, create_demo_pki, write_private, write_public
 from certs.tls import peer_name
 from config import Settings, load, write_toml
 from gateway.bootstrap import new_key
 from gateway.errors import DeploymentIncomplete
+from gateway.pkidesk import pki_locked
 
 __all__ = ["CONFIGURATION", "NewDeployment", "mail_home", "make_deployment"]
 
@@ -76,6 +78,36 @@ def _values(new: NewDeployment) -> dict[str, dict[str, object]]:
     return values
 
 
+def _own_name(certificate: Path) -> DistinguishedName:
+    """The name in our own certificate. Raises :class:`DeploymentIncomplete`."""
+    try:
+        name = peer_name(next(iter(read_certificates(certificate.read_bytes())), None))
+    except OSError as error:
+        raise DeploymentIncomplete(f"{certificate}: {error.strerror}") from error
+    except ValueError:
+        name = None
+    if name is None:
+        raise DeploymentIncomplete(f"{certificate}: not readable as a certificate")
+    return name
+
+
+def _make_pki(settings: Settings, hostnames: Sequence[str], now: datetime) -> None:
+    """Make what the test PKI lacks; certificates of a real authority are left alone.
+
+    They are known by the anchors, beside which no key of an authority lies. Raises
+    :class:`DeploymentIncomplete`.
+    """
+    pki = DemoPki(settings.pki.anchors.parent)
+    if settings.pki.anchors.exists() and not pki.authorities and not pki.index.exists():
+        return
+    try:
+        pki.directory.mkdir(parents=True, exist_ok=True)
+        with pki_locked(pki):
+            create_demo_pki(pki.directory, settings.service.domain, settings.service_address, hostnames, now)
+    except OSError as error:
+        raise DeploymentIncomplete(f"{error.filename or pki.directory}: {error.strerror}") from error
+
+
 def _make_dkim_keys(settings: Settings) -> None:
     """Make the keys that sign for us where they are missing. Raises ``OSError``."""
     for one in settings.dkim.signing if settings.dkim.enabled else ():
@@ -107,12 +139,9 @@ def make_deployment(new: NewDeployment, now: datetime) -> Settings:
         settings.mailboxes.home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DeploymentIncomplete(f"{error.filename or folder}: {error.strerror}") from error
-    pki = create_demo_pki(
-        settings.pki.anchors.parent, settings.service.domain, settings.service_address, new.hostnames, now
-    )
+    _make_pki(settings, new.hostnames, now)
     if not settings.trust.list_file.exists():
-        name = peer_name(read_certificates(pki.tls_certificate.read_bytes())[0])
-        assert name is not None, "our own certificate has a name"
+        name = _own_name(settings.pki.tls_certificate)
         entries = [TrustEntry(domain, name) for domain in sorted(settings.local_domains)]
         write_public(settings.trust.list_file, render_trust_list(entries, now))
     return settings

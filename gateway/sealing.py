@@ -34,7 +34,9 @@ def load_sealing(settings: Settings) -> Sealing:
     keys = []
     for pair in smime.decryption:
         try:
-            keys.append(load_decryptor(pair.certificate.read_bytes(), pair.key.read_bytes()))
+            keys.append(
+                load_decryptor(pair.certificate.read_bytes(), pair.key.read_bytes(), pair.authenticated_only)
+            )
         except OSError as error:
             raise DeploymentIncomplete(f"{error.filename}: {error.strerror}") from error
         except DecryptorFault as fault:

@@ -22,7 +22,18 @@ from teleexpertise.forms import Catalogue
 from teleexpertise.rules import RuleBook
 from teleexpertise.texts import Texts
 
-__all__ = ["Services", "TrustSpace"]
+__all__ = ["PeerRefusal", "Services", "TrustSpace"]
+
+
+@dataclass(frozen=True, slots=True)
+class PeerRefusal:
+    """Why another operator's machine is not trusted: the SMTP answer, and an English phrase that names
+    nobody.
+    """
+
+    code: int
+    enhanced: str
+    reason: str
 
 
 class TrustSpace(Protocol):
@@ -41,6 +52,33 @@ class TrustSpace(Protocol):
 
     def server_fault(self, certificate: bytes, domain: str) -> str | None:
         """Why the server with this DER certificate may not receive for a domain; ``None`` where it may."""
+        ...
+
+    def current(self, now: datetime) -> bool:
+        """Whether the list is young enough to be believed; else operators are answered 451 4.7.1."""
+        ...
+
+    async def client_refusal(
+        self, certificate: bytes | None, chain: tuple[bytes, ...], now: datetime
+    ) -> PeerRefusal | None:
+        """Why the operator with this DER certificate is not heard, whatever it sends: list too old
+        (451 4.7.1), certificate that does not hold or is revoked (554 5.7.1), revocation not known
+        (454 4.7.0).
+
+        ``chain`` are the certificates that TLS found above it: they help and are not believed.
+        """
+        ...
+
+    def domain_refusal(self, domain: str, now: datetime) -> PeerRefusal | None:
+        """Why nobody may get mail for a foreign domain now: list too old (451 4.7.1), not listed
+        (550 5.7.1).
+        """
+        ...
+
+    async def server_refusal(
+        self, certificate: bytes | None, chain: tuple[bytes, ...], domain: str, now: datetime
+    ) -> PeerRefusal | None:
+        """Why the server with this DER certificate must not get mail for a domain; ``None`` where it may."""
         ...
 
     async def verify(self, raw: bytes, now: datetime) -> SignatureReport:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from urllib.parse import quote
 
+from teleexpertise.exporting import Export, export_subject, read_export
 from teleexpertise.plaintext import folded, one_space
 from teleexpertise.tokens import TOKEN_LENGTH
 
@@ -25,6 +26,7 @@ __all__ = [
     "Command",
     "Confirm",
     "Decline",
+    "Export",
     "Finalise",
     "Help",
     "Invite",
@@ -138,6 +140,7 @@ class Unknown:
 
 Command = (
     Annuaire
+    | Export
     | NewRequest
     | Worklist
     | Finalise
@@ -228,6 +231,8 @@ def _searching(text: str) -> Command | None:
     word, _, rest = text.partition(" ")
     if _fold_in_place(word).rstrip(":") == "annuaire":
         return _directory(rest.lstrip(": "))
+    if _fold_in_place(word).rstrip(":") in ("export", "exporter"):
+        return read_export(rest.lstrip(": "))
     return _directory(text) if re.match(r"avis(?!\S)", plain) else None
 
 
@@ -296,6 +301,8 @@ def command_subject(command: Command) -> str:
             words = ["Confirmer", token]
         case Help():
             words = ["Aide"]
+        case Export():
+            words = [export_subject(command)]
         case Unknown(text):
             words = [text]
     return " ".join(word for word in words if word)

@@ -148,16 +148,27 @@ def _host(value: str) -> str:
 def _described(found: DkimSignature, tags: Mapping[str, str]) -> DkimSignature:
     """Fill in what the signature says of itself, before it is known to be true."""
     domain = _host(tags.get("d", ""))
-    identity = "".join(tags.get("i", f"@{domain}").split())
     return replace(
         found,
         domain=domain,
         selector=_host(tags.get("s", "")),
-        identity=decodestring(identity.encode("ascii")).decode("utf-8", "replace"),
+        identity=_identity(tags.get("i", f"@{domain}")),
         algorithm="".join(tags.get("a", "").split()).lower()[:32],
         digits="".join(tags.get("b", "").split())[:8],
         signed=_names(tags.get("h", "")),
     )
+
+
+def _identity(value: str) -> str:
+    """Return i= with its local part decoded (RFC 6376 §2.11), its domain in lower case; '' for what is none.
+
+    The domain is found before decoding: an encoded `@` belongs to the local part.
+    """
+    local, at, domain = "".join(value.split()).rpartition("@")
+    host = _host(domain)
+    if not at or not host:
+        return ""
+    return f"{decodestring(local.encode('ascii')).decode('utf-8', 'replace')}@{host}"
 
 
 def _names(value: str) -> tuple[str, ...]:
@@ -199,9 +210,8 @@ def _claim(tags: Mapping[str, str], found: DkimSignature) -> _Claim:
 
 
 def _check_identity(found: DkimSignature) -> None:
-    _, at, host = found.identity.rpartition("@")
-    host = host.lower()
-    if not at or (host != found.domain and not host.endswith(f".{found.domain}")):
+    host = found.identity.rpartition("@")[2]
+    if host != found.domain and not host.endswith(f".{found.domain}"):
         raise _Refused(DkimReason.IDENTITY_FOREIGN)
 
 
@@ -242,7 +252,7 @@ def _usable(record: KeyRecord | Unavailable, claim: _Claim, found: DkimSignature
     if not record.public:
         raise _Refused(DkimReason.KEY_REVOKED)
     allowed = record.hashes is None or "sha256" in record.hashes
-    exact = not record.strict or found.identity.lower().endswith(f"@{found.domain}")
+    exact = not record.strict or found.identity.endswith(f"@{found.domain}")
     if record.kind is not claim.kind or not allowed or not record.for_mail or not exact:
         raise _Refused(DkimReason.KEY_MISMATCH)
     return record

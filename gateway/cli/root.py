@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,17 @@ from gateway.cli.audit import audit
 from gateway.cli.context import Invocation, errors_in_one_line
 from gateway.cli.conversations import conversation
 from gateway.cli.demo import demo
+from gateway.cli.dkim import dkim
 from gateway.cli.experts import expert
 from gateway.cli.explain import explain
+from gateway.cli.exports import export
+from gateway.cli.pki import pki
 from gateway.cli.queue import queue
 from gateway.cli.rebuild import rebuild
 from gateway.cli.rules import rules
 from gateway.cli.running import check_config, init, run, serve_command
 from gateway.cli.smime import smime
+from gateway.cli.trust import trust
 from gateway.deployment import CONFIGURATION
 
 __all__ = ["cli", "main"]
@@ -53,12 +58,15 @@ class _Commands(click.Group):
 @click.pass_context
 def cli(context: click.Context, path: Path) -> None:
     """Tele-expertise over secure health mail: run the gateway and look into it."""
+    # The path validator logs what hostile certificates do to it, with names and traceback; commands tell
+    # the reason themselves.
+    logging.getLogger("pyhanko_certvalidator").setLevel(logging.CRITICAL + 1)
     context.obj = Invocation(path)
 
 
 for command in (
     *(init, serve_command, run, demo, check_config),
-    *(account, audit, conversation, expert, explain, queue, rebuild, rules, smime),
+    *(account, audit, conversation, dkim, expert, explain, export, pki, queue, rebuild, rules, smime, trust),
 ):
     cli.add_command(command)
 

@@ -28,12 +28,12 @@ from certs.envelopes import (
 from certs.fields import FieldFault, split_message
 from certs.signing import Signer, SigningFault, load_signer
 from certs.smime import sign_complete, sign_entity, split_complete
-from config import Settings
 from gateway.bootstrap import open_signer
 from gateway.cli.context import Failure, Invocation, as_json, example, json_option, now
 from gateway.cli.smime_files import message_file, read_message, write_message
 from gateway.cli.smime_verify import verify
 from gateway.errors import DeploymentIncomplete
+from gateway.sealing import load_sealing
 
 __all__ = ["smime"]
 
@@ -262,22 +262,18 @@ def _decryptors(
 ) -> Sequence[Decryptor]:
     if len(certificates) != len(keys):
         raise click.UsageError("each --cert needs its --key")
-    pairs = list(zip(certificates, keys, strict=True)) or _own_pairs(invocation.settings())
+    if not certificates:
+        own = load_sealing(invocation.settings()).keys
+        if not own:
+            raise DeploymentIncomplete("[smime] decryption names no certificate: nothing is ever decrypted")
+        return own
     found = []
-    for certificate, key in pairs:
+    for certificate, key in zip(certificates, keys, strict=True):
         try:
             found.append(load_decryptor(certificate.read_bytes(), key.read_bytes()))
         except (DecryptorFault, OSError) as error:
             raise Failure(f"{certificate}, {key}: {error}") from error
     return found
-
-
-def _own_pairs(settings: Settings) -> list[tuple[Path, Path]]:
-    """Certificates and keys of the deployment to which others encrypt. Raises ``DeploymentIncomplete``."""
-    pairs = [(pair.certificate, pair.key) for pair in settings.smime.decryption]
-    if not pairs:
-        raise DeploymentIncomplete("[smime] decryption names no certificate: nothing is ever decrypted")
-    return pairs
 
 
 def _with_header(raw: bytes, entity: bytes) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from gateway.pipeline import closing, holding, requesting, worklist
+from gateway.pipeline import closing, exporting, holding, requesting, worklist
 from gateway.pipeline.directory_pages import directory_page, experts_named
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.membership import join, leave, reachable
@@ -22,6 +22,7 @@ from teleexpertise.placing import Authorship, authorship
 from teleexpertise.states import State
 from teleexpertise.texts import contexts as mails
 from teleexpertise.texts.contexts import RefusalReason
+from teleexpertise.texts.export_contexts import ExportRefused
 
 __all__ = ["obey"]
 
@@ -132,6 +133,19 @@ async def _confirm(unit: Unit, incoming: Incoming, command: commands.Confirm) ->
     return await holding.confirm(unit, incoming, command.token)
 
 
+async def _export(unit: Unit, incoming: Incoming, command: commands.Export) -> str:
+    """One's own activity and that of those one acts for (A.38); a worker makes the file."""
+    mine = {incoming.login.address, *(await unit.tx.delegations.rights()).principals(incoming.login.address)}
+    if command.account and command.account not in mine:
+        raise refused(unit.services, RefusalReason.MAY_NOT_ACT, command.account)
+    if command.problems:
+        await unit.reply(incoming, ExportRefused(problems=command.problems, links=exporting.examples(unit)))
+        return "export not understood"
+    return await exporting.order(
+        unit, incoming, command, frozenset({command.account} if command.account else mine)
+    )
+
+
 async def _help(unit: Unit, incoming: Incoming, command: commands.Help | commands.Unknown) -> str:
     links = unit.services.links
     mail = mails.Help(
@@ -139,6 +153,7 @@ async def _help(unit: Unit, incoming: Incoming, command: commands.Help | command
         services=links.to(commands.Annuaire("avis"), "services"),
         request=links.to(commands.NewRequest(""), "request"),
         worklist=links.to(commands.Worklist()),
+        others=exporting.examples(unit),
         received=command.text if isinstance(command, commands.Unknown) else "",
     )
     await unit.reply(incoming, mail)
@@ -157,6 +172,7 @@ _PERFORMERS: Mapping[type, Callable[[Unit, Incoming, Any], Awaitable[str]]] = {
     commands.Remove: _remove,
     commands.Invite: _invite,
     commands.Confirm: _confirm,
+    commands.Export: _export,
     commands.Help: _help,
     commands.Unknown: _help,
 }

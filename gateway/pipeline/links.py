@@ -12,6 +12,7 @@ from teleexpertise.commands import (
     Command,
     Confirm,
     Decline,
+    Export,
     Finalise,
     Help,
     Invite,
@@ -41,6 +42,7 @@ _LABELS = {
     Remove: "remove",
     Invite: "invite",
     Confirm: "confirm",
+    Export: "export",
     Help: "help",
 }
 

@@ -24,7 +24,7 @@ from gateway.pipeline.opening import OpenedMail, open_mail
 from gateway.pipeline.refusing import refused
 from gateway.services import Services
 from gateway.smtp.envelope import Envelope, PeerKind
-from gateway.smtp.refusals import ContentRefused, PolicyRefused, Refusal
+from gateway.smtp.refusals import ContentRefused, OperatorRefused, PolicyRefused, Refusal
 from gateway.smtp.trace import received_field
 from teleexpertise.automatic import classify
 from teleexpertise.letters import Letter, Mailbox
@@ -73,14 +73,14 @@ async def _operator_may_write(services: Services, envelope: Envelope, author: Ma
     report refused is a failure that nobody hears of.
     """
     if services.is_local(author.address) or services.is_local(envelope.mail_from or "@"):
-        raise PolicyRefused("Our own domains do not write from outside")
+        raise OperatorRefused("Our own domains do not write from outside")
     certificate = envelope.peer.certificate or b""
     fault = services.trust.sender_fault(certificate, envelope.mail_from, author.address)
     if fault is None:
         return
     reported = await _reported(services, envelope)
     if not reported or services.trust.sender_fault(certificate, "", reported) is not None:
-        raise PolicyRefused(fault)
+        raise OperatorRefused(fault)
 
 
 async def _reported(services: Services, envelope: Envelope) -> str:

@@ -196,11 +196,11 @@ class Unit:
         key: str,
         *,
         recipient: str = "",
-        conversation: UUID,
+        conversation: UUID | None,
         message: UUID | None = None,
         payload: dict[str, object] | None = None,
     ) -> None:
-        """Put a job other than a delivery into the outbox (tag, file, make_report)."""
+        """Put a job other than a delivery into the outbox (tag, file, make_report, export)."""
         await self._put(action, key, recipient, conversation, message, payload=payload or {})
 
     async def _put(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.store.activities import Activities
 from gateway.store.audit import Audit
 from gateway.store.certificates import Certificates
 from gateway.store.conversations import Conversations, Events
@@ -22,6 +23,7 @@ class Transaction:
 
     __slots__ = (
         "accounts",
+        "activities",
         "answers",
         "audit",
         "bounces",
@@ -40,6 +42,7 @@ class Transaction:
 
     def __init__(self, connection: AsyncConnection) -> None:
         self.accounts = Accounts(connection)
+        self.activities = Activities(connection)
         self.answers = Answers(connection)
         self.audit = Audit(connection)
         self.bounces = Bounces(connection)

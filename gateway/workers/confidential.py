@@ -9,7 +9,7 @@ import secrets
 from dataclasses import dataclass
 from uuid import UUID
 
-from certs.envelopes import EncryptionFault, EncryptionTarget, encrypt_message
+from certs.envelopes import EncryptionFault, EncryptionTarget, Transport, encrypt_message
 from certs.fields import FieldFault
 from certs.paths import is_authority, read_certificates
 from certs.signing import SigningFault
@@ -44,9 +44,10 @@ async def sealed(services: Services, row: OutboxRow, message: MessageRow, copy: 
         if not await _confidential(tx, row, message):
             return copy
         search = await _targets(services, tx, row.recipient)
+    transport = Transport(services.settings.smime.rsa_transport)
     for target in search.usable:
         try:
-            return await asyncio.to_thread(_encrypted, copy, target)
+            return await asyncio.to_thread(_encrypted, copy, target, transport)
         except (EncryptionFault, SigningFault, FieldFault):
             continue  # a certificate that the writer refuses, whatever its path is worth: the next one
     if search.unjudged:
@@ -95,7 +96,7 @@ async def _targets(services: Services, tx: Transaction, address: str) -> _Target
     return _Targets(tuple(usable), unjudged)
 
 
-def _encrypted(copy: bytes, target: EncryptionTarget) -> bytes:
+def _encrypted(copy: bytes, target: EncryptionTarget, transport: Transport) -> bytes:
     """The copy as a mail encrypted as a whole: its Content-* fields and body inside, byte for byte."""
     header, body = split(copy)
     outer: list[tuple[str, str]] = []
@@ -112,4 +113,4 @@ def _encrypted(copy: bytes, target: EncryptionTarget) -> bytes:
             )
             outer.append((label.decode("ascii").strip(), text.rstrip("\r\n")))
     entity = b"".join((*content, b"\r\n", body))
-    return encrypt_message(outer, entity, (target,), secrets.token_bytes)
+    return encrypt_message(outer, entity, (target,), secrets.token_bytes, transport)

@@ -17,6 +17,7 @@ from gateway.workers.failure import ActionFailed
 from gateway.workers.receipts import report_delivery, wishes_failure
 from teleexpertise.letters import Mailbox
 from teleexpertise.texts import contexts as mails
+from teleexpertise.texts.export_contexts import ExportRefused
 
 __all__ = ["GivingUp"]
 
@@ -39,6 +40,10 @@ class GivingUp:
         """Tell of one action that is given up; for a null sender there is nobody to tell but the operator."""
         unit = Unit(self.services, tx, self.services.clock(), cause=row.message_id)
         await unit.audit(row.recipient, f"give up {row.action}", str(row.id), failure.status)
+        if row.action == "export":
+            to = Mailbox(row.recipient, str(row.payload.get("name", "")))
+            await unit.answer(ExportRefused(), to, in_reply_to=str(row.payload.get("in_reply_to", "")))
+            return
         if row.action in _UNMADE:
             await _tell_unmade(unit, row, _UNMADE[row.action])
             return

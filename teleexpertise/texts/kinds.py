@@ -76,6 +76,7 @@ class RefusalReason(StrEnum):
     MAY_NOT_ACT = "may_not_act"
     TWO_CONVERSATIONS = "two_conversations"
     OUTSIDE_TRUST = "outside_trust"
+    LIST_STALE = "list_stale"
     UNKNOWN_CONVERSATION = "unknown_conversation"
     CONVERSATION_CLOSED = "conversation_closed"
     EXPERT_ONLY = "expert_only"

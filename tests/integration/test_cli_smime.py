@@ -180,6 +180,10 @@ def test_the_deployment_decrypts_what_is_encrypted_to_it(deployment: Deployment,
         opened = deployment.call("smime", "decrypt", encrypted_file)
         assert opened.exit_code == 0
         assert opened.stdout_bytes == decrypt_message(raw, [made.decryptor])
+        pinned = line.replace(" }", ", authenticated_only = true }")
+        deployment.path.write_text(f"{before}\n[smime]\ndecryption = [{pinned}]\n", "utf-8")
+        closed = deployment.call("smime", "decrypt", encrypted_file)
+        assert closed.stderr == "gateway: the message cannot be decrypted\n"  # it is AES-CBC
     finally:
         deployment.path.write_text(before, "utf-8")
 

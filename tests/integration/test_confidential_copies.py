@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,6 +16,7 @@ import pytest
 from asn1crypto import pem, x509
 
 from certs.authority import Revocation, SubjectNames, issue, issue_crl, subject
+from certs.der import object_identifier
 from certs.envelopes import cipher_of, decrypt_message
 from certs.pki import DemoPki, load_authority
 from config import load
@@ -166,6 +168,24 @@ def revoked(deployment: Deployment, *serials: int) -> Iterator[None]:
         yield
     finally:
         path.write_bytes(before)
+
+
+@pytest.mark.parametrize(
+    ("policy", "gcm", "oaep"),
+    [
+        ("by-capability", True, True),
+        ("by-capability", False, False),
+        ("pkcs1", True, False),
+        ("oaep", False, True),
+    ],
+)
+def test_rsa_gives_the_key_as_the_operator_says(
+    deployment: Deployment, person: Holder, policy: str, gcm: bool, oaep: bool
+) -> None:
+    raw = copied(deployment, known(person, gcm=gcm), toml=f'\n[smime]\nrsa_transport = "{policy}"\n')
+    structure = base64.b64decode(raw.partition(b"\r\n\r\n")[2])
+    assert (object_identifier("1.2.840.113549.1.1.7") in structure) is oaep
+    assert opened_by(raw, person)
 
 
 def test_a_revoked_certificate_is_not_used(deployment: Deployment, person: Holder) -> None:

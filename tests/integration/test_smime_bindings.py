@@ -39,7 +39,7 @@ class Pair:
         """The verdict of the one that receives, with these lines in its settings."""
         changed = self.path.with_name("changed.toml")
         changed.write_text(self.path.read_text("utf-8") + toml, "utf-8")
-        trust = load_trust(load(changed))
+        trust = load_trust(load(changed), datetime.now(UTC))
         return asyncio.run(trust.verify(self.raw, datetime.now(UTC)))
 
     def binding(

@@ -140,13 +140,14 @@ def test_thunderbird_mails(shared: Path) -> None:
     place = folder(shared, "thunderbird", "mailnews", "test", "data", "smime")
     keys = bundles(place, "Alice", "Bob", "Dave", "Eve", "Fran", "Alice-ec", "Fran-ec")
     trust = load_anchors((place / "TestCA.pem").read_bytes(), revocation=RevocationMode.WHEN_KNOWN)
+    dave = bundles(place, "Dave")
     whole = [path for path in sorted(place.glob("*.eml")) if is_encrypted(crlf(path))]
     assert len(whole) == 13
     for path in whole:
         raw = crlf(path)
         entity = decrypted(raw, keys)
         assert entity is not None, path.name
-        assert decrypted(raw, bundles(place, "Dave")) is None
+        assert decrypted(raw, dave) is None
         header = b"From: Alice@example.com\r\nMIME-Version: 1.0\r\n"
         report = verify_message(header + entity, trust, THUNDERBIRD)
         if path.name == "alice.env.eml":

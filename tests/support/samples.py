@@ -16,7 +16,7 @@ from teleexpertise.people import (
     Party,
     PrerequisiteItem,
 )
-from teleexpertise.texts import Link, ServiceView, contexts
+from teleexpertise.texts import Link, ServiceView, contexts, export_contexts
 
 NOW = datetime(2026, 11, 22, 9, 41, tzinfo=UTC)
 REF = "TLE-2026-000123"
@@ -199,6 +199,22 @@ def _form_mails() -> dict[str, contexts.Mail]:
     }
 
 
+def _exports() -> dict[str, contexts.Mail]:
+    return {
+        "export": export_contexts.ExportReady(
+            filename="teleexpertises_finalisees_2026-01-01_2026-03-31_20261122-1041.xlsx",
+            rows=12,
+            pending=False,
+            first=date(2026, 1, 1),
+            last=date(2026, 3, 31),
+            accounts=(EXPERT.address, REQUESTER.address),
+        ),
+        "export-refus": export_contexts.ExportRefused(
+            problems=("31/02/2026", "pdf"), links=(link("Export de mon activité", "Export xlsx"),)
+        ),
+    }
+
+
 def _answers() -> dict[str, contexts.Mail]:
     """What only the author of a mail gets."""
     return {
@@ -352,6 +368,7 @@ def all_mails() -> dict[str, contexts.Mail]:
         **_directory_mails(),
         **_form_mails(),
         **_answers(),
+        **_exports(),
         **_opening_mails(),
         **_thread_mails(),
         **_ended_mails(),

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
@@ -57,7 +58,7 @@ def refused(raw: bytes, *keys: Decryptor) -> None:
         decrypt_message(raw, keys or (decryptor(),))
     assert str(caught.value) == "the message cannot be decrypted"
     assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
 # -- written and read ----------------------------------------------------------------------------------
@@ -184,6 +185,7 @@ def test_none_or_too_many_recipients_and_fields_of_the_entity_are_refused() -> N
         (lambda: (b"", b""), "cannot be read"),
         (lambda: (confidential().certificate_pem, confidential("rsa", "b").key_pem), "does not belong"),
         (lambda: (certificate("ed25519").certificate_pem, certificate("ed25519").key_pem), "Ed25519"),
+        (lambda: (confidential("rsa-1024").certificate_pem, confidential("rsa-1024").key_pem), "1024 bits"),
     ],
 )
 def test_what_decrypts_nothing_is_not_loaded(pair: Callable[[], tuple[bytes, bytes]], why: str) -> None:
@@ -459,3 +461,11 @@ def test_an_entity_that_was_written_with_lf_gets_the_lines_in_which_it_is_signed
     binary = b"Content-Transfer-Encoding: binary\r\n\r\n\n\r\n\n"
     encoded, _ = seal_envelope(binary, [target()], entropy)
     assert decrypt_message(mail(encoded), [decryptor()]) == binary
+
+
+def test_keys_may_be_used_by_many_threads_at_once() -> None:
+    mails = [encrypt_message(headers(), ENTITY, [target(kind, gcm=True)], entropy) for kind in KINDS] * 8
+    keys = [decryptor(kind) for kind in KINDS]
+    with ThreadPoolExecutor(10) as pool:
+        found = list(pool.map(lambda raw: decrypt_message(raw, keys), mails))
+    assert all(each.endswith(BODY) for each in found)

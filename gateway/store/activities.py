@@ -1,0 +1,110 @@
+"""What exports read of many conversations: how each was opened, first answered and last finalised."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import or_, select, true
+
+from gateway.store.repository import Repository
+from gateway.store.schema import conversation as conversations
+from gateway.store.schema import event as events
+from teleexpertise.events import Author, Completed, Opened, TakenUp, load_event
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from sqlalchemy import ColumnElement, RowMapping
+
+__all__ = ["Activities", "ActivityRow"]
+
+_CHUNK = 500
+_KINDS = ("opened", "taken_up", "completed")
+# not the whole rows: decoding what nobody reads costs as much again
+_READ = (conversations.c.id, conversations.c.ref, conversations.c.state, conversations.c.opened_at)
+_TOLD = (events.c.conversation_id, events.c.at, events.c.author, events.c.payload)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivityRow:
+    """One conversation; what has not happened yet is None. ``version`` counts the finalisations."""
+
+    ref: str
+    state: str
+    opened_at: datetime
+    opening: Opened
+    answered_at: datetime | None
+    completion: Completed | None
+    finalised_at: datetime | None
+    finaliser: Author | None
+    version: int
+
+
+class Activities(Repository):
+    """Conversations as exports see them, a few hundred in memory at a time."""
+
+    __slots__ = ()
+
+    async def of(self, addresses: Collection[str] | None) -> AsyncIterator[ActivityRow]:
+        """Those whose requester or expert is one of the addresses now (None: all), by reference."""
+        mine = _of_parties(addresses)
+        last = ""
+        while True:
+            page = select(*_READ).where(mine, conversations.c.ref > last)
+            found = await self._all(page.order_by(conversations.c.ref).limit(_CHUNK))
+            if not found:
+                return
+            told = await self._told([row["id"] for row in found])
+            for row in found:
+                activity = _activity(row, told.get(row["id"], ()))
+                if activity is not None:
+                    yield activity
+            last = found[-1]["ref"]
+
+    async def _told(self, ids: list[UUID]) -> dict[UUID, list[RowMapping]]:
+        mine = events.c.conversation_id.in_(ids)
+        wanted = select(*_TOLD).where(mine, events.c.kind.in_(_KINDS))
+        told: dict[UUID, list[RowMapping]] = {}
+        for row in await self._all(wanted.order_by(events.c.conversation_id, events.c.seq)):
+            told.setdefault(row["conversation_id"], []).append(row)
+        return told
+
+
+def _of_parties(addresses: Collection[str] | None) -> ColumnElement[bool]:
+    if addresses is None:
+        return true()
+    named = sorted(addresses)
+    return or_(conversations.c.requester_address.in_(named), conversations.c.expert_address.in_(named))
+
+
+def _activity(row: RowMapping, told: Iterable[RowMapping]) -> ActivityRow | None:
+    """Put together what the events say; None for a conversation without opening, which a rebuild reports."""
+    opening: Opened | None = None
+    completion: Completed | None = None
+    answered_at = finalised_at = finaliser = None
+    version = 0
+    for entry in told:
+        match load_event(entry["payload"]):
+            case Opened() as opening:
+                pass
+            case TakenUp():
+                answered_at = answered_at or entry["at"]
+            case Completed() as completion:
+                finalised_at, finaliser = entry["at"], Author(**entry["author"])
+                version += 1
+    if opening is None:
+        return None
+    return ActivityRow(
+        ref=row["ref"],
+        state=row["state"],
+        opened_at=row["opened_at"],
+        opening=opening,
+        answered_at=answered_at or finalised_at,
+        completion=completion,
+        finalised_at=finalised_at,
+        finaliser=finaliser,
+        version=version,
+    )

@@ -1,0 +1,284 @@
+"""The export of activity (A.38-A.40): typed rows under French column names, for a spreadsheet or a program.
+
+A row is one side of one conversation. Column names and words stand in ``texts/words.toml``; here are their
+order,
+their types and where each value comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, tzinfo
+from decimal import Decimal
+from enum import StrEnum
+
+from teleexpertise.billing.rating import Billable, BillingParty, Line, Year, rate
+from teleexpertise.billing.tariffs import Role, Tariffs
+from teleexpertise.patients import Patient
+from teleexpertise.states import CLOSED, State
+from teleexpertise.texts.words import Words
+
+__all__ = ["Activity", "Cell", "Column", "ColumnKind", "ExportTable", "Selection", "export_table"]
+
+Cell = str | int | Decimal | date | datetime | None
+"""A value of a row: text, a count, euros, a day, a moment in the readers' zone, or nothing."""
+
+
+class ColumnKind(StrEnum):
+    """How a column is shown and computed with."""
+
+    TEXT = "text"
+    COUNT = "count"
+    MONEY = "money"
+    DAY = "day"
+    MOMENT = "moment"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its key, French name and kind."""
+
+    key: str
+    name: str
+    kind: ColumnKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activity:
+    """One conversation as exports and billing see it; moments are aware.
+
+    ``finalised_at`` is that of the last finalisation, ``version`` its number, 0 before the first.
+    ``finaliser`` is
+    who did it, ``Y pour X`` for a delegate.
+    """
+
+    ref: str
+    state: State
+    requested_at: datetime
+    answered_at: datetime | None
+    finalised_at: datetime | None
+    version: int
+    requester: BillingParty
+    expert: BillingParty
+    patient: Patient
+    urgency: str = ""
+    outcome: str = ""
+    finaliser: str = ""
+    delay_days: int = 7
+
+    def billable(self, zone: tzinfo) -> Billable:
+        """What is rated, by the days of the readers' zone. ``ValueError`` before the finalisation."""
+        if self.finalised_at is None:
+            raise ValueError(f"{self.ref} is not finalised")
+        return Billable(
+            ref=self.ref,
+            day=self.finalised_at.astimezone(zone).date(),
+            asked=self.requested_at.astimezone(zone).date(),
+            patient=self.patient,
+            requester=self.requester,
+            expert=self.expert,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What is wanted: ``addresses`` whose sides (None: everybody's), roles, days of the period, both ends
+    included
+    (None: open), and finalised conversations or, ``pending``, those that are not.
+
+    The period counts by the finalisation, for pending ones by the request.
+    """
+
+    addresses: Collection[str] | None
+    roles: Collection[Role] = (Role.EXPERT, Role.REQUESTER)
+    first: date | None = None
+    last: date | None = None
+    pending: bool = False
+
+    def wants(self, party: BillingParty, role: Role, day: date) -> bool:
+        """Whether one side of a conversation is asked for."""
+        return (
+            role in self.roles
+            and (self.addresses is None or party.address in self.addresses)
+            and (self.first is None or self.first <= day)
+            and (self.last is None or day <= self.last)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ExportTable:
+    """A table ready to be written: ``rows`` in the order of ``columns``; they can be read once."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: Iterator[tuple[Cell, ...]]
+
+
+_COMMON: Mapping[str, ColumnKind] = {
+    "reference": ColumnKind.TEXT,
+    "role": ColumnKind.TEXT,
+    "state": ColumnKind.TEXT,
+    "urgency": ColumnKind.TEXT,
+    "requested": ColumnKind.MOMENT,
+    "answered": ColumnKind.MOMENT,
+}
+_PARTIES: Mapping[str, ColumnKind] = {
+    "account": ColumnKind.TEXT,
+    "name": ColumnKind.TEXT,
+    "profession": ColumnKind.TEXT,
+    "rpps": ColumnKind.TEXT,
+    "number": ColumnKind.TEXT,
+    "counterpart_account": ColumnKind.TEXT,
+    "counterpart_name": ColumnKind.TEXT,
+    "counterpart_profession": ColumnKind.TEXT,
+    "counterpart_rpps": ColumnKind.TEXT,
+    "counterpart_number": ColumnKind.TEXT,
+    "patient_name": ColumnKind.TEXT,
+    "patient_first_names": ColumnKind.TEXT,
+    "patient_birth": ColumnKind.DAY,
+    "patient_sex": ColumnKind.TEXT,
+    "patient_ins": ColumnKind.TEXT,
+}
+_PENDING: Mapping[str, ColumnKind] = {**_COMMON, "promised_days": ColumnKind.COUNT, **_PARTIES}
+_FINALISED: Mapping[str, ColumnKind] = {
+    **_COMMON,
+    "finalised": ColumnKind.MOMENT,
+    "version": ColumnKind.COUNT,
+    "finaliser": ColumnKind.TEXT,
+    "outcome": ColumnKind.TEXT,
+    **_PARTIES,
+    "insured_number": ColumnKind.TEXT,
+    "act_day": ColumnKind.DAY,
+    "act": ColumnKind.TEXT,
+    "act_cnam": ColumnKind.TEXT,
+    "act_label": ColumnKind.TEXT,
+    "amount": ColumnKind.MONEY,
+    "count": ColumnKind.COUNT,
+    "limit": ColumnKind.COUNT,
+    "exemption": ColumnKind.TEXT,
+    "third_party": ColumnKind.TEXT,
+    "refusal": ColumnKind.TEXT,
+    "anomalies": ColumnKind.TEXT,
+    "source": ColumnKind.TEXT,
+}
+
+
+def export_table(
+    activities: Iterable[Activity],
+    selection: Selection,
+    tariffs: Tariffs,
+    words: Words,
+    zone: tzinfo,
+    year: Year = Year.CALENDAR,
+) -> ExportTable:
+    """The table of a selection. ``activities`` are all of the accounts in question, of any day: limits
+    count them.
+    """
+    kinds = _PENDING if selection.pending else _FINALISED
+    columns = tuple(Column(key, words.of("export_columns", key), kind) for key, kind in kinds.items())
+    writing = _Writing(selection, words, zone)
+    made = writing.pending(activities) if selection.pending else writing.finalised(activities, tariffs, year)
+    rows = (tuple(row[key] for key in kinds) for row in made)
+    title = words.of("export_titles", "pending" if selection.pending else "finalised")
+    return ExportTable(title, columns, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Writing:
+    """What every row of one table shares."""
+
+    selection: Selection
+    words: Words
+    zone: tzinfo
+
+    def pending(self, activities: Iterable[Activity]) -> Iterator[Mapping[str, Cell]]:
+        """The rows of what is still open, by reference."""
+        for activity in sorted(activities, key=lambda one: one.ref):
+            if activity.state in CLOSED:
+                continue
+            day = activity.requested_at.astimezone(self.zone).date()
+            for role, party, other in (
+                (Role.EXPERT, activity.expert, activity.requester),
+                (Role.REQUESTER, activity.requester, activity.expert),
+            ):
+                if self.selection.wants(party, role, day):
+                    yield {
+                        **self._described(activity, role, party, other),
+                        "promised_days": activity.delay_days,
+                    }
+
+    def finalised(
+        self, activities: Iterable[Activity], tariffs: Tariffs, year: Year
+    ) -> Iterator[Mapping[str, Cell]]:
+        """The rows of what is finalised, by the day of the act."""
+        finalised = {one.ref: one for one in activities if one.finalised_at is not None}
+        for line in rate((one.billable(self.zone) for one in finalised.values()), tariffs, year):
+            if self.selection.wants(line.party, line.role, line.day):
+                activity = finalised[line.ref]
+                yield {
+                    **self._described(activity, line.role, line.party, line.counterpart),
+                    **self._billed(activity, line),
+                }
+
+    def _moment(self, moment: datetime | None) -> datetime | None:
+        return None if moment is None else moment.astimezone(self.zone)
+
+    def _described(
+        self, activity: Activity, role: Role, party: BillingParty, other: BillingParty
+    ) -> dict[str, Cell]:
+        """What both tables say of one side of a conversation."""
+        patient = activity.patient
+        return {
+            "reference": activity.ref,
+            "role": self.words.of("export_roles", role),
+            "state": self.words.of("states", activity.state),
+            "urgency": activity.urgency,
+            "requested": self._moment(activity.requested_at),
+            "answered": self._moment(activity.answered_at),
+            **_party("", party),
+            **_party("counterpart_", other),
+            "patient_name": self.words.of("export_words", "anonymous")
+            if patient.anonymous
+            else patient.birth_name,
+            "patient_first_names": patient.first_names,
+            "patient_birth": patient.birth_date,
+            "patient_sex": patient.sex,
+            "patient_ins": patient.ins,
+        }
+
+    def _billed(self, activity: Activity, line: Line) -> dict[str, Cell]:
+        """What only a finalised conversation has: its finalisation and its billing."""
+        act = line.act
+        claimed = act is not None and not act.lump_sum
+        return {
+            "finalised": self._moment(activity.finalised_at),
+            "version": activity.version,
+            "finaliser": activity.finaliser,
+            "outcome": activity.outcome,
+            "insured_number": activity.patient.ins,
+            "act_day": line.day,
+            "act": act.code if act else "",
+            "act_cnam": str(act.cnam) if act else "",
+            "act_label": act.label if act else "",
+            "amount": None if line.amount is None else Decimal(line.amount) / 100,
+            "count": line.count or None,
+            "limit": line.limit or None,
+            "exemption": self.words.of("export_words", "exemption") if claimed else "",
+            "third_party": self.words.of("export_words", "third_party") if claimed else "",
+            "refusal": self.words.of("not_billable", line.refusal) if line.refusal else "",
+            "anomalies": " ; ".join(
+                self.words.of("billing_anomalies", anomaly) for anomaly in line.anomalies
+            ),
+            "source": act.source if act else "",
+        }
+
+
+def _party(prefix: str, party: BillingParty) -> dict[str, Cell]:
+    return {
+        f"{prefix}account": party.address,
+        f"{prefix}name": party.name,
+        f"{prefix}profession": party.profession,
+        f"{prefix}rpps": party.rpps,
+        f"{prefix}number": party.number,
+    }

@@ -1,0 +1,311 @@
+"""Rating: finalised conversations in, billing lines out, both sides each; pure and the same in any order.
+
+What cannot be billed is a line with a named refusal, what has to be settled first a line with named
+anomalies:
+never silence, never a guess. The French sentences of the names are in ``texts/words.toml``.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import date
+from enum import StrEnum
+
+from teleexpertise.billing.tariffs import Act, Role, Tariffs, territory_of
+from teleexpertise.identifiers import read_billing_number, read_nir
+from teleexpertise.patients import Patient
+
+__all__ = ["ANSWER_DAYS", "Anomaly", "Billable", "BillingParty", "Line", "NotBillable", "Year", "rate"]
+
+ANSWER_DAYS = 7
+"""The convention's delay for an expert's answer."""
+
+
+class Year(StrEnum):
+    """What "a year" is: the texts do not settle it, so it is a setting."""
+
+    CALENDAR = "calendar"
+    ROLLING = "rolling"
+
+
+class NotBillable(StrEnum):
+    """Why a side bills nothing. Each member is stable: it is exported."""
+
+    BEFORE_CONVENTION = "before-convention"
+    """No act of tele-expertise existed on that day."""
+    PROFESSION = "profession"
+    """The profession may ask or answer, unpaid."""
+    PATIENT_NOT_LISTED = "patient-not-listed"
+    """Before April 2022 only the patients of avenant 6."""
+    SAME_PRACTICE = "same-practice"
+    """Requester and expert work at the same site of a practice."""
+    HOSPITAL_INTERNAL = "hospital-internal"
+    """A hospital bills external activity only."""
+    CUMULATED = "cumulated"
+    """Another act was billed with it."""
+
+
+class Anomaly(StrEnum):
+    """What is to be settled before a line can be paid. Each member is stable: it is exported."""
+
+    LIMIT_EXCEEDED = "limit-exceeded"
+    CAP_REACHED = "cap-reached"
+    AMOUNT_UNKNOWN = "amount-unknown"
+    LEVEL_UNKNOWN = "level-unknown"
+    PROFESSION_UNKNOWN = "profession-unknown"
+    """What the account says is no profession of the table: whether there is an act cannot be told."""
+    NUMBER_MISSING = "number-missing"
+    NUMBER_WRONG = "number-wrong"
+    COUNTERPART_NUMBER_MISSING = "counterpart-number-missing"
+    COUNTERPART_NUMBER_WRONG = "counterpart-number-wrong"
+    INSURED_NUMBER_MISSING = "insured-number-missing"
+    INSURED_NUMBER_WRONG = "insured-number-wrong"
+    PATIENT_UNIDENTIFIED = "patient-unidentified"
+    """Anonymous: neither a claim nor a count for the year is possible."""
+    ANSWER_LATE = "answer-late"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BillingParty:
+    """One side as the export names it. ``number`` is an AM number or FINESS/specialty code, ``finess`` the
+    site.
+    """
+
+    address: str
+    name: str = ""
+    profession: str = ""
+    rpps: str = ""
+    number: str = ""
+    finess: str = ""
+    department: str = ""
+
+    @property
+    def is_hospital(self) -> bool:
+        """Whether it bills as a hospital service (FINESS/specialty code)."""
+        return "/" in self.number
+
+    @property
+    def key(self) -> str:
+        """Whose acts are counted together: the person's where known, else the account's."""
+        return self.rpps or self.address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Billable:
+    """A finalised conversation. ``day`` is the day of the last finalisation, ``asked`` that of the request.
+
+    ``insured_number`` is the insured person's NIR, which may be another's than the patient's INS; '' falls
+    back on
+    the patient's. ``level`` is the expert's act where two levels exist. ``listed_patient``: a patient of
+    avenant 6.
+    """
+
+    ref: str
+    day: date
+    asked: date
+    patient: Patient
+    requester: BillingParty
+    expert: BillingParty
+    insured_number: str = ""
+    level: str = ""
+    listed_patient: bool = False
+    cumulated: bool = False
+
+    def party(self, role: Role) -> BillingParty:
+        """The side of a role."""
+        return self.expert if role is Role.EXPERT else self.requester
+
+    @property
+    def patient_key(self) -> tuple[str, ...]:
+        """Whose acts are counted together; () for a patient whom nothing identifies."""
+        patient = self.patient
+        if patient.ins:
+            return (patient.ins,)
+        if patient.anonymous or patient.birth_date is None:
+            return ()
+        name = f"{patient.birth_name} {patient.first_names}".casefold()
+        return (name, patient.birth_date.isoformat(), patient.sex)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """What one side bills for one conversation.
+
+    ``act`` is None without a right to bill; then ``refusal`` says why. ``amount`` is cents: 0 where nothing
+    is due,
+    None where the sources do not say. ``count`` is which act of the year it is for this patient and
+    professional,
+    ``limit`` how many there may be (0: no limit).
+    """
+
+    ref: str
+    day: date
+    role: Role
+    party: BillingParty
+    counterpart: BillingParty
+    act: Act | None = None
+    amount: int | None = 0
+    count: int = 0
+    limit: int = 0
+    refusal: NotBillable | None = None
+    anomalies: tuple[Anomaly, ...] = ()
+
+    @property
+    def due(self) -> int:
+        """Cents to be paid as things stand: nothing while an amount is unknown."""
+        return self.amount or 0
+
+
+@dataclass(slots=True)
+class _Ledger:
+    """What was billed so far: days of acts by patient, professional and code, and amounts by professional."""
+
+    year: Year
+    acts: dict[tuple[object, ...], list[date]] = field(default_factory=lambda: defaultdict(list))
+    paid: dict[tuple[str, str], list[tuple[date, int]]] = field(default_factory=lambda: defaultdict(list))
+
+    def within(self, earlier: date, day: date) -> bool:
+        """Whether an earlier act counts in the same year as one on ``day``."""
+        if self.year is Year.CALENDAR:
+            return earlier.year == day.year
+        return earlier > _year_before(day)
+
+
+def _year_before(day: date) -> date:
+    """The same day a year earlier; for 29 February the 28th."""
+    try:
+        return day.replace(year=day.year - 1)
+    except ValueError:
+        return day.replace(year=day.year - 1, day=28)
+
+
+def rate(conversations: Iterable[Billable], tariffs: Tariffs, year: Year = Year.CALENDAR) -> tuple[Line, ...]:
+    """The lines of all conversations, by day and reference, the expert's before the requester's.
+
+    Give all conversations of the professionals in question from a year before the first wanted day on:
+    limits count
+    them.
+    """
+    ledger = _Ledger(year)
+    lines: list[Line] = []
+    for conversation in sorted(conversations, key=lambda one: (one.day, one.ref)):
+        expert = _line(conversation, Role.EXPERT, tariffs, ledger, "")
+        answered = expert.act.code if expert.act is not None else conversation.level
+        lines += (expert, _line(conversation, Role.REQUESTER, tariffs, ledger, answered))
+    return tuple(lines)
+
+
+def _line(conversation: Billable, role: Role, tariffs: Tariffs, ledger: _Ledger, answered: str) -> Line:
+    other = Role.REQUESTER if role is Role.EXPERT else Role.EXPERT
+    line = Line(
+        ref=conversation.ref,
+        day=conversation.day,
+        role=role,
+        party=conversation.party(role),
+        counterpart=conversation.party(other),
+    )
+    profession = _profession(line.party, tariffs)
+    possible = tariffs.acts_for(role, profession, conversation.day)
+    refusal = _refusal(conversation, role, profession, tariffs, possible)
+    if refusal is not None:
+        return replace(line, refusal=refusal)
+    anomalies = _open_questions(conversation, line)
+    if not profession:
+        return replace(line, amount=None, anomalies=(Anomaly.PROFESSION_UNKNOWN, *anomalies))
+    chosen = _chosen(possible, conversation.level, answered)
+    if chosen is None:
+        return replace(line, amount=None, anomalies=(Anomaly.LEVEL_UNKNOWN, *anomalies))
+    return _counted(replace(line, act=chosen, anomalies=anomalies), conversation, profession, ledger)
+
+
+def _profession(party: BillingParty, tariffs: Tariffs) -> str:
+    """The profession in the table; a hospital service that states none answers by its doctors."""
+    stated = tariffs.profession(party.profession)
+    return "médecin" if party.is_hospital and not stated else stated
+
+
+def _refusal(
+    conversation: Billable, role: Role, profession: str, tariffs: Tariffs, possible: tuple[Act, ...]
+) -> NotBillable | None:
+    """The first reason for which this side bills nothing."""
+    expert, requester = conversation.expert, conversation.requester
+    if not any(act.role is role and act.from_ <= conversation.day for act in tariffs.acts):
+        return NotBillable.BEFORE_CONVENTION
+    if expert.finess and expert.finess == requester.finess:
+        both = expert.is_hospital and requester.is_hospital
+        return NotBillable.HOSPITAL_INTERNAL if both else NotBillable.SAME_PRACTICE
+    if conversation.cumulated:
+        return NotBillable.CUMULATED
+    if profession and not possible:
+        return NotBillable.PROFESSION
+    if possible and all(act.patients == "listed" for act in possible) and not conversation.listed_patient:
+        return NotBillable.PATIENT_NOT_LISTED
+    return None
+
+
+def _chosen(possible: tuple[Act, ...], level: str, answered: str) -> Act | None:
+    """The act that applies: the only one, that of the stated level, or the one that goes with the
+    expert's.
+    """
+    fitting = [act for act in possible if act.answers in ("", answered)]
+    if len(fitting) == 1:
+        return fitting[0]
+    return next((act for act in fitting if act.code == level), None)
+
+
+def _open_questions(conversation: Billable, line: Line) -> tuple[Anomaly, ...]:
+    """What has to be settled whatever the act is."""
+    found: list[Anomaly] = []
+    for party, missing, wrong in (
+        (line.party, Anomaly.NUMBER_MISSING, Anomaly.NUMBER_WRONG),
+        (line.counterpart, Anomaly.COUNTERPART_NUMBER_MISSING, Anomaly.COUNTERPART_NUMBER_WRONG),
+    ):
+        if not party.number:
+            found.append(missing)
+        elif not read_billing_number(party.number).valid:
+            found.append(wrong)
+    insured = conversation.insured_number or conversation.patient.ins
+    if not conversation.patient_key:
+        found.append(Anomaly.PATIENT_UNIDENTIFIED)
+    elif not insured:
+        found.append(Anomaly.INSURED_NUMBER_MISSING)
+    elif not read_nir(insured).valid:
+        found.append(Anomaly.INSURED_NUMBER_WRONG)
+    if (conversation.day - conversation.asked).days > ANSWER_DAYS:
+        found.append(Anomaly.ANSWER_LATE)
+    return tuple(found)
+
+
+def _counted(line: Line, conversation: Billable, profession: str, ledger: _Ledger) -> Line:
+    """The line with its number in the year, its amount, and what the limits say."""
+    act = line.act
+    assert act is not None, "a line is counted for an act"
+    limit = act.limits.get(profession, 0)
+    key = (conversation.patient_key, line.party.key, act.code)
+    count = (
+        1 + sum(ledger.within(day, line.day) for day in ledger.acts[key]) if conversation.patient_key else 0
+    )
+    line = replace(line, count=count, limit=limit)
+    if limit and count > limit:
+        return replace(line, amount=0, anomalies=(Anomaly.LIMIT_EXCEEDED, *line.anomalies))
+    if conversation.patient_key:
+        ledger.acts[key].append(line.day)
+    amount = act.amount.get(territory_of(line.party.department))
+    if amount is None:
+        return replace(line, amount=None, anomalies=(Anomaly.AMOUNT_UNKNOWN, *line.anomalies))
+    return _capped(replace(line, amount=amount), act, amount, ledger)
+
+
+def _capped(line: Line, act: Act, amount: int, ledger: _Ledger) -> Line:
+    """The line with what is left below the act's yearly cap for one professional."""
+    if act.yearly_cap is None:
+        return line
+    paid = ledger.paid[line.party.key, act.code]
+    left = act.yearly_cap - sum(cents for day, cents in paid if ledger.within(day, line.day))
+    granted = max(0, min(amount, left))
+    paid.append((line.day, granted))
+    if granted == amount:
+        return line
+    return replace(line, amount=granted, anomalies=(Anomaly.CAP_REACHED, *line.anomalies))

@@ -1,0 +1,245 @@
+"""Exports: which rows and cells a selection gives, and the two kinds of file as other programs read them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from lxml import etree
+
+from config import read_resource
+from gateway.exports.files import FileKind, write_export
+from teleexpertise.billing.exports import Activity, ExportTable, Selection, export_table
+from teleexpertise.billing.rating import Anomaly, BillingParty, NotBillable
+from teleexpertise.billing.tariffs import Role, Tariffs, load_tariffs
+from teleexpertise.commands import Command, Export, Unknown, command_subject, read_command
+from teleexpertise.patients import Patient
+from teleexpertise.states import State
+from teleexpertise.texts.words import Words, load_words
+
+PARIS = ZoneInfo("Europe/Paris")
+GP = BillingParty(
+    address="gp@ch.mssante.example",
+    name="Dr Claire MARTIN",
+    profession="Médecin généraliste",
+    rpps="10999900011",
+    number="439900101",
+)
+EXPERT = BillingParty(
+    address="avis@ch.mssante.example",
+    name="Avis Dermatologie CH",
+    profession="Dermatologie",
+    number="439900010/05",
+)
+PATIENT = Patient(
+    birth_name="FAUXCOMPTE",
+    first_names="Bertille",
+    birth_date=date(1957, 3, 2),
+    sex="F",
+    ins="257039999900113",
+)
+
+
+def activity(ref: str, finalised: datetime | None, **changes: Any) -> Activity:
+    values: dict[str, Any] = {
+        "ref": ref,
+        "state": State.COMPLETED if finalised else State.IN_PROGRESS,
+        "requested_at": datetime(2025, 12, 30, 9, tzinfo=UTC),
+        "answered_at": finalised,
+        "finalised_at": finalised,
+        "version": 1 if finalised else 0,
+        "requester": GP,
+        "expert": EXPERT,
+        "patient": PATIENT,
+        "finaliser": "Dr Léonie FARGETTE pour Avis Dermatologie CH",
+        "outcome": "Surveillance",
+    }
+    return Activity(**values | changes)
+
+
+#: Half past midnight in Paris on 1 January is still the old year in UTC.
+NEW_YEAR = datetime(2025, 12, 31, 23, 30, tzinfo=UTC)
+OLD_YEAR = datetime(2025, 12, 31, 22, 30, tzinfo=UTC)
+ACTIVITIES = (
+    activity("TLE-2025-000001", OLD_YEAR),
+    activity("TLE-2026-000001", NEW_YEAR, patient=Patient(anonymous=True)),
+    activity("TLE-2026-000002", None),
+    activity("TLE-2026-000003", None, state=State.DECLINED),
+)
+
+
+@pytest.fixture(scope="module")
+def words() -> Words:
+    return load_words()
+
+
+@pytest.fixture(scope="module")
+def tariffs() -> Tariffs:
+    return load_tariffs(read_resource("tariffs.toml"))
+
+
+def table(selection: Selection, tariffs: Tariffs, words: Words) -> ExportTable:
+    return export_table(ACTIVITIES, selection, tariffs, words, PARIS)
+
+
+def rows(selection: Selection, tariffs: Tariffs, words: Words) -> list[dict[str, Any]]:
+    made = table(selection, tariffs, words)
+    return [dict(zip((column.name for column in made.columns), row, strict=True)) for row in made.rows]
+
+
+def test_a_row_is_one_side_rated_by_the_day_of_the_readers(tariffs: Tariffs, words: Words) -> None:
+    found = rows(Selection(addresses=None), tariffs, words)
+    assert [(row["Référence"], row["Rôle"], row["Acte"], row["Montant (€)"]) for row in found] == [
+        ("TLE-2025-000001", "expert", "TE2", Decimal("20")),
+        ("TLE-2025-000001", "demandeur", "RQD", Decimal("10")),
+        ("TLE-2026-000001", "expert", "TE2", Decimal("23")),
+        ("TLE-2026-000001", "demandeur", "RQD", Decimal("10")),
+    ]
+    first = found[0]
+    assert first["Numéro de facturation du correspondant (prescripteur)"] == GP.number
+    assert first["Finalisée par"] == "Dr Léonie FARGETTE pour Avis Dermatologie CH"
+    assert first["Finalisée le"].isoformat() == "2025-12-31T23:30:00+01:00"
+    assert first["Tiers payant"] == "oui"
+    assert found[2]["Patient : nom de naissance"] == "anonyme"
+    assert "patient anonyme" in found[2]["À régulariser"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "references"),
+    [
+        ({"roles": (Role.EXPERT,)}, ["TLE-2025-000001", "TLE-2026-000001"]),
+        ({"addresses": frozenset({EXPERT.address})}, ["TLE-2025-000001", "TLE-2026-000001"]),
+        ({"addresses": frozenset()}, []),
+        ({"first": date(2026, 1, 1), "roles": (Role.EXPERT,)}, ["TLE-2026-000001"]),
+        ({"last": date(2025, 12, 31), "roles": (Role.EXPERT,)}, ["TLE-2025-000001"]),
+        ({"pending": True, "roles": (Role.REQUESTER,)}, ["TLE-2026-000002"]),
+        ({"pending": True, "first": date(2025, 12, 31)}, []),
+    ],
+)
+def test_a_selection_gives_its_rows_and_no_other(
+    tariffs: Tariffs, words: Words, changes: dict[str, Any], references: list[str]
+) -> None:
+    found = rows(Selection(**{"addresses": None, **changes}), tariffs, words)
+    assert [row["Référence"] for row in found] == references
+
+
+def test_each_reason_has_its_french_words(words: Words) -> None:
+    for reason in NotBillable:
+        assert words.of("not_billable", reason)
+    for anomaly in Anomaly:
+        assert words.of("billing_anomalies", anomaly)
+
+
+def test_csv_is_read_by_spreadsheets_in_french_and_runs_no_formula(
+    tariffs: Tariffs, words: Words, tmp_path: Path
+) -> None:
+    hostile = activity(
+        "TLE-2026-000009",
+        NEW_YEAR,
+        outcome='=HYPERLINK("http://x.example")',
+        finaliser="+33 1;2",
+        patient=Patient(birth_name="@SUM(A1)", first_names="-x", birth_date=date(2000, 1, 1), sex="M"),
+    )
+    made = export_table([hostile], Selection(addresses=None), tariffs, words, PARIS)
+    path = tmp_path / "export.csv"
+    assert write_export(made, path, FileKind.CSV, "Total") == 2
+    octets = path.read_bytes()
+    assert octets.startswith(b"\xef\xbb\xbf")
+    read = list(csv.DictReader(io.StringIO(octets.decode("utf-8-sig")), delimiter=";"))
+    assert [row["Montant (€)"] for row in read] == ["23,00", "10,00"]
+    assert read[0]["Date de l'acte"] == "01/01/2026"
+    assert read[0]["Finalisée par"] == "'+33 1;2"
+    cells = [cell for row in read for cell in row.values()]
+    assert not any(cell.startswith(("=", "+", "-", "@")) for cell in cells)
+
+
+def cells_of(path: Path) -> dict[str, tuple[str, str]]:
+    """Type and value of each cell of a worksheet, and the formulas, as the format's own XML says."""
+    name = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+    with zipfile.ZipFile(path) as archive:
+        root = etree.fromstring(archive.read("xl/worksheets/sheet1.xml"))
+    found = {}
+    for cell in root.iter(f"{name}c"):
+        formula = cell.find(f"{name}f")
+        text = "".join(map(str, cell.itertext())) if formula is None else f"={formula.text}"
+        found[str(cell.get("r"))] = (str(cell.get("t", "n")), text)
+    found["pane"] = ("", str(next(root.iter(f"{name}pane")).get("topLeftCell")))
+    found["filter"] = ("", str(next(root.iter(f"{name}autoFilter")).get("ref")))
+    return found
+
+
+def test_xlsx_has_typed_cells_a_frozen_head_filters_and_a_total(
+    tariffs: Tariffs, words: Words, tmp_path: Path
+) -> None:
+    path = tmp_path / "export.xlsx"
+    made = table(Selection(addresses=None, roles=(Role.EXPERT,)), tariffs, words)
+    names = [column.name for column in made.columns]
+    assert write_export(made, path, FileKind.XLSX, "Total") == 2
+    cells = cells_of(path)
+
+    def letter(name: str) -> str:
+        number = names.index(name)
+        return chr(65 + number) if number < 26 else f"A{chr(65 + number - 26)}"
+
+    assert cells["A1"] == ("inlineStr", "Référence")
+    assert cells[f"{letter('Montant (€)')}3"] == ("n", "23")
+    assert cells[f"{letter('RPPS du correspondant')}2"] == ("inlineStr", GP.rpps)
+    assert cells[f"{letter('Patient : INS ou NIR')}2"] == ("inlineStr", PATIENT.ins)
+    kind, day = cells[f"{letter('Date de l' + chr(39) + 'acte')}3"]
+    assert (kind, float(day)) == ("n", (date(2026, 1, 1) - date(1899, 12, 30)).days)
+    assert cells["pane"] == ("", "B2")
+    assert cells["filter"][1].startswith("A1:")
+    amount = letter("Montant (€)")
+    assert cells[f"{amount}5"][1] == f"=SUBTOTAL(109,{amount}2:{amount}3)"
+
+
+def test_text_that_looks_like_a_formula_or_a_link_stays_text_in_xlsx(
+    tariffs: Tariffs, words: Words, tmp_path: Path
+) -> None:
+    hostile = activity("TLE-2026-000009", NEW_YEAR, outcome="=1+1", finaliser="https://x.example")
+    path = tmp_path / "export.xlsx"
+    write_export(
+        export_table([hostile], Selection(addresses=None), tariffs, words, PARIS), path, FileKind.XLSX, "T"
+    )
+    assert {value for kind, value in cells_of(path).values() if kind == "inlineStr"} >= {
+        "=1+1",
+        "https://x.example",
+    }
+
+
+@pytest.mark.parametrize(
+    ("subject", "command"),
+    [
+        ("Export", Export()),
+        (
+            "Export expert 01/01/2026 31/03/2026 xlsx",
+            Export(Role.EXPERT, first=date(2026, 1, 1), last=date(2026, 3, 31)),
+        ),
+        ("export demandeur en cours csv", Export(Role.REQUESTER, pending=True, kind="csv")),
+        ("Re: EXPORT Requérant du 1/2/2026", Export(Role.REQUESTER, first=date(2026, 2, 1))),
+        ("Exporter en cours", Export(pending=True)),
+        (
+            "Export pour avis@ch.mssante.example expert",
+            Export(Role.EXPERT, account="avis@ch.mssante.example"),
+        ),
+        ("Export expert demandeur", Export(Role.EXPERT, problems=("demandeur",))),
+        ("Export 31/02/2026", Export(problems=("31/02/2026",))),
+        (
+            "Export 31/03/2026 01/01/2026",
+            Export(first=date(2026, 3, 31), last=date(2026, 1, 1), problems=("31/03/2026 > 01/01/2026",)),
+        ),
+        ("Export pdf", Export(problems=("pdf",))),
+        ("Exportation de mes photos", Unknown("Exportation de mes photos")),
+    ],
+)
+def test_the_order_in_a_subject(subject: str, command: Command) -> None:
+    assert read_command(subject) == command
+    if isinstance(command, Export) and not command.problems:
+        assert read_command(command_subject(command)) == command
