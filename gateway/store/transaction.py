@@ -14,7 +14,7 @@ from gateway.store.messages import Decisions, Messages
 from gateway.store.mirrors import Mirrors, Peers
 from gateway.store.outbox import Outbox
 from gateway.store.patients import Patients
-from gateway.store.people import Accounts, Delegations
+from gateway.store.people import AccountCertificates, Accounts, Delegations
 
 __all__ = ["Transaction"]
 
@@ -23,6 +23,7 @@ class Transaction:
     """What can be read and written together. A reading one cannot write: the database refuses."""
 
     __slots__ = (
+        "account_certificates",
         "accounts",
         "activities",
         "answers",
@@ -44,6 +45,7 @@ class Transaction:
     )
 
     def __init__(self, connection: AsyncConnection) -> None:
+        self.account_certificates = AccountCertificates(connection)
         self.accounts = Accounts(connection)
         self.activities = Activities(connection)
         self.answers = Answers(connection)
