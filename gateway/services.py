@@ -9,6 +9,7 @@ from typing import Protocol
 from uuid import UUID
 
 from certs.harvest import FoundCertificate
+from certs.paths import PathResult
 from certs.verdicts import SignatureReport, Verdict
 from config import Settings
 from gateway.compose.composer import Composer
@@ -54,6 +55,12 @@ class TrustSpace(Protocol):
         """Why the server with this DER certificate may not receive for a domain; ``None`` where it may."""
         ...
 
+    async def client_certificate(
+        self, certificate: bytes, chain: tuple[bytes, ...], now: datetime
+    ) -> PathResult:
+        """Whether a DER certificate may be the client of a TLS connection now: path, usage, revocation."""
+        ...
+
     def current(self, now: datetime) -> bool:
         """Whether the list is young enough to be believed; else operators are answered 451 4.7.1."""
         ...
@@ -81,8 +88,10 @@ class TrustSpace(Protocol):
         """Why the server with this DER certificate must not get mail for a domain; ``None`` where it may."""
         ...
 
-    async def verify(self, raw: bytes, now: datetime) -> SignatureReport:
-        """The verdict on the S/MIME signature of a mail, on its original octets."""
+    async def verify(self, raw: bytes, now: datetime, in_clear: bool = False) -> SignatureReport:
+        """The verdict on the S/MIME signature of a mail, on its original octets; ``in_clear`` says that it
+        came unencrypted, so that what was meant to be hidden is noted.
+        """
         ...
 
     async def harvest(

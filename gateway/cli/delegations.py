@@ -75,9 +75,7 @@ def reading(invocation: Invocation, principal: str, marks: str, json_: bool) -> 
     if json_:
         as_json({"principal": _lower(principal), "reading": marks})
     else:
-        say(
-            f"{_lower(principal)}: marks of reading are {'common' if marks == 'common' else 'each reader’s own'}"
-        )
+        say(f"{_lower(principal)}: marks of reading are {marks}")
 
 
 @delegation.command("list", epilog=example("delegation list --all"))

@@ -11,9 +11,10 @@ from gateway.store.conversations import Conversations, Events
 from gateway.store.experts import Experts
 from gateway.store.letters import Answers, Bounces, Forms, Held
 from gateway.store.messages import Decisions, Messages
+from gateway.store.mirrors import Mirrors, Peers
 from gateway.store.outbox import Outbox
 from gateway.store.patients import Patients
-from gateway.store.people import Accounts, Administrators, Delegations
+from gateway.store.people import AccountCertificates, Accounts, Administrators, Delegations
 
 __all__ = ["Transaction"]
 
@@ -22,6 +23,7 @@ class Transaction:
     """What can be read and written together. A reading one cannot write: the database refuses."""
 
     __slots__ = (
+        "account_certificates",
         "accounts",
         "activities",
         "administrators",
@@ -37,11 +39,14 @@ class Transaction:
         "forms",
         "held",
         "messages",
+        "mirrors",
         "outbox",
         "patients",
+        "peers",
     )
 
     def __init__(self, connection: AsyncConnection) -> None:
+        self.account_certificates = AccountCertificates(connection)
         self.accounts = Accounts(connection)
         self.activities = Activities(connection)
         self.administrators = Administrators(connection)
@@ -57,5 +62,7 @@ class Transaction:
         self.forms = Forms(connection)
         self.held = Held(connection)
         self.messages = Messages(connection)
+        self.mirrors = Mirrors(connection)
         self.outbox = Outbox(connection)
         self.patients = Patients(connection)
+        self.peers = Peers(connection)

@@ -4,6 +4,7 @@ operator.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from gateway.relay.failure import RelayFailed
 from gateway.relay.outbound import Relay
 from gateway.services import Services
 from gateway.smtp.envelope import DsnOptions, RecipientOptions
+from gateway.store.errors import StoreError
 from gateway.store.rows import Direction, MessageRow, OutboxRow
 from gateway.workers.confidential import sealed
 from gateway.workers.failure import ActionFailed
@@ -29,6 +31,10 @@ from mailboxes.errors import DeliveryFailed
 from mailboxes.lmtp import LmtpDelivery
 
 __all__ = ["Deliveries"]
+
+
+_UNKNOWN = "5.1.1"
+_REREAD_SECONDS = 1.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +75,38 @@ class Deliveries:
         key = delivery_key(self.services.key, message.sha256, row.recipient)
         raw = copy_for(raw, [("X-TLE-Delivery", key)])
         try:
-            await self.lmtp.deliver(row.mail_from, row.recipient, raw)
+            await self._hand_over(row, raw)
         except DeliveryFailed as failure:
             raise ActionFailed(failure.permanent, _status(failure.code), failure.text) from failure
         if wishes_success(row):
             await self._receipt(row)
+
+    async def _hand_over(self, row: OutboxRow, raw: bytes) -> None:
+        """Give a mail to the mailbox server. Raises ``DeliveryFailed``.
+
+        Dovecot looks at its list of logins once in a second: it may not know an account yet that was added a
+        moment ago. What it does not know and we do is tried again then, and later: no mail is lost to that.
+        """
+        try:
+            await self.lmtp.deliver(row.mail_from, row.recipient, raw)
+        except DeliveryFailed as failure:
+            if not failure.text.startswith(_UNKNOWN) or not await self._has_login(row.recipient):
+                raise
+            await asyncio.sleep(_REREAD_SECONDS)
+            try:
+                await self.lmtp.deliver(row.mail_from, row.recipient, raw)
+            except DeliveryFailed as again:
+                unknown = again.text.startswith(_UNKNOWN)
+                raise DeliveryFailed(again.permanent and not unknown, again.code, again.text) from again
+
+    async def _has_login(self, recipient: str) -> bool:
+        """Whether the mailbox of a recipient, its detail aside, is that of an account that can log in."""
+        local, _, domain = recipient.lower().rpartition("@")
+        async with self.services.store.reading() as tx:
+            for name in (local, local.partition("+")[0]):
+                if await tx.accounts.password_hash(f"{name}@{domain}") is not None:
+                    return True
+        return False
 
     async def _receipt(self, row: OutboxRow) -> None:
         """The receipt and the end of the action in one transaction: a repeated attempt sends no second
@@ -94,11 +127,29 @@ class Deliveries:
         raw = await sealed(self.services, row, message, raw)
         raw = await self._signed(raw, row)
         try:
-            await self.outbound.send(row.mail_from, row.recipient, raw, *_wishes(row))
+            service = await self.outbound.send(row.mail_from, row.recipient, raw, *_wishes(row))
         except RelayFailed as failure:
             raise ActionFailed(failure.permanent, failure.enhanced, failure.text) from failure
         except ssl.SSLError as failure:
             raise ActionFailed(False, "4.7.5", type(failure).__name__) from failure
+        if row.conversation_id is not None and service:
+            await self._learn_peer(row.recipient.lower().rpartition("@")[2], service)
+
+    async def _learn_peer(self, domain: str, service: str) -> None:
+        """Remember that an operator runs a gateway: it is told where conversations of ours stand.
+
+        The mail is with the other operator: a database that is busy must not make it go again.
+        """
+        if service != f"{self.services.book.local_part}@{domain}":
+            return
+        try:
+            async with self.services.store.reading() as tx:
+                known = await tx.peers.service(domain)
+            if known != service:
+                async with self.services.store.transaction() as tx:
+                    await tx.peers.learn(domain, service, self.services.clock())
+        except StoreError as error:
+            structlog.get_logger("relay").warning("peer not noted", error=type(error).__name__)
 
     async def _signed(self, raw: bytes, row: OutboxRow) -> bytes:
         """The finished octets with our DKIM signature, the same at each attempt.

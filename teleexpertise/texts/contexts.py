@@ -219,7 +219,11 @@ class CommandConfirmation(ConversationMail):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorklistRow:
-    """One conversation of the worklist. ``other`` names the other party, ``patient`` is a label or ''."""
+    """One conversation of the worklist. ``other`` names the other party, ``patient`` is a label or ''.
+
+    Of a conversation that another operator's gateway holds (``held_by`` is its domain) only reference, state
+    and age are known here, and ``asked_for`` names those of the reader's accounts that are in it.
+    """
 
     reference: str
     state: str
@@ -233,6 +237,8 @@ class WorklistRow:
     links: tuple[Link, ...] = ()
     encrypted: int = 0
     """Mails that are encrypted end to end."""
+    held_by: str = ""
+    asked_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
