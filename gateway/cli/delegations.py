@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import click
@@ -26,6 +27,9 @@ from gateway.store import Store, Transaction
 from gateway.store.rows import OutboxRow
 
 __all__ = ["delegation"]
+
+#: Longer than the mailbox server takes to follow.
+_PRECAUTION = timedelta(minutes=1)
 
 
 @click.group(short_help="Who acts for whom: add, list, remove, reading.")
@@ -110,10 +114,11 @@ def _lower(address: str) -> str:
 
 
 def _carry_out(invocation: Invocation, wanted: Change) -> Changed:
-    """Save a change and see the mailbox server follow it before anything is said.
+    """Save a change and see the mailbox server follow it before anything is said; the running gateway tells
+    the delegates by mail.
 
-    The running gateway is ordered to do the same and tells the delegates by mail: so it also follows where
-    this process is killed in between. Raises :class:`GatewayError`.
+    It is also ordered to do the whole a minute later, and that order is taken back here: so the mailbox
+    server follows even where this process is killed in between. Raises :class:`GatewayError`.
     """
     settings = invocation.settings()
 
@@ -121,26 +126,30 @@ def _carry_out(invocation: Invocation, wanted: Change) -> Changed:
         async with store.transaction() as tx:
             await _check(tx, wanted)
             changed = await change(tx, now(), wanted)
-            identifier = uuid4()
-            payload = {
-                "name": "",
-                "in_reply_to": "",
-                **await consequences(tx, wanted.principal, changed),
-            }
-            row = OutboxRow(
-                id=identifier,
-                key=f"share:{identifier}",
-                action="share",
-                recipient="",
-                first_at=now(),
-                next_at=now(),
-                payload=payload,
-            )
-            await tx.outbox.put([row])
+            payload = await consequences(tx, wanted.principal, changed)
+            precaution = _order(payload, now() + _PRECAUTION)
+            await tx.outbox.put([precaution])
         await _follow(store, settings, changed)
+        async with store.transaction() as tx:
+            await tx.outbox.done(precaution, now())
+            await tx.outbox.put([_order({**payload, "ended": []}, now())])
         return changed
 
     return invocation.run_on_store(work)
+
+
+def _order(payload: dict[str, object], due: datetime) -> OutboxRow:
+    """The action ``share`` without anybody to be answered."""
+    identifier = uuid4()
+    return OutboxRow(
+        id=identifier,
+        key=f"share:{identifier}",
+        action="share",
+        recipient="",
+        first_at=now(),
+        next_at=due,
+        payload={"name": "", "in_reply_to": "", **payload},
+    )
 
 
 async def _check(tx: Transaction, wanted: Change) -> None:
