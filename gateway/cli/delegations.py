@@ -168,8 +168,8 @@ async def _follow(store: Store, settings: Settings, changed: Changed) -> None:
         await refresh_logins(store, settings)
     except OSError as error:
         raise GatewayError(f"saved, but the mailbox server was not told: {error}") from error
-    for address in changed.ended:
-        await end_sessions(dovecot_settings(settings), address)
+    if changed.ended:
+        await end_sessions(dovecot_settings(settings), *changed.ended)
 
 
 def _told(principal: str, delegate: str, done: str, json_: bool) -> None:
