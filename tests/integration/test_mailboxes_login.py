@@ -142,9 +142,12 @@ def test_a_mailbox_that_nobody_opened_yet_is_read_as_empty(dovecot: Running) -> 
     made, new = dovecot.deployment, "nouveau@hopital.mssante.example"
     write_logins(made.settings, [login(ALICE), login(BOB), login(new)])
     write_sharing(made.settings, [ALICE, BOB, new], [SharedMailbox(new, frozenset({BOB}), common=True)])
-    with made.imap_of(BOB) as reader:
-        # Dovecot may look at its list of logins up to a second later.
-        eventually(lambda: reader.select(f'"Comptes communs/{new}/INBOX"') == ("OK", [b"0"]))
+
+    def opens() -> bool:
+        with made.imap_of(BOB) as reader:
+            return reader.select(f'"Comptes communs/{new}/INBOX"') == ("OK", [b"0"])
+
+    eventually(opens)  # Dovecot may look at its list of logins up to a second later
     write_sharing(made.settings, [ALICE, BOB, new], [])
 
 
