@@ -5,6 +5,7 @@ together.
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -48,7 +49,7 @@ from gateway.workers.loop import Workers
 from gateway.workers.printers import Printers
 from gateway.workers.reporting import ReportWork
 from gateway.workers.sharing import SharingWork
-from mailboxes.dovecot.logins import MailboxLogin, write_logins
+from mailboxes.dovecot.logins import MailboxLogin, take_turn, write_logins
 from mailboxes.dovecot.server import DovecotServer, ServerEvent
 from mailboxes.dovecot.settings import DovecotSettings
 from mailboxes.dovecot.sharing import SharedMailbox, write_sharing
@@ -59,6 +60,7 @@ __all__ = ["Running", "refresh_logins", "serve"]
 
 _GRACE_SECONDS = 10.0
 _MOST_FILES = 8192
+_TURN_SECONDS = 0.02
 _HANDSHAKE_ADDRESSES = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to reach what listens everywhere
 
 
@@ -78,15 +80,18 @@ async def refresh_logins(store: Store, settings: Settings) -> None:
     """Let the private mailbox server, where there is one, know the accounts as they are now and who may read
     whose folders; it rereads that at the next login.
 
-    Whoever writes looks again afterwards: of two at once, in one process or two, the one that read an older
-    list finds that out and writes the newer one.
+    One at a time, in all processes: else one that read before a withdrawal could write after it, and open
+    again for an instant what was closed.
     """
     if not settings.mailboxes.embedded:
         return
-    written = None
-    while (found := await _mailboxes(store)) != written:
-        await asyncio.to_thread(_write_mailboxes, dovecot_settings(settings), *found)
-        written = found
+    dovecot = dovecot_settings(settings)
+    while (turn := await asyncio.to_thread(take_turn, dovecot)) is None:  # noqa: ASYNC110 - other processes
+        await asyncio.sleep(_TURN_SECONDS)
+    try:
+        await asyncio.to_thread(_write_mailboxes, dovecot, *await _mailboxes(store))
+    finally:
+        os.close(turn)
 
 
 def _write_mailboxes(

@@ -38,9 +38,10 @@ async def receive(unit: Unit, incoming: Incoming, found: FoundForm) -> str:
     today: date = unit.now.astimezone(unit.services.zone).date()
     checked = validate(sheet.form, reading.values, today)
     problems = {**checked.problems, **reading.problems}
-    if row.kind == FormKind.DELEGATES:
-        problems = {**await delegating.doubts(unit, sheet, checked.values), **problems}
     warnings = {**checked.warnings, **reading.warnings}
+    if row.kind == FormKind.DELEGATES:
+        # Rights are not guessed: a line that is gone or was not understood withdraws nobody.
+        problems = {**warnings, **await delegating.doubts(unit, sheet, checked.values), **problems}
     remark = "\n".join(filter(None, (str(row.options.get("remark", "")), reading.remark)))
     # A vital emergency is answered at once, whatever else is wrong with the form (design, section 6).
     if problems and not requesting.is_vital(row.kind, checked.values):

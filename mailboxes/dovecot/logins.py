@@ -1,6 +1,7 @@
 """The mailboxes that Dovecot knows, as a passwd-file, and their home directories."""
 
 import contextlib
+import fcntl
 import os
 import re
 import tempfile
@@ -78,6 +79,23 @@ def write_logins(settings: DovecotSettings, logins: Iterable[MailboxLogin]) -> N
         if not (settings.acl / login.address).exists():
             write_private(settings.acl / login.address, OWN_FOLDERS.encode(), account)
     write_private(settings.logins, "".join(map(_line, ordered)).encode(), account)
+
+
+def take_turn(settings: DovecotSettings) -> int | None:
+    """Take the one place of those who read what the mailboxes are and write it: an open file, to be closed
+    after it, or ``None`` while another has it. Ends with the process, too.
+
+    Raises as `write_logins` does.
+    """
+    prepare_home(settings, service_account(settings))
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(settings.control / "writing", flags, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def prepare_home(settings: DovecotSettings, account: ServiceAccount) -> None:
