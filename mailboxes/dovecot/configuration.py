@@ -203,7 +203,7 @@ def _sharing(settings: DovecotSettings) -> str:
 namespace shared {{
   type = shared
   separator = /
-  prefix = {OWN_PREFIX}%%u/
+  prefix = "{OWN_PREFIX}%%u/"
   location = maildir:%%h/Maildir:LAYOUT=fs:UTF-8:INDEXPVT=~/shared/%%u
   subscriptions = no
   list = children

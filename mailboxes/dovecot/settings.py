@@ -13,7 +13,7 @@ _SAFE_HOST = re.compile(r"[A-Za-z0-9:.-]+")
 MASTER_USER: Final = "gateway"
 """Master user of the gateway: it logs in as ``address*gateway``."""
 
-OWN_PREFIX: Final = "Comptes/"
+OWN_PREFIX: Final = "Autres comptes/"
 """Before the accounts that one reads with ``\\Seen`` marks of one's own."""
 
 COMMON_PREFIX: Final = "Comptes communs/"

@@ -66,6 +66,16 @@ def told(served: TestGateway, *arguments: str) -> str:
     return result.stdout
 
 
+def tidied(served: TestGateway, principal: str, delegate: str) -> None:
+    """Take back what a test has set up, without the wait for sessions to end."""
+
+    async def revoke(services: Services) -> None:
+        async with services.store.transaction() as tx:
+            assert await tx.delegations.revoke(principal, delegate)
+
+    served.ask(revoke)
+
+
 def filled(form: EmailMessage, untick: str = "", **values: str) -> str:
     """The text of a delegates' form with lines typed and the line of one person unticked."""
     labels = {"add": "Ajouter", "common": "Marques de lecture"}
@@ -287,6 +297,22 @@ def test_a43_one_wrong_line_changes_nothing_and_comes_back(
     assert served.client(region.SECRETARY).address in told(served, "delegation", "list", owner.address)
 
 
+def test_a43_two_forms_answered_at_once_are_both_saved(served: TestGateway) -> None:
+    owner, added = served.client(region.STRANGER), (region.NURSE, region.SECRETARY)
+    forms = [owner.ask_service("Délégués") for _ in added]
+    sent = [
+        owner.send(owner.reply(form, filled(form, add=account.address)))
+        for form, account in zip(forms, added, strict=True)
+    ]
+    for answer in map(owner.answer_to, sent):
+        assert "enregistrés" in words_of(answer)
+    assert shown(owner.ask_service("Délégués")) == {account.address for account in added}
+    for account in added:
+        with session(served.client(account)) as reader:
+            assert opens(reader, f"{OWN}/{owner.address}/INBOX")
+        tidied(served, owner.address, account.address)
+
+
 @pytest.mark.parametrize("lost", ["[x] 1.", "[x] 2.", "Ajouter", "both"])
 def test_a43_a_line_that_a_client_dropped_withdraws_nobody(served: TestGateway, lost: str) -> None:
     owner = served.client(region.GP)
@@ -299,7 +325,7 @@ def test_a43_a_line_that_a_client_dropped_withdraws_nobody(served: TestGateway, 
     back = owner.answer_to(owner.send(owner.reply(form, text)))
     assert ("à corriger" in str(back["subject"])) == (lost != "Ajouter")
     assert shown(owner.ask_service("Délégués")) == both
-    told(served, "delegation", "remove", owner.address, region.SERVICE.address)
+    tidied(served, owner.address, region.SERVICE.address)
 
 
 def test_a43_nobody_changes_the_delegates_of_an_account_they_do_not_act_for(served: TestGateway) -> None:
@@ -317,7 +343,7 @@ def test_a43_nobody_changes_the_delegates_of_an_account_they_do_not_act_for(serv
     assert region.STRANGER.name in words_of(answer)
     line = (secretary.address, "delegation add", {"delegate": region.STRANGER.address})
     assert line in journal(served, region.GP.address)
-    told(served, "delegation", "remove", region.GP.address, region.STRANGER.address)
+    tidied(served, region.GP.address, region.STRANGER.address)
 
 
 @pytest.mark.parametrize("by", ["form", "command"])
@@ -458,7 +484,7 @@ def test_a45_members_of_a_service_see_in_its_folder_what_was_answered_and_by_who
         return {(record.author.address, record.author.account) for record in records}
 
     assert (member.address, region.SERVICE.address) in served.ask(authors)
-    told(served, "delegation", "remove", region.SERVICE.address, colleague.address)
+    tidied(served, region.SERVICE.address, colleague.address)
 
 
 def test_a45_an_administrator_sees_the_exports_of_all_services_of_the_establishment(

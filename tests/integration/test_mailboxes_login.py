@@ -120,7 +120,7 @@ def test_a_reader_sees_the_folders_that_the_rights_name_and_nobody_shares_past_t
         owner.append(folder, "", "", b"Subject: essai\r\n\r\nBonjour\r\n")
         status, data = owner.setacl(folder, BOB, "lrs")
         assert (status, b"NOPERM" in data[0]) == ("NO", True)
-    shared = f'"Comptes/{ALICE}/{folder}"'
+    shared = f'"Autres comptes/{ALICE}/{folder}"'
     with made.imap_of(BOB) as reader:
         assert reader.select(shared)[0] == "NO"
     write_sharing(made.settings, [ALICE, BOB], [SharedMailbox(ALICE, frozenset({BOB}))])
@@ -131,7 +131,7 @@ def test_a_reader_sees_the_folders_that_the_rights_name_and_nobody_shares_past_t
         assert reader.setacl(shared, BOB, "lra")[0] == "NO"
         write_sharing(made.settings, [ALICE, BOB], [])
         # Without being disconnected, it may open nothing more a second later.
-        eventually(lambda: reader.select(f'"Comptes/{ALICE}/INBOX"')[0] == "NO")
+        eventually(lambda: reader.select(f'"Autres comptes/{ALICE}/INBOX"')[0] == "NO")
         assert reader.select(shared)[0] == "NO"
     with made.imap_of(ALICE) as owner:
         owner.select(folder)

@@ -11,7 +11,7 @@ from imapclient import imap_utf7
 
 from tests.support.gateway import Client
 
-OWN, COMMON = "Comptes", "Comptes communs"
+OWN, COMMON = "Autres comptes", "Comptes communs"
 
 
 @contextmanager
