@@ -14,6 +14,7 @@ from gateway.cli.audit import audit
 from gateway.cli.context import Invocation, errors_in_one_line
 from gateway.cli.conversations import conversation
 from gateway.cli.demo import demo
+from gateway.cli.documents import document
 from gateway.cli.experts import expert
 from gateway.cli.explain import explain
 from gateway.cli.exports import export
@@ -63,7 +64,7 @@ def cli(context: click.Context, path: Path) -> None:
 
 for command in (
     *(init, serve_command, run, demo, check_config),
-    *(account, audit, conversation, expert, explain, export, pki, queue, rebuild, rules),
+    *(account, audit, conversation, document, expert, explain, export, pki, queue, rebuild, rules),
 ):
     cli.add_command(command)
 
