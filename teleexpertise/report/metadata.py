@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from lxml import etree
 
-__all__ = ["plain_metadata", "with_own_namespaces"]
+__all__ = ["with_own_namespaces"]
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 
@@ -30,10 +28,3 @@ def with_own_namespaces(packet: bytes) -> bytes:
         copy.extend(list(description))
     header = b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
     return header + etree.tostring(plain, encoding="utf-8") + b'\n<?xpacket end="r"?>'
-
-
-def plain_metadata(_document: Any, pdf: Any) -> None:
-    """A finisher of WeasyPrint: rewrites the XMP stream of the PDF about to be written."""
-    number = int(pdf.catalog["Metadata"].split()[0])
-    stream = pdf.objects[number].stream
-    stream[:] = [with_own_namespaces(b"".join(stream))]

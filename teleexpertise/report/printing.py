@@ -12,9 +12,9 @@ from weasyprint import CSS, HTML
 from weasyprint.css import ColorProfile
 from weasyprint.urls import URLFetcher, URLFetcherResponse
 
+from teleexpertise.report.finishing import finish
 from teleexpertise.report.images import printable
 from teleexpertise.report.letters import drawable_pattern, with_drawable_letters
-from teleexpertise.report.metadata import plain_metadata
 from teleexpertise.report.model import Report, ReportAttachment
 from teleexpertise.texts import load_words
 from teleexpertise.texts.environment import french_environment
@@ -69,7 +69,7 @@ class ReportPrinter:
             pdf_variant="pdf/a-1b",
             # Readers read it aloud in order; that it is tagged well enough for level A is not claimed.
             pdf_tags=True,
-            finisher=plain_metadata,
+            finisher=finish,
             pdf_identifier=identifier,
             # The same profile that WeasyPrint takes for PDF/A, but it leaves the file open (70.0).
             color_profiles={"paper": self._profile()},
