@@ -276,6 +276,33 @@ class Files(_Section):
     )
 
 
+class Documents(_Section):
+    """What national documents (CDA) say of places; without it reports leave as PDF alone, and say why."""
+
+    practice_setting: str | None = Field(
+        default=None,
+        pattern=r"^[A-Z_]{2,30}$",
+        description="code of JDV_J04 for where the experts practise: ETABLISSEMENT, AMBULATOIRE ...; "
+        "absent: no CDA report",
+    )
+    facility_type: str | None = Field(
+        default=None,
+        pattern=r"^SA\d\d$",
+        description="code of JDV_J02 for the experts' facilities: SA01 public hospital, SA05 health centre ...; "
+        "absent: no CDA report",
+    )
+    requester_practice_setting: str | None = Field(
+        default=None,
+        pattern=r"^[A-Z_]{2,30}$",
+        description="code of JDV_J04 for where the requesters practise; absent: no CDA request",
+    )
+    requester_facility_type: str | None = Field(
+        default=None,
+        pattern=r"^SA\d\d$",
+        description="code of JDV_J02 for the requesters' facilities; absent: no CDA request",
+    )
+
+
 class Settings(_Section):
     """All settings of one deployment."""
 
@@ -294,6 +321,7 @@ class Settings(_Section):
     workers: Workers = Field(description="who does the work of the queue")
     logging: Logging = Field(description="what is logged, and how")
     files: Files = Field(description="other files")
+    documents: Documents = Field(description="what national documents say of places")
 
     @property
     def service_address(self) -> str:
