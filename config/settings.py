@@ -288,8 +288,8 @@ class Documents(_Section):
     facility_type: str | None = Field(
         default=None,
         pattern=r"^SA\d\d$",
-        description="code of JDV_J02 for the experts' facilities: SA01 public hospital, SA05 health centre ...; "
-        "absent: no CDA report",
+        description="code of JDV_J02 for the experts' facilities: SA01 public hospital, SA05 health "
+        "centre ...; absent: no CDA report",
     )
     requester_practice_setting: str | None = Field(
         default=None,

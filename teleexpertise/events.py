@@ -222,7 +222,7 @@ class Posted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportMade:
-    """A version of the report was made and posted; ``cda_sha256`` is of its CDA, '' where none could be made."""
+    """A version of the report was made and posted; ``cda_sha256`` is of its CDA, '' where there is none."""
 
     version: int
     filename: str

@@ -55,7 +55,7 @@ class Fault:
 def check_document(octets: bytes, *, test_identifiers: bool | None = None) -> tuple[Fault, ...]:
     """What is wrong with a TLM-CR or TLM-DA, () for nothing.
 
-    ``test_identifiers`` says whether the INS is to be a test one (``True``), a real one (``False``), or either.
+    ``test_identifiers``: the INS is to be a test one (``True``), a real one (``False``), or either.
     """
     try:
         root = parse(octets)
@@ -81,7 +81,7 @@ class _Look:
     def all(self, path: str, at: etree._Element | None = None) -> list[etree._Element]:
         found = (self.root if at is None else at).xpath(path, namespaces=_N)
         assert isinstance(found, list), "the paths of this module select elements"
-        return found
+        return [each for each in found if isinstance(each, etree._Element)]
 
     def first(self, path: str, at: etree._Element | None = None) -> etree._Element | None:
         return next(iter(self.all(path, at)), None)
@@ -93,7 +93,7 @@ class _Look:
 
     def text(self, path: str, at: etree._Element | None = None) -> str:
         found = self.first(path, at)
-        return "" if found is None else "".join(found.itertext()).strip()
+        return "" if found is None else "".join(map(str, found.itertext())).strip()
 
     @property
     def kind(self) -> str:
@@ -142,7 +142,7 @@ def _of_versions(look: _Look) -> Iterator[Fault]:
     if (int(version) > 1) != bool(replaced):
         yield Fault("replaced", "relatedDocument")
     own = look.first("h:id")
-    if own is not None and any(dict(own.attrib) == dict(each.attrib) for each in replaced):
+    if own is not None and any(own.items() == each.items() for each in replaced):
         yield Fault("replaces_itself", "relatedDocument")
 
 
@@ -239,7 +239,9 @@ def _of_organisation(look: _Look, person: etree._Element, place: str, who: str) 
         if who == "performer":
             yield Fault("performer_organisation", place)
         return
-    if _wrong_organisation(look.first("h:id", organisation)):
+    number = look.first("h:id", organisation)
+    # A requester's practice has no FINESS number more often than not.
+    if _wrong_organisation(number) and not (number is None and look.kind == _REQUEST):
         yield Fault(f"{who}_organisation", f"{place}/representedOrganization/id")
     code = look.first("h:standardIndustryClassCode", organisation)
     if who == "performer" and (
@@ -273,7 +275,9 @@ def _of_people(look: _Look) -> Iterator[Fault]:
     if not look.text(named) and not look.text(f"{to}/h:receivedOrganization/h:name"):
         yield Fault("recipient", "informationRecipient")
     for number in look.all(f"{to}/h:id[not(@nullFlavor)]"):
-        if number.get("root") != oids.PROFESSIONALS or not _PERSON.fullmatch(str(number.get("extension", ""))):
+        if number.get("root") != oids.PROFESSIONALS or not _PERSON.fullmatch(
+            str(number.get("extension", ""))
+        ):
             yield Fault("recipient_id", "informationRecipient/intendedRecipient/id")
 
 

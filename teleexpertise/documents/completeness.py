@@ -26,13 +26,14 @@ def _patient(patient: Patient) -> list[tuple[str, bool]]:
     ]
 
 
-def _author(author: Professional) -> list[tuple[str, bool]]:
+def _author(author: Professional, *, performs: bool) -> list[tuple[str, bool]]:
+    """``performs``: the one who gives the opinion, whose establishment has to be known by its number."""
     return [
         ("author_name", not author.name.whole),
         ("author_rpps", not author.rpps),
         ("author_role", author.role is None),
         ("author_organisation", not author.organisation.name),
-        ("author_finess", not author.organisation.finess),
+        ("author_finess", performs and not author.organisation.finess),
     ]
 
 
@@ -43,8 +44,8 @@ def missing_fields(facts: DocumentFacts | RequestFacts) -> tuple[str, ...]:
     tables = code_tables()
     lacking = [
         *_patient(facts.patient),
-        *_author(facts.author),
-        ("recipient_name", not facts.recipient.name.whole),
+        *_author(facts.author, performs=isinstance(facts, DocumentFacts)),
+        ("recipient_name", not (facts.recipient.name.whole or facts.recipient.organisation.name)),
         ("custodian_finess", not facts.custodian.finess),
         ("custodian_name", not facts.custodian.name),
         ("practice_setting", facts.practice not in tables.practice_settings),

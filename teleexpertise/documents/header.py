@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import cast
 
 from lxml import etree
 
@@ -39,6 +40,8 @@ __all__ = [
 Element = etree._Element
 HL7 = "urn:hl7-org:v3"
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
+# The stubs of lxml know no default namespace, which lxml itself takes under the name None.
+_NAMESPACES = cast("Mapping[str, str]", {None: HL7, "xsi": XSI})
 _GENDERS = {"F": "Féminin", "M": "Masculin"}
 # XML 1.0 §2.2 knows no other control characters, and no halves of a surrogate pair.
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -75,7 +78,7 @@ def document(
     templates: Iterable[Mapping[str, str]], code: tuple[str, str], title: str, created_at: datetime
 ) -> Element:
     """The root with what stands before ``setId``; ``code`` is a LOINC code with its label."""
-    root = etree.Element(f"{{{HL7}}}ClinicalDocument", nsmap={None: HL7, "xsi": XSI})
+    root = etree.Element(f"{{{HL7}}}ClinicalDocument", nsmap=_NAMESPACES)
     kind, label = code
     root.extend(
         [
@@ -105,7 +108,7 @@ def document(
 
 
 def record_target(patient: Patient, ins_oid: str) -> Element:
-    """The patient with the five traits of the INS (``referentiel INS``); no address, no telephone is known."""
+    """The patient with the traits of the INS (``referentiel INS``); no address, no telephone is known."""
     given, first = birth_given_names(patient.first_names)
     born = patient.birth_date.strftime("%Y%m%d") if patient.birth_date else ""
     return node(
@@ -207,7 +210,7 @@ def _organisation(organisation: Organisation, practice: str) -> Element:
     return node(
         "representedOrganization",
         None,
-        _organisation_id(organisation),
+        _organisation_id(organisation) if organisation.finess else None,
         node("name", None, organisation.name),
         _address(organisation),
         node(
@@ -278,7 +281,7 @@ def recipient(person: Professional) -> Element:
             _person_id(person) if person.rpps else None,
             _address(organisation),
             *_telecoms(person),
-            node("informationRecipient", None, _name(person)),
+            node("informationRecipient", None, _name(person)) if person.name.whole else None,
             node(
                 "receivedOrganization",
                 None,
@@ -333,7 +336,7 @@ def service_event(
     )
 
 
-def encounter(started: datetime, person: Professional, place: Organisation, facility: str) -> Element:
+def encounter(started: datetime, place: Organisation, facility: str) -> Element:
     """Where care was given: at a distance, from the expert's facility."""
     return node(
         "componentOf",

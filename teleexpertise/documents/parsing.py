@@ -61,7 +61,12 @@ def parse(octets: bytes) -> etree._Element:
         raise NotReadable("xml_bounds")
     _survey(octets)
     parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True, remove_comments=True, remove_pis=True
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=True,
+        remove_comments=True,
+        remove_pis=True,
     )
     try:
         root = etree.fromstring(octets, parser)

@@ -133,7 +133,7 @@ def read_request(octets: bytes) -> ReadRequest:
 def _all(at: etree._Element, path: str) -> list[etree._Element]:
     found = at.xpath(path, namespaces=_N)
     assert isinstance(found, list), "the paths of this module select elements"
-    return found
+    return [each for each in found if isinstance(each, etree._Element)]
 
 
 def _attribute(at: etree._Element, path: str, name: str) -> str:
@@ -143,7 +143,7 @@ def _attribute(at: etree._Element, path: str, name: str) -> str:
 
 def _text(at: etree._Element, path: str) -> str:
     found = _all(at, path)
-    return " ".join("".join(found[0].itertext()).split()) if found else ""
+    return " ".join("".join(map(str, found[0].itertext())).split()) if found else ""
 
 
 def _identifier(at: etree._Element, path: str) -> str:
@@ -306,7 +306,9 @@ def _all_words(root: etree._Element) -> str:
         if not narrative:
             continue
         rows = _all(narrative[0], ".//h:tr")
-        lines = [" | ".join(_flat(cell) for cell in row if _flat(cell)) for row in rows] or [_flat(narrative[0])]
+        lines = [" | ".join(_flat(cell) for cell in row if _flat(cell)) for row in rows] or [
+            _flat(narrative[0])
+        ]
         body = "\n".join(line for line in lines if line)
         if body:
             title = _text(section, "h:title")

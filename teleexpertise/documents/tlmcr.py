@@ -40,9 +40,7 @@ def make_cda(facts: DocumentFacts, pdf: bytes) -> bytes | MissingFields:
 
 def _document(facts: DocumentFacts, pdf: bytes) -> parts.Element:
     version, at, author = facts.version, facts.created_at, facts.author
-    root = parts.document(
-        _TEMPLATES, (LOINC_REPORT, "Compte-rendu d'acte de télémédecine"), facts.title, at
-    )
+    root = parts.document(_TEMPLATES, (LOINC_REPORT, "Compte-rendu d'acte de télémédecine"), facts.title, at)
     own = root.find(f"{{{parts.HL7}}}id")
     assert own is not None, "the header has its place for it"
     own.set("root", document_oid(facts.conversation, f"report:{version}"))
@@ -64,7 +62,7 @@ def _document(facts: DocumentFacts, pdf: bytes) -> parts.Element:
         before = document_oid(facts.conversation, f"report:{version - 1}")
         parent = node("parentDocument", None, node("id", {"root": before}))
         root.append(node("relatedDocument", {"typeCode": "RPLC"}, parent))
-    root.append(parts.encounter(facts.asked_at, author, author.organisation, facts.facility))
+    root.append(parts.encounter(facts.asked_at, author.organisation, facts.facility))
     text = {"mediaType": "application/pdf", "representation": "B64"}
     body = node("nonXMLBody", None, node("text", text, b64encode(pdf).decode("ascii")))
     root.append(node("component", None, body))

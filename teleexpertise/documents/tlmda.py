@@ -56,7 +56,7 @@ def _document(facts: RequestFacts) -> Element:
             parts.legal_authenticator(author, at, facts.practice),
             # As in the agency's examples, the performer of a request is the one who asks.
             parts.service_event(facts.act, at, None, author, facts.practice),
-            parts.encounter(at, author, author.organisation, facts.facility),
+            parts.encounter(at, author.organisation, facts.facility),
             node("component", None, body),
         ]
     )
@@ -84,7 +84,9 @@ def _rows(facts: RequestFacts) -> list[tuple[str, str, str]]:
     """Each answer of the form: the end of its row's ``ID``, label and words."""
     rows = [
         ("question", "Question", facts.question),
-        (f"urgency-{facts.urgency}", "Urgence", facts.urgency_label or facts.urgency) if facts.urgency else None,
+        (f"urgency-{facts.urgency}", "Urgence", facts.urgency_label or facts.urgency)
+        if facts.urgency
+        else None,
         ("consent-oui", "Consentement du patient", "oui") if facts.consent else None,
         ("phone", "Téléphone du demandeur", facts.phone) if facts.phone else None,
         ("remark", "Mots d'accompagnement", facts.remark) if facts.remark else None,
@@ -132,7 +134,7 @@ def _history(facts: RequestFacts) -> Element:
 
 
 def _treatments(facts: RequestFacts) -> Element:
-    """The section that the rules want: the form has no coded treatments, so its one entry says "no information"."""
+    """The section that the rules want; the form codes no treatment: its one entry says "no information"."""
     words = "Traitements : voir l'anamnèse, en texte libre."
     product = node(
         "manufacturedProduct",
