@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from hashlib import sha256
-from os import open as os_open
 from pathlib import Path
 
 import click
@@ -93,7 +93,7 @@ def make(invocation: Invocation, name: str, kind: str, output: Path | None, json
 def _write(path: Path, octets: bytes) -> None:
     """Write a new file that only its owner reads. Raises :class:`GatewayError`."""
     try:
-        with path.open("xb", opener=lambda name, flags: os_open(name, flags, 0o600)) as file:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(octets)
     except OSError as error:
         raise GatewayError(f"{path}: {error.strerror}") from error
