@@ -64,6 +64,9 @@ def make(invocation: Invocation, name: str, kind: str, output: Path | None, json
     A report needs a finalisation. Where a CDA lacks something, each field is named.
     """
 
+    if output is not None and output.exists():
+        raise GatewayError(f"{output} is there already")
+
     async def work(services: Services) -> tuple[str, bytes | MissingFields]:
         async with services.store.reading() as tx:
             row = await conversation_of(tx, name)

@@ -28,6 +28,8 @@ LOOKING = [
     ("check-config",),
     ("conversation", "list"),
     ("conversation", "show", "TLE-2026-000001"),
+    ("document", "check", __file__),
+    ("document", "make", "TLE-2026-000001"),
     ("expert", "import", __file__),
     ("expert", "list"),
     ("expert", "list", "dermatologie"),

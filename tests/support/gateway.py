@@ -411,7 +411,13 @@ def made_deployment(folder: Path, extra_toml: str = "", *, fixed_ports: bool = F
         ("imap", "tls_port", free_port()),
     )
     new = NewDeployment(
-        folder=folder, domain=region.DOMAIN, organisation="Téléexpertise d'essai", ports=ports
+        folder=folder,
+        domain=region.DOMAIN,
+        organisation="Téléexpertise d'essai",
+        finess="430000018",
+        practice_setting="ETABLISSEMENT",
+        facility_type="SA01",
+        ports=ports,
     )
     settings = make_deployment(new, datetime.now(UTC))
     if extra_toml:
