@@ -32,7 +32,7 @@ __all__ = ["document"]
 _SUFFIXES = {"pdf": "pdf", "cda": "xml", "request": "xml"}
 
 
-@click.group()
+@click.group(short_help="Documents: make, check.")
 def document() -> None:
     """Documents: make the report of a conversation as PDF or CDA, check a file."""
 

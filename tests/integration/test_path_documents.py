@@ -1,4 +1,4 @@
-"""The report as a national document: what a CDA lacks is said where it can be mended; whole, it holds the PDF."""
+"""The report as a national document: what a CDA lacks is said; a whole one holds the PDF of the mail."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from tests.support.threads import Thread, open_thread
 
 COMPLETE = replace(region.DERMATOLOGIST, organisation="CH LE PUY", finess="430000018")
 NUMBER = ins("F", date(1957, 2, 3), "2A004", 901)
-TRAITS = {"nir": NUMBER, "birth_place": "2a004", "qualified": "oui"}
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +71,17 @@ def test_what_a_cda_lacks_is_said_to_who_finalises_and_in_the_report_mail(served
 
 def test_a_wrong_birth_place_is_asked_back_and_not_taken(served: TestGateway) -> None:
     with pytest.raises(AssertionError, match="code INSEE"):
-        open_thread(served, **{**TRAITS, "birth_place": "Ajaccio"})
+        open_thread(served, nir=NUMBER, birth_place="Ajaccio")
+
+
+@pytest.fixture(scope="module")
+def cda(served: TestGateway, whole: Thread, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The CDA of that report, as the command line makes it."""
+    whole.report(whole.requester)
+    path = tmp_path_factory.mktemp("cda") / "report.xml"
+    made = command(served, "document", "make", whole.ref, "--kind", "cda", "--output", path)
+    assert made.exit_code == 0, made.output
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -84,21 +93,19 @@ def whole(served: TestGateway) -> Thread:
             await tx.accounts.save(COMPLETE)
 
     served.ask(complete)
-    thread = open_thread(served, **TRAITS)
+    thread = open_thread(served, nir=NUMBER, birth_place="2a004", qualified="oui")
     told = words_of(thread.finalise(thread.expert))
     assert "PDF seul" not in told
     return thread
 
 
 def test_a_whole_report_is_made_as_cda_around_the_pdf_of_the_mail(
-    served: TestGateway, whole: Thread, tmp_path: Path
+    served: TestGateway, whole: Thread, cda: Path
 ) -> None:
     mail, pdf = whole.report(whole.requester)
     assert "PDF seul" not in words_of(mail)
-    made = command(served, "document", "make", whole.ref, "--kind", "cda", "--output", tmp_path / "r.xml")
-    assert made.exit_code == 0, made.output
-    octets = (tmp_path / "r.xml").read_bytes()
-    assert (tmp_path / "r.xml").stat().st_mode & 0o777 == 0o600
+    octets = cda.read_bytes()
+    assert cda.stat().st_mode & 0o777 == 0o600
     assert sha256(octets).hexdigest() == report_made(served, whole).cda_sha256
     assert check_document(octets, test_identifiers=True) == ()
     document = read_document(octets)
@@ -111,20 +118,20 @@ def test_a_whole_report_is_made_as_cda_around_the_pdf_of_the_mail(
     assert national_faults(octets, "tlm-cr-2026") == []
 
 
-def test_the_command_line_makes_and_checks(served: TestGateway, whole: Thread, tmp_path: Path) -> None:
-    whole.report(whole.requester)
+def test_the_command_line_makes_and_checks(
+    served: TestGateway, whole: Thread, cda: Path, tmp_path: Path
+) -> None:
     _, pdf = whole.report(whole.expert)
     out = tmp_path / "r.pdf"
     assert command(served, "document", "make", whole.ref, "--output", out).exit_code == 0
     assert out.read_bytes() == pdf
     again = command(served, "document", "make", whole.ref, "--output", out)
     assert again.exit_code == 1
-    cda = tmp_path / "r.xml"
-    assert command(served, "document", "make", whole.ref, "--kind", "cda", "--output", cda).exit_code == 0
     right = command(served, "document", "check", cda)
     assert (right.exit_code, "no fault found" in right.output) == (0, True)
-    cda.write_bytes(cda.read_bytes().replace(NUMBER.encode(), NUMBER[:13].encode() + b"00"))
-    wrong = command(served, "document", "check", cda)
+    altered = tmp_path / "r.xml"
+    altered.write_bytes(cda.read_bytes().replace(NUMBER.encode(), NUMBER[:13].encode() + b"00"))
+    wrong = command(served, "document", "check", altered)
     assert wrong.exit_code == 1
     for words in ("wrong.ins_key", "la clé de l'INS", "the key of the patient's INS"):
         assert words in wrong.output
@@ -145,13 +152,13 @@ def test_the_command_line_names_what_is_missing(served: TestGateway, whole: Thre
 
 
 def test_a_request_read_back_names_the_conversation_the_report_answers(
-    served: TestGateway, whole: Thread, tmp_path: Path
+    served: TestGateway, whole: Thread, cda: Path, tmp_path: Path
 ) -> None:
     path = served.settings.pki.anchors.parent.parent / "gateway.toml"
     text = path.read_text("utf-8")
     setting = 'requester_practice_setting = "AMBULATOIRE"\nrequester_facility_type = "SA08"\n'
     path.write_text(text.replace("[documents]\n", f"[documents]\n{setting}"), "utf-8")
-    demand, cda = tmp_path / "d.xml", tmp_path / "r.xml"
+    demand = tmp_path / "d.xml"
     made = command(served, "document", "make", whole.ref, "--kind", "request", "--output", demand)
     assert made.exit_code == 1, "the practice of the requester has no name"
     assert "missing.author_organisation" in made.output
@@ -164,7 +171,6 @@ def test_a_request_read_back_names_the_conversation_the_report_answers(
     assert (
         command(served, "document", "make", whole.ref, "--kind", "request", "--output", demand).exit_code == 0
     )
-    assert command(served, "document", "make", whole.ref, "--kind", "cda", "--output", cda).exit_code == 0
     read = read_request(demand.read_bytes())
     assert read.values is not None
     assert read.values.question == whole.values["Question"]
