@@ -5,80 +5,30 @@ of the name (`_bytes`, `_s`, `_days`). Paths and SQLite addresses come out absol
 the folder given as validation context.
 """
 
-import re
-from pathlib import Path
-from typing import Annotated, Final, Literal
-from zoneinfo import ZoneInfo, available_timezones
+from typing import Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
-from pydantic.config import JsonDict
+from pydantic import Field
 
-SECRET: Final[JsonDict] = {"secret": True}
-"""Marks a field that the environment may override as TLE_<SECTION>_<KEY> and whose value is never shown."""
-
-_DOMAIN = re.compile(
-    r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+"
+from config.fieldtypes import (
+    SECRET,
+    Address,
+    Domain,
+    Endpoint,
+    FilePath,
+    Line,
+    Port,
+    Positive,
+    SecretUrl,
+    Section,
+    TimeZone,
 )
-_SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)([^/:?][^?]*)(\?.*)?")
+from config.trustsettings import Dkim, Oauth, Pki, Smime, Trust
+
+__all__ = ["Settings"]
 
 
-def _absolute(value: object, info: ValidationInfo) -> object:
-    if not isinstance(value, str):
-        return value
-    if not value or "\0" in value:
-        raise ValueError("should be the path of a file or folder")
-    base: Path = (info.context or {}).get("folder", Path())
-    return base / value
-
-
-def _absolute_sqlite(url: SecretStr, info: ValidationInfo) -> SecretStr:
-    match = _SQLITE.fullmatch(url.get_secret_value())
-    if match is None:
-        return url
-    base: Path = (info.context or {}).get("folder", Path())
-    return SecretStr(f"{match[1]}{base / match[2]}{match[3] or ''}")
-
-
-def _domain(value: str) -> str:
-    lower = value.lower()
-    if not _DOMAIN.fullmatch(lower):
-        raise ValueError(
-            "should be a domain name such as demo.mssante.example (its A-label form if it has accents)"
-        )
-    return lower
-
-
-def _endpoint(value: str) -> str:
-    host, _, port = value.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ValueError('should be "host:port", an IPv6 address in brackets')
-    return value
-
-
-def _time_zone(value: str) -> str:
-    if value not in available_timezones():
-        raise ValueError("should be the name of a time zone such as Europe/Paris or Indian/Reunion")
-    return value
-
-
-TimeZone = Annotated[str, AfterValidator(_time_zone)]
-Address = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*@[a-z0-9.-]+$", max_length=254)]
-FilePath = Annotated[Path, BeforeValidator(_absolute)]
-Domain = Annotated[str, AfterValidator(_domain)]
-Endpoint = Annotated[str, AfterValidator(_endpoint)]
-Port = Annotated[int, Field(ge=0, le=65535)]
-Positive = Annotated[int, Field(ge=1)]
-Line = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
-SecretUrl = Annotated[SecretStr, AfterValidator(_absolute_sqlite)]
-
-
-class _Section(BaseModel):
-    """What all sections share: frozen, no unknown key, no silent conversion."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
-
-
-class Service(_Section):
+class Service(Section):
     """Who we are: the names by which people and other operators know the service."""
 
     domain: Domain = Field(description="mail domain of the service and of its users")
@@ -113,7 +63,7 @@ class Service(_Section):
     )
 
 
-class Smtp(_Section):
+class Smtp(Section):
     """Listeners for mail, and the bounds of what they take."""
 
     bind: str = Field(min_length=1, description="address to listen on")
@@ -134,9 +84,14 @@ class Smtp(_Section):
     idle_timeout_s: Positive = Field(
         description="seconds without a command after which a connection is closed"
     )
+    machines_port: Port | None = Field(
+        default=None,
+        description="port for mail of applications that log in by TLS client certificate (SASL EXTERNAL), "
+        "TLS from the first byte; absent: not offered",
+    )
 
 
-class Imap(_Section):
+class Imap(Section):
     """Where mail clients read."""
 
     bind: str = Field(min_length=1, description="address to listen on")
@@ -145,9 +100,14 @@ class Imap(_Section):
     managesieve_port: Port | None = Field(
         default=None, description="port on which users edit their filters (ManageSieve); absent: not offered"
     )
+    machines_port: Port | None = Field(
+        default=None,
+        description="IMAP port for applications that log in by TLS client certificate (SASL EXTERNAL), TLS "
+        "from the first byte; absent: not offered",
+    )
 
 
-class Mailboxes(_Section):
+class Mailboxes(Section):
     """The mailbox server behind the gateway."""
 
     embedded: bool = Field(description="the gateway configures, starts and stops a Dovecot of its own")
@@ -160,7 +120,7 @@ class Mailboxes(_Section):
     timeout_s: Positive = Field(description="seconds after which a command to the mailbox server has failed")
 
 
-class Database(_Section):
+class Database(Section):
     """Where messages, events and the queue are kept."""
 
     url: SecretUrl = Field(
@@ -169,31 +129,7 @@ class Database(_Section):
     )
 
 
-class Pki(_Section):
-    """Certificates and keys, PEM files."""
-
-    tls_certificate: FilePath = Field(description="certificate of this server, its chain after it")
-    tls_key: FilePath = Field(description="private key of that certificate", json_schema_extra=SECRET)
-    anchors: FilePath = Field(description="authorities that we trust, for operators and for signatures")
-    crls: FilePath = Field(description="folder of revocation lists (.crl)")
-    revocation: Literal["require", "when_known"] = Field(
-        description="`require`: without a valid revocation list nothing is trusted; `when_known`: lists "
-        "are used if present"
-    )
-    smime_certificate: FilePath = Field(
-        description="certificate of the organisation, which signs what we write"
-    )
-    smime_key: FilePath = Field(description="private key of that certificate", json_schema_extra=SECRET)
-    smime_chain: FilePath = Field(description="intermediate authorities sent with our signatures")
-
-
-class Trust(_Section):
-    """The trust space: which operators exchange with us."""
-
-    list_file: FilePath = Field(description="list of domains and operator certificates (national XML format)")
-
-
-class Relay(_Section):
+class Relay(Section):
     """Delivery to other operators."""
 
     routes: dict[Domain, Endpoint] = Field(
@@ -207,7 +143,7 @@ class Relay(_Section):
     timeout_s: Positive = Field(description="seconds after which a command to another operator has failed")
 
 
-class Conversation(_Section):
+class Conversation(Section):
     """How conversations behave."""
 
     answers_per_hour: Positive = Field(
@@ -221,7 +157,7 @@ class Conversation(_Section):
     )
 
 
-class Rules(_Section):
+class Rules(Section):
     """The rules that decide what happens on which event."""
 
     file: FilePath | None = Field(
@@ -230,7 +166,7 @@ class Rules(_Section):
     )
 
 
-class Billing(_Section):
+class Billing(Section):
     """How acts are rated in exports."""
 
     year: Literal["calendar", "rolling"] = Field(
@@ -241,7 +177,7 @@ class Billing(_Section):
     )
 
 
-class Retention(_Section):
+class Retention(Section):
     """How long things are kept."""
 
     messages_days: Positive = Field(
@@ -250,21 +186,21 @@ class Retention(_Section):
     )
 
 
-class Workers(_Section):
+class Workers(Section):
     """Processes and tasks that do the work of the queue."""
 
     count: Positive = Field(description="queue rows worked on at once")
     pdf_processes: Positive = Field(description="processes that make reports")
 
 
-class Logging(_Section):
+class Logging(Section):
     """What the gateway tells about its running: identifiers only, never content."""
 
     level: Literal["debug", "info", "warning", "error"] = Field(description="least severity that is logged")
     format: Literal["console", "json"] = Field(description="`console` for people, `json` for collectors")
 
 
-class Files(_Section):
+class Files(Section):
     """Other files of the deployment."""
 
     mac_key_file: FilePath = Field(
@@ -276,7 +212,7 @@ class Files(_Section):
     )
 
 
-class Documents(_Section):
+class Documents(Section):
     """What national documents (CDA) say of places; without it reports leave as PDF alone, and say why."""
 
     practice_setting: str | None = Field(
@@ -303,7 +239,7 @@ class Documents(_Section):
     )
 
 
-class Settings(_Section):
+class Settings(Section):
     """All settings of one deployment."""
 
     service: Service = Field(description="who we are")
@@ -321,6 +257,9 @@ class Settings(_Section):
     workers: Workers = Field(description="who does the work of the queue")
     logging: Logging = Field(description="what is logged, and how")
     files: Files = Field(description="other files")
+    smime: Smime = Field(description="encryption between organisations")
+    dkim: Dkim = Field(description="DKIM signatures")
+    oauth: Oauth = Field(description="logins with a token of an identity provider")
     documents: Documents = Field(description="what national documents say of places")
 
     @property

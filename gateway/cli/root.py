@@ -14,6 +14,7 @@ from gateway.cli.audit import audit
 from gateway.cli.context import Invocation, errors_in_one_line
 from gateway.cli.conversations import conversation
 from gateway.cli.demo import demo
+from gateway.cli.dkim import dkim
 from gateway.cli.documents import document
 from gateway.cli.experts import expert
 from gateway.cli.explain import explain
@@ -23,6 +24,8 @@ from gateway.cli.queue import queue
 from gateway.cli.rebuild import rebuild
 from gateway.cli.rules import rules
 from gateway.cli.running import check_config, init, run, serve_command
+from gateway.cli.smime import smime
+from gateway.cli.trust import trust
 from gateway.deployment import CONFIGURATION
 
 __all__ = ["cli", "main"]
@@ -64,7 +67,8 @@ def cli(context: click.Context, path: Path) -> None:
 
 for command in (
     *(init, serve_command, run, demo, check_config),
-    *(account, audit, conversation, document, expert, explain, export, pki, queue, rebuild, rules),
+    *(account, audit, conversation, dkim, document, expert, explain, export, pki, queue, rebuild, rules),
+    *(smime, trust),
 ):
     cli.add_command(command)
 

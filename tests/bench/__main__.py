@@ -6,23 +6,23 @@ about this machine only; the ratios carry further.
 
 from __future__ import annotations
 
-import base64
 import email
 import email.policy
-import resource
 import shutil
-import statistics
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from random import Random
 
+import pytest
+
+from certs.dkim import KeyKind, sign_dkim, verify_dkim
+from certs.listsignature import ListSigner, signed_list
+from certs.names import DistinguishedName
+from certs.operators import TrustEntry, read_trust_list, render_trust_list
 from certs.smime import sign_message, verify_message
 from certs.verdicts import Verdict
+from gateway.dkimkeys import key_place
 from gateway.intake.letter import read_letter
 from gateway.intake.limits import IntakeLimits
 from gateway.intake.rawmail import wire_fault
@@ -32,45 +32,13 @@ from teleexpertise.events import Exchanged, Side
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.forms import FormCopy, find_form, read_form, render_html, render_text, validate
 from teleexpertise.plaintext import html_lines
+from tests.bench.yardsticks import mail, median, openssl, tell
 from tests.support import certificates
 from tests.support.cases import OVERVIEW, START, author, conversation, opened, rules
+from tests.support.dkim import KEY, NOW, Dkimpy, dkim_signer, dkimpy, keys_of, record_text
 from tests.support.forms import FILLED, FORM_ID, TODAY, quoted, sample_request
 
 ENTRIES = 100_000
-_SECONDS = 1.0
-_LEAST_CALLS = 5
-
-
-def median(call: Callable[[], object], clock: Callable[[], float] = time.process_time) -> float:
-    """Seconds of one call: the median of as many as fit into a second, at least five."""
-    call()
-    found: list[float] = []
-    until = time.monotonic() + _SECONDS
-    while len(found) < _LEAST_CALLS or time.monotonic() < until:
-        begun = clock()
-        call()
-        found.append(clock() - begun)
-    return statistics.median(found)
-
-
-def tell(what: str, seconds: float, beside: str = "", other: float = 0.0) -> None:
-    """Print one line; the ratio is ours to the other's, below 1 we are faster."""
-    compared = f"  {beside} {other * 1000:9.3f} ms, ratio {seconds / other:5.2f}" if other else ""
-    print(f"{what:44}{seconds * 1000:10.3f} ms{compared}", flush=True)
-
-
-def mail(octets: int) -> bytes:
-    """A mail of about that size: text of one person up to 4 kB, above that photos in base64."""
-    head = b"".join(f"{name}: {value}\r\n".encode() for name, value in certificates.headers())
-    words = "Lésion pigmentée du mollet, 9 mm, bords irréguliers.\r\n".encode()
-    if octets <= 4096:
-        kind = b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
-        return head + kind + words * ((octets - len(head)) // len(words))
-    photo = base64.encodebytes(Random(1).randbytes(octets // 4)).replace(b"\n", b"\r\n")
-    part = b"--b\r\nContent-Type: image/jpeg; name=photo.jpg\r\nContent-Transfer-Encoding: base64\r\n\r\n"
-    text = b"--b\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\nTrois photos.\r\n"
-    body = text + b"".join(part + photo + b"\r\n" for _ in range(3)) + b"--b--\r\n"
-    return head + b"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n" + body
 
 
 def parsed_by_python(raw: bytes) -> None:
@@ -103,32 +71,50 @@ def measure_signatures() -> None:
          "openssl cms -verify", beside[1])  # fmt: skip
 
 
-def openssl(entity: bytes, signed: bytes) -> tuple[float, float]:
-    """Seconds of signing and of verifying by the command; it checks no revocation and no header."""
-    issued = certificates.certificate()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "own.pem").write_bytes(issued.certificate_pem + issued.key_pem)
-        (folder / "chain.pem").write_bytes(issued.chain_pem)
-        (folder / "root.pem").write_bytes(certificates.space().root.certificate_pem)
-        (folder / "entity").write_bytes(entity)
-        (folder / "signed").write_bytes(signed)
-
-        def cms(*words: str) -> None:
-            done = subprocess.run(
-                ["openssl", "cms", *words, "-out", "out"], cwd=folder, capture_output=True, check=False
-            )
-            assert done.returncode == 0, done.stderr.decode()
-
-        sign = ("-sign", "-binary", "-in", "entity", "-signer", "own.pem", "-certfile", "chain.pem")
-        verify = ("-verify", "-in", "signed", "-CAfile", "root.pem", "-purpose", "smimesign")
-        return median(partial(cms, *sign), of_children), median(partial(cms, *verify), of_children)
+def measure_dkim() -> None:
+    try:
+        with dkimpy() as peer:
+            _measure_dkim(peer)
+    except pytest.skip.Exception:
+        _measure_dkim(None)
 
 
-def of_children() -> float:
-    """Processor seconds of the processes that have ended so far."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def _measure_dkim(peer: Dkimpy | None) -> None:
+    """Ours beside python3-dkim, which measures itself: a relaxed header, a simple body."""
+    for size, octets in (("100 kB", 100_000), ("5 MB", 5_000_000)):
+        raw = mail(octets)
+        for kind in KeyKind:
+            signer, keys = dkim_signer(kind), keys_of(record_text(kind))
+            signed = sign_dkim(raw, signer, NOW) + raw
+            table = {key_place(KEY): record_text(kind)}
+            beside = peer.seconds(raw, signed, kind, table) if peer else (0.0, 0.0)
+            name = f"{kind}, {size}"
+            sign = median(partial(sign_dkim, raw, signer, NOW))
+            tell(f"sign_dkim, {name}", sign, "python3-dkim", beside[0])
+            verify = median(partial(verify_dkim, signed, keys, NOW))
+            tell(f"verify_dkim, {name}", verify, "python3-dkim", beside[1])
+    for kind in KeyKind:
+        tell(f"bare signature, {kind}", median(partial(dkim_signer(kind).signature, b"x" * 2000)))
+
+
+def measure_trust_list() -> None:
+    """A list of the size of the national one: 9,000 domains, 321 certificates."""
+    names = [
+        DistinguishedName.from_text(
+            f"CN=mx{n}.op.example,OU=3183100213{n:05},O=GIP {n},ST=Haute-Garonne (31),C=FR"
+        )
+        for n in range(321)
+    ]
+    entries = [
+        TrustEntry(f"etab-{n}.mssante.example", names[n % 321], "Centre hospitalier") for n in range(9000)
+    ]
+    document = render_trust_list(entries, certificates.NOW)
+    signed, signer = certificates.signed_trust_list(document), ListSigner(certificates.trust())
+    tell("read_trust_list, 9,000 domains", median(lambda: read_trust_list(document)))
+    tell(
+        "signed_list and read_trust_list, 9,000 domains",
+        median(lambda: read_trust_list(signed_list(signed, signer, certificates.NOW))),
+    )
 
 
 def measure_directory() -> None:
@@ -179,7 +165,14 @@ def measure_domain() -> None:
 
 def main() -> int:
     """Print all figures."""
-    for measure in (measure_intake, measure_signatures, measure_directory, measure_domain):
+    for measure in (
+        measure_intake,
+        measure_signatures,
+        measure_dkim,
+        measure_trust_list,
+        measure_directory,
+        measure_domain,
+    ):
         measure()
     return 0
 

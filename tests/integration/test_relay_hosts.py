@@ -86,8 +86,11 @@ def relay_to(
     verify: Callable[[bytes, str], str | None] = lambda certificate, domain: None,
     seconds: float = 20,
 ) -> Relay:
+    async def verified(certificate: bytes, chain: tuple[bytes, ...], domain: str) -> str | None:
+        return verify(certificate, domain)
+
     routes = TableRoutes({"b.test": Target("localhost", port)}, None)
-    return Relay(routes, tls, verify, "gateway.example", RelayTimes(seconds, seconds, seconds * 2))
+    return Relay(routes, tls, verified, "gateway.example", RelayTimes(seconds, seconds, seconds * 2))
 
 
 async def test_octets_arrive_as_they_were(credentials: Credentials) -> None:
@@ -105,6 +108,28 @@ async def test_octets_arrive_as_they_were(credentials: Credentials) -> None:
     assert sink.options == ["BODY=8BITMIME", f"SIZE={len(EIGHT_BIT)}", f"SIZE={len(BODY)}"]
     expected = ssl.PEM_cert_to_DER_cert(credentials.certificate.read_text())
     assert seen == [(expected, "b.test")] * 2
+
+
+@pytest.mark.parametrize(
+    ("announced", "learned"),
+    [
+        ("", ""),
+        ("teleexpertise@b.test", "teleexpertise@b.test"),
+        ("Teleexpertise@B.test", "teleexpertise@b.test"),
+        ("teleexpertise@c.test", ""),  # the certificate stands for the recipient's domain alone
+        ("teleexpertise@sub.b.test", ""),
+        ("teleexpertise@b.test teleexpertise@c.test", ""),
+        ("b.test", ""),
+        ("@b.test", ""),
+    ],
+)
+async def test_a_gateway_is_known_by_what_it_announces_for_its_own_domain(
+    credentials: Credentials, announced: str, learned: str
+) -> None:
+    doors = RecordingDoors(service=announced)
+    async with running_doors(doors, credentials) as servers:
+        relay = relay_to(servers.ports[ListenerKind.MX], credentials.client(show_certificate=True))
+        assert await relay.send("a@b.test", "bob@b.test", BODY) == learned
 
 
 async def test_dsn_wishes_travel_to_our_own_doors(credentials: Credentials) -> None:
