@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from gateway.cli.root import cli
 
 #: These make what others look into, or need nothing of it.
-FREE = {("init",), ("demo",), ("pki", "init"), ("pki", "inspect")}
+FREE = {("init",), ("demo",), ("document", "check"), ("pki", "init"), ("pki", "inspect")}
 
 #: These run until they are stopped and have no result to print.
 UNENDING = {("serve",), ("run",)}
@@ -40,6 +40,7 @@ LOOKING = [
     ("delegation", "list"),
     ("delegation", "reading", "a@b.example", "own"),
     ("delegation", "remove", "a@b.example", "c@b.example"),
+    ("document", "make", "TLE-2026-000001"),
     ("dkim", "key"),
     ("dkim", "show"),
     ("dkim", "verify", __file__),
