@@ -63,7 +63,9 @@ def command(served: TestGateway, *arguments: str) -> Result:
 def told(served: TestGateway, *arguments: str) -> str:
     result = command(served, *arguments)
     assert result.exit_code == 0, result.output
-    return result.stdout
+    # The gateway's own log goes the same way, as it serves in this process.
+    lines = result.stdout.splitlines(keepends=True)
+    return "".join(line for line in lines if not re.match(r"\d{4}-\d\d-\d\d ", line))
 
 
 def tidied(served: TestGateway, principal: str, delegate: str) -> None:
@@ -313,7 +315,7 @@ def test_a43_two_forms_answered_at_once_are_both_saved(served: TestGateway) -> N
         tidied(served, owner.address, account.address)
 
 
-@pytest.mark.parametrize("lost", ["[x] 1.", "[x] 2.", "Ajouter", "both"])
+@pytest.mark.parametrize("lost", ["[x] 2.", "Ajouter", "both"])
 def test_a43_a_line_that_a_client_dropped_withdraws_nobody(served: TestGateway, lost: str) -> None:
     owner = served.client(region.GP)
     told(served, "delegation", "add", owner.address, region.SERVICE.address)
