@@ -89,7 +89,10 @@ class AttachmentNote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A request was accepted. ``items`` are the expert's prerequisites as they were then."""
+    """A request was accepted. ``items`` are the expert's prerequisites as they were then.
+
+    ``insured_number`` is the NIR of the person on whom the patient is insured, '' where that is the patient.
+    """
 
     ref: str
     requester: Party
@@ -108,6 +111,7 @@ class Opened:
     images: int = 0
     documents: int = 0
     remark: str = ""
+    insured_number: str = ""
     kind: Literal["opened"] = "opened"
 
 

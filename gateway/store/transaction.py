@@ -11,6 +11,7 @@ from gateway.store.experts import Experts
 from gateway.store.letters import Answers, Bounces, Forms, Held
 from gateway.store.messages import Decisions, Messages
 from gateway.store.outbox import Outbox
+from gateway.store.patient_folders import PatientFolders
 from gateway.store.patients import Patients
 from gateway.store.people import Accounts, Delegations
 
@@ -35,6 +36,7 @@ class Transaction:
         "held",
         "messages",
         "outbox",
+        "patient_folders",
         "patients",
     )
 
@@ -53,4 +55,5 @@ class Transaction:
         self.held = Held(connection)
         self.messages = Messages(connection)
         self.outbox = Outbox(connection)
+        self.patient_folders = PatientFolders(connection)
         self.patients = Patients(connection)

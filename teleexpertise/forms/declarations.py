@@ -37,6 +37,7 @@ class FieldKind(StrEnum):
     RPPS = "rpps"
     FINESS = "finess"
     BILLING = "billing"
+    COG = "cog"
 
 
 class FormKind(StrEnum):
@@ -78,6 +79,7 @@ class Field:
     must_be: bool | None = None
     must_be_sentence: str = ""
     only_if_not: str = ""
+    required_unless: str = ""
     tolerated: bool = False
     element: str = ""
 
