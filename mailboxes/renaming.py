@@ -1,9 +1,10 @@
-"""A folder brought under another name, or into another folder, by one connection: nothing lost, nothing doubled.
+"""A folder brought under another name, or into another folder, by one connection: nothing lost, nothing
+doubled.
 
-Every step can be interrupted and the whole begun again: what is under the old name goes to the new one, whatever
-an earlier attempt has left where. Where both folders are there, the old one first gets a name aside, which nobody
-else knows: a mail that is filed under the old name meanwhile makes a folder of its own and is not deleted with
-this one.
+Every step can be interrupted and the whole begun again: what is under the old name goes to the new one,
+whatever an earlier attempt has left where. Where both folders are there, the old one first gets a name aside,
+which nobody else knows: a mail that is filed under the old name meanwhile makes a folder of its own and is
+not deleted with this one.
 """
 
 import re
@@ -147,6 +148,3 @@ async def _move_subscriptions(connection: Connection, source: Folder, target: Fo
             new = (*target, *old[len(source) :])
             await connection.tell("SUBSCRIBE", connection.client.subscribe(wire_name(new)))
             await connection.tell("UNSUBSCRIBE", connection.client.unsubscribe(wire_name(old)))
-
-
-

@@ -164,7 +164,8 @@ def read_am(text: str) -> Identifier:
 
 
 def read_cog(text: str) -> Identifier:
-    """The official code (COG) of a commune or country of birth: 5 characters, in Corsica ``2A`` or ``2B`` and 3.
+    """The official code (COG) of a commune or country of birth: 5 characters, in Corsica ``2A`` or ``2B`` and
+    3.
 
     Overseas communes begin with 97 or 98, foreign countries with 99 (99000 where it is unknown). A postcode
     looks the same: nothing tells the two apart here, but one that ends in 000 is a postcode and is refused.
@@ -186,12 +187,14 @@ def read_cog(text: str) -> Identifier:
 
 
 #: The national identifiers that an INS may be (``ANS``): NIR, NIA, and for tests and demonstrations.
-_INS_OIDS: Mapping[str, str] = MappingProxyType({
-    "1.2.250.1.213.1.4.8": "",
-    "1.2.250.1.213.1.4.9": "",
-    "1.2.250.1.213.1.4.10": "ins_oid_test",
-    "1.2.250.1.213.1.4.11": "ins_oid_demo",
-})
+_INS_OIDS: Mapping[str, str] = MappingProxyType(
+    {
+        "1.2.250.1.213.1.4.8": "",
+        "1.2.250.1.213.1.4.9": "",
+        "1.2.250.1.213.1.4.10": "ins_oid_test",
+        "1.2.250.1.213.1.4.11": "ins_oid_demo",
+    }
+)
 
 
 def read_ins_oid(text: str) -> Identifier:
@@ -206,7 +209,9 @@ def read_ins_oid(text: str) -> Identifier:
 
 
 def read_idnps(text: str) -> Identifier:
-    """A national identifier of a professional (IDNPS): ``8`` and an RPPS number, or ``0`` and an ADELI number."""
+    """A national identifier of a professional (IDNPS): ``8`` and an RPPS number, or ``0`` and an ADELI
+    number.
+    """
     value = _compact(text)
     if len(value) not in (10, 12):
         return Identifier(problem="idnps_length")

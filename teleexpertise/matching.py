@@ -1,8 +1,8 @@
 """Who of the register a stated patient is: one, nobody yet, or a question. Identity is never guessed; pure.
 
-An INS is one person: two different ones are two patients whatever the traits, and the same one with other traits
-is a contradiction that somebody must settle. Without INS only the same traits make the same patient; what is
-near is shown and never taken.
+An INS is one person: two different ones are two patients whatever the traits, and the same one with other
+traits is a contradiction that somebody must settle. Without INS only the same traits make the same patient;
+what is near is shown and never taken.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Unidentified:
 
 @dataclass(frozen=True, slots=True)
 class Same:
-    """This patient of the register."""
+    """One patient of the register, beyond doubt."""
 
     known: Known
 
@@ -165,7 +165,9 @@ def likeness(one: Patient, other: Patient) -> Likeness | None:
         return None
     if one.ins and other.ins and one.ins != other.ins:
         return None
-    crossed = names_agree(one.birth_name, other.first_names) and names_agree(one.first_names, other.birth_name)
+    crossed = names_agree(one.birth_name, other.first_names) and names_agree(
+        one.first_names, other.birth_name
+    )
     straight = _birth_names_agree(one, other) and _first_names_agree(one, other)
     if not straight and not crossed:
         return None
@@ -194,7 +196,9 @@ def match(stated: Patient, register: Sequence[Known]) -> Match:
         if holder is not None:
             against = contradictions(stated, holder.patient)
             return Contradicted(holder, against) if against else Same(holder)
-    alike = [known for known in register if key and (key == traits_key(known.patient) or key in known.aliases)]
+    alike = [
+        known for known in register if key and (key == traits_key(known.patient) or key in known.aliases)
+    ]
     open_ = [known for known in alike if not (stated.ins and known.patient.ins)]
     if not open_:
         # Their INS are others': two patients, who are told apart by nothing else.

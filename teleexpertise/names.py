@@ -1,7 +1,7 @@
 """People's names as they are compared: without case, accents, particles, hyphens and order; pure.
 
-Two uses: the words under which a patient is found (:func:`search_words`, :func:`query_terms`), and whether two
-names may be one person's (:func:`names_agree`).
+Two uses: the words under which a patient is found (:func:`search_words`, :func:`query_terms`), and whether
+two names may be one person's (:func:`names_agree`).
 """
 
 from __future__ import annotations
@@ -13,9 +13,14 @@ from teleexpertise.patients import Patient
 
 __all__ = ["folded_name", "name_words", "names_agree", "query_terms", "search_words", "words_near"]
 
-_LIGATURES = str.maketrans({"œ": "oe", "æ": "ae", "Œ": "OE", "Æ": "AE", "ß": "ss", "ø": "o", "Ø": "O", "ł": "l"})
+_LIGATURES = str.maketrans(
+    {"œ": "oe", "æ": "ae", "Œ": "OE", "Æ": "AE", "ß": "ss", "ø": "o", "Ø": "O", "ł": "l"}
+)
 _PARTICLES = frozenset(
-    "d de da do dos das des du del della di l la le les von van der den zu zum zur el al ben bin ibn ould".split()
+    (
+        *("d", "de", "da", "do", "dos", "das", "des", "du", "del", "della", "di", "l", "la", "le", "les"),
+        *("von", "van", "der", "den", "zu", "zum", "zur", "el", "al", "ben", "bin", "ibn", "ould"),
+    )
 )
 _LONGEST = 300
 #: From these lengths on one slip, or two, still leave a word that can be nobody else's.

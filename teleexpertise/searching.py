@@ -1,4 +1,6 @@
-"""What somebody types to find a patient: names in any order, a birth date, an INS or a hospital's number; pure."""
+"""What somebody types to find a patient: names in any order, a birth date, an INS or a hospital's number;
+pure.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,6 @@ import re
 from dataclasses import dataclass
 from datetime import date
 
-from teleexpertise.identifiers import read_ins
 from teleexpertise.names import query_terms
 
 __all__ = ["Query", "read_query"]
@@ -19,7 +20,8 @@ _LONGEST = 300
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A search: every term of ``terms`` must be met by one of its beginnings of words, and all else must hold.
+    """A search: every term of ``terms`` must be met by one of its beginnings of words, and all else must
+    hold.
 
     ``born`` is a birth date, ``ins`` a matricule, ``number`` an establishment's own number (IPP); ``None`` or
     '' where none was typed.
@@ -47,8 +49,9 @@ def _day(match: re.Match[str]) -> date | None:
 def read_query(text: str) -> Query:
     """Take a search apart. What is no date, INS or number is part of a name."""
     rest, born, ins, number = text[:_LONGEST], None, "", ""
-    if (found := _INS.search(rest)) and (read := read_ins(found[0])).valid:
-        ins, rest = read.value, rest[: found.start()] + " " + rest[found.end() :]
+    if found := _INS.search(rest):
+        ins = re.sub(r"[ .\-]", "", found[0]).upper()
+        rest = rest[: found.start()] + " " + rest[found.end() :]
     if (found := _DAY.search(rest)) and (day := _day(found)):
         born, rest = day, rest[: found.start()] + " " + rest[found.end() :]
     if found := _NUMBER.search(rest):

@@ -18,6 +18,7 @@ from gateway.cli.dkim import dkim
 from gateway.cli.experts import expert
 from gateway.cli.explain import explain
 from gateway.cli.exports import export
+from gateway.cli.patients import patient
 from gateway.cli.pki import pki
 from gateway.cli.queue import queue
 from gateway.cli.rebuild import rebuild
@@ -65,7 +66,21 @@ def cli(context: click.Context, path: Path) -> None:
 
 for command in (
     *(init, serve_command, run, demo, check_config),
-    *(account, audit, conversation, dkim, expert, explain, export, pki, queue, rebuild, rules, trust),
+    *(
+        account,
+        audit,
+        conversation,
+        dkim,
+        expert,
+        explain,
+        export,
+        patient,
+        pki,
+        queue,
+        rebuild,
+        rules,
+        trust,
+    ),
 ):
     cli.add_command(command)
 

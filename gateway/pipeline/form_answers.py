@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import date
 
 from gateway.pipeline import closing, requesting
+from gateway.pipeline.identifying import Identified, identify
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.requesting import FilledForm
@@ -40,8 +41,17 @@ async def receive(unit: Unit, incoming: Incoming, found: FoundForm) -> str:
     problems = {**checked.problems, **reading.problems}
     warnings = {**checked.warnings, **reading.warnings}
     remark = "\n".join(filter(None, (str(row.options.get("remark", "")), reading.remark)))
+    identified = Identified()
     # A vital emergency is answered at once, whatever else is wrong with the form (design, section 6).
-    if problems and not requesting.is_vital(row.kind, checked.values):
+    vital = requesting.is_vital(row.kind, checked.values)
+    if row.kind == FormKind.REQUEST and not problems and not vital:
+        identified = await identify(unit, sheet.form, checked.values, incoming.login.address)
+        problems |= identified.problems
+        warnings |= identified.warnings
+        if identified.candidates:
+            options = {**row.options, "candidates": list(identified.candidates)}
+            sheet = await _sheet(unit, incoming, replace(row, options=options)) or sheet
+    if problems and not vital:
         again = replace(
             sheet,
             values={**sheet.values, **reading.values},
@@ -52,7 +62,12 @@ async def receive(unit: Unit, incoming: Incoming, found: FoundForm) -> str:
         return await _ask_back(unit, incoming, again)
     await unit.tx.forms.use(row.id, unit.now)
     answer = FilledForm(
-        row=row, sheet=sheet, values=checked.values, remark=remark, warnings=tuple(warnings.values())
+        row=row,
+        sheet=sheet,
+        values=checked.values,
+        remark=remark,
+        warnings=tuple(warnings.values()),
+        known_patient=identified.known,
     )
     return await _dispatch(unit, incoming, answer)
 

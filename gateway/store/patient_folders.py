@@ -60,14 +60,12 @@ class PatientFolders(Repository):
         await self._add(folders, {"account": account, "patient_id": patient_id, "name": name})
 
     async def want(self, row: FolderRow, name: str) -> None:
-        """The folder is to be renamed; the name that it has already means that it stays."""
-        wanted = name if name != row.name else None
-        await self._changed(update(folders).where(_is(row)).values(wanted=wanted))
+        """The folder is going to be renamed: from now on its mails may be under either name."""
+        await self._changed(update(folders).where(_is(row)).values(wanted=name))
 
-    async def renamed(self, row: FolderRow, name: str) -> None:
-        """The folder has this name now. What it is wanted to be called meanwhile stays wanted."""
-        wanted = None if row.wanted in ("", name) else row.wanted
-        await self._changed(update(folders).where(_is(row)).values(name=name, wanted=wanted))
+    async def renamed(self, row: FolderRow) -> None:
+        """The folder has the name that it was to have."""
+        await self._changed(update(folders).where(_is(row)).values(name=row.last, wanted=None))
 
     async def hand_over(self, row: FolderRow, patient_id: int) -> None:
         """The folder is another patient's from now on."""

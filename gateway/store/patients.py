@@ -8,8 +8,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, intersect, or_, select, update
+from sqlalchemy import delete, intersect, or_, select, text, update
 
+from gateway.store.dialect import translated
 from gateway.store.errors import NotFound
 from gateway.store.repository import Repository
 from gateway.store.rows import PatientRow
@@ -108,6 +109,14 @@ class Patients(Repository):
         rows = list(found.values())
         return tuple(map(_row_of, rows[:limit])), len(rows) > limit
 
+    async def search_plan(self, query: Query) -> tuple[str, ...]:
+        """How the database goes about a search, one step a line (SQLite)."""
+        statement = _searching(query, whole=False)
+        assert statement is not None, "a query that asks for something"
+        compiled = statement.compile(self._connection.engine, compile_kwargs={"literal_binds": True})
+        rows = await self._all(text("EXPLAIN QUERY PLAN " + str(compiled)))
+        return tuple(str(row["detail"]) for row in rows)
+
     # -- who comes and changes
 
     async def add(self, patient: Patient, now: datetime, ins_oid: str = "") -> PatientRow:
@@ -142,7 +151,9 @@ class Patients(Repository):
         if patient.anonymous or not (patient.ins or traits_key(patient)):
             raise ValueError("no INS and not all identity traits")
         values = _values(patient) | {"ins_oid": ins_oid}
-        if not await self._changed(update(patients).where(patients.c.id == patient_id).values(values)):
+        with translated():
+            changed = await self._changed(update(patients).where(patients.c.id == patient_id).values(values))
+        if not changed:
             raise NotFound(f"there is no patient {patient_id}")
         await self._index(patient_id)
 
@@ -185,7 +196,8 @@ class Patients(Repository):
         await self._changed(delete(patient_number).where(mine))
         if number:
             row = {"patient_id": patient_id, "establishment": establishment, "number": number}
-            await self._add(patient_number, row)
+            with translated():
+                await self._add(patient_number, row)
 
     # -- conversations
 
@@ -218,7 +230,9 @@ class Patients(Repository):
         await self._add_words(patient_id, words)
 
     async def _add_words(self, patient_id: int, words: Collection[str]) -> None:
-        await self._add_all(patient_word, [{"word": word, "patient_id": patient_id} for word in sorted(words)])
+        await self._add_all(
+            patient_word, [{"word": word, "patient_id": patient_id} for word in sorted(words)]
+        )
 
 
 def _searching(query: Query, whole: bool) -> Select[*tuple[object, ...]] | None:
@@ -257,7 +271,6 @@ def _values(patient: Patient) -> dict[str, object]:
 
 
 def _patient_of(row: RowMapping) -> Patient:
-    traits = {name: row[name] or "" for name in _MORE}
     return Patient(
         birth_name=row["birth_name"],
         first_names=row["first_names"],
@@ -265,7 +278,10 @@ def _patient_of(row: RowMapping) -> Patient:
         sex=row["sex"],
         ins=row["ins"] or "",
         qualified=bool(row["qualified"]),
-        **traits,
+        first_first_name=row["first_first_name"] or "",
+        birth_place=row["birth_place"] or "",
+        used_name=row["used_name"] or "",
+        used_first_names=row["used_first_names"] or "",
     )
 
 

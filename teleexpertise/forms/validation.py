@@ -165,7 +165,9 @@ def validate(form: Form, values: Mapping[str, Value], today: date) -> Validation
     """Type the raw values of a form. Typed values pass again unchanged: a draft can be validated anew."""
     typing = _Typing(form, today)
     # Fields that others depend on come first, wherever they stand.
-    governing = {name for declared in form.fields for name in (declared.only_if_not, declared.required_unless)}
+    governing = {
+        name for declared in form.fields for name in (declared.only_if_not, declared.required_unless)
+    }
     for declared in sorted(form.fields, key=lambda declared: _turn(declared, governing)):
         typing.take(declared, values.get(declared.name))
     typing.compare_traits()

@@ -1,4 +1,6 @@
-"""A patient's folder under another name, with the real Dovecot: nothing lost, nothing doubled, whatever happens."""
+"""A patient's folder under another name, with the real Dovecot: nothing lost, nothing doubled, whatever
+happens.
+"""
 
 import asyncio
 import re
