@@ -268,8 +268,10 @@ def list_doubles(invocation: Invocation, limit: int, named: bool, json_: bool) -
 )
 @json_option
 @click.pass_obj
-def correct(invocation: Invocation, number: int, numbers: tuple[str, ...], json_: bool, **given: Any) -> None:
-    """Correct a patient's identity. Folders are renamed in all mailboxes; conversations keep what they say."""
+def correct(
+    invocation: Invocation, /, number: int, numbers: tuple[str, ...], json_: bool, **given: Any
+) -> None:
+    """Correct a patient's identity. Folders are renamed in every mailbox; conversations stay as they were."""
     changes = {name: value for name, value in given.items() if value is not None}
     if not changes and not numbers:
         raise click.UsageError("nothing to correct: name a trait")

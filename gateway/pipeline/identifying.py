@@ -81,7 +81,7 @@ async def identify(unit: Unit, form: Form, values: Mapping[str, Value], actor: s
                 "contradicted",
                 traits=", ".join(found.traits),
             )
-            traits = ", ".join(form.say(f"trait_{trait}") for trait in found.traits)
+            traits = ", ".join(form.notes[f"trait_{trait}"] for trait in found.traits)
             return Identified(problems={"ins": form.say("ins_contradicted", options=traits)})
         case Several():
             return _chosen(form, values, found.candidates)
@@ -111,7 +111,7 @@ def _told(form: Form, near: Sequence[Near]) -> str:
     for each in near[:_MOST_NEAR]:
         patient = each.known.patient
         born = f"{patient.birth_date:%d/%m/%Y}" if patient.birth_date else "?"
-        told.append(form.say(f"likeness_{each.why}", typed=f"{patient.label} {born}"))
+        told.append(form.notes[f"likeness_{each.why}"].format(patient=f"{patient.label} {born}"))
     return form.say("patient_near", options=", ".join(told))
 
 

@@ -40,7 +40,7 @@ class Mailbox:
         self.running = running
 
     def wire(self, folder: Folder) -> str:
-        return '"' + imap_utf7.encode("/".join(folder)).decode() + '"'
+        return f'"{imap_utf7.encode("/".join(folder)).decode()}"'
 
     def do(self, *commands: tuple[str, ...]) -> None:
         with self.running.deployment.imap_of(self.address) as client:
@@ -52,7 +52,7 @@ class Mailbox:
             client.create(self.wire(folder))
             for subject in subjects:
                 raw = f"Subject: {subject}\r\n\r\nBonjour\r\n".encode()
-                assert client.append(self.wire(folder), r"(\Flagged)", None, raw)[0] == "OK"  # type: ignore[arg-type]
+                assert client.append(self.wire(folder), r"(\Flagged)", None, raw)[0] == "OK"
 
     def subjects(self, folder: Folder) -> list[str]:
         """What a folder holds, in order of the alphabet; [] where there is none."""
