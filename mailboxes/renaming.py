@@ -58,8 +58,9 @@ async def _empty_into(connection: Connection, aside: Folder, target: Folder) -> 
     """Move everything from a folder that nobody else knows into the target, and delete it."""
     if await _renamed(connection, aside, target):
         return
-    for child in await _children(connection, aside):
-        await bring_folder(connection, child, (*target, child[-1]))
+    # an interrupted attempt may have left a folder below under its name aside
+    for name in {child[-1].removesuffix(_ASIDE) for child in await _children(connection, aside)}:
+        await bring_folder(connection, (*aside, name), (*target, name))
     for _ in range(_ATTEMPTS):
         if not await _move_messages(connection, aside, target):
             break

@@ -4,14 +4,18 @@ happens.
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from itertools import count
+from typing import Any
 
 import pytest
 from imapclient import imap_utf7
 
+from mailboxes.connection import Answer, Connection
+from mailboxes.errors import FilingFailed
 from mailboxes.filing import Filing
 from mailboxes.folders import Folder
+from mailboxes.renaming import bring_folder
 from tests.support.dovecot import Running, deployment, login, served
 
 OLD: Folder = ("Patients", "LEFÈVRE Zoé 1957-03-02")
@@ -151,3 +155,64 @@ async def test_a_reader_with_the_folder_open_loses_nothing(
     await filing.bring(mailbox.address, OLD, NEW)
     await asyncio.to_thread(client.logout)
     assert await asyncio.to_thread(mailbox.subjects, NEW) == ["k-1", "k-2", "k-3"]
+
+
+class Breaking(Connection):
+    """A connection that is lost after some commands. Whether the last one's answer was lost or the next was
+    never sent is one to the server.
+    """
+
+    left = 1000
+
+    async def ask(self, name: str, command: Coroutine[Any, Any, Any]) -> Answer:
+        """Ask while there are commands left."""
+        self.left -= 1
+        if self.left >= 0:
+            return await super().ask(name, command)
+        command.close()
+        raise FilingFailed(permanent=False, text="the connection was lost")
+
+
+async def broken_off(running: Running, address: str, source: Folder, target: Folder, commands: int) -> bool:
+    """Bring a folder with a connection that is lost after some commands; whether it was done before."""
+    broken = Breaking(running.filing()._access)
+    try:
+        await broken.login(running.filing()._access, address)
+        broken.left = commands
+        await bring_folder(broken, source, target)
+    except FilingFailed:
+        return False
+    finally:
+        await broken.close()
+    return True
+
+
+@pytest.mark.parametrize("both", [False, True], ids=["renamed", "moved"])
+async def test_whatever_step_is_interrupted_no_message_is_lost_or_doubled(
+    dovecot: Running, filing: Filing, mailbox: Mailbox, both: bool
+) -> None:
+    """One command of the way after another is the last one; then it is begun again.
+
+    Of the long way every third: all of them take half a minute.
+    """
+    keys = [f"k-{number}" for number in range(1, 5)]
+    await filed(filing, mailbox, OLD, *keys[:3])
+    source, target = OLD, NEW
+    for commands in count(1, 3 if both else 1):
+        if both:  # the other folder is there already, with one mail of both and one of its own
+            await filed(filing, mailbox, target, keys[0], keys[3])
+            await filed(filing, mailbox, (*target, "Imagerie"), "k-9")
+            await filed(filing, mailbox, (*source, "Imagerie"), "k-8")
+        done = await broken_off(dovecot, mailbox.address, source, target, commands)
+        # a report that was filed meanwhile under either name
+        await filed(filing, mailbox, source if commands % 2 else target, keys[1])
+        await filing.bring(mailbox.address, source, target)
+        assert await asyncio.to_thread(mailbox.subjects, target) == (keys if both else keys[:3])
+        if both:
+            assert await asyncio.to_thread(mailbox.subjects, (*target, "Imagerie")) == ["k-8", "k-9"]
+        names = await asyncio.to_thread(mailbox.names)
+        assert not {name for name in names if source[-1] in name or name.endswith("~")}
+        source, target = target, source
+        if done:
+            break
+    assert commands > (30 if both else 5)
