@@ -41,7 +41,7 @@ _DAY = click.DateTime(formats=["%Y-%m-%d", "%d/%m/%Y"])
 
 @click.group()
 def patient() -> None:
-    """Patients: search the register, show a history, correct an identity, merge doubles."""
+    """Patients: search, show a history, correct, merge doubles."""
 
 
 # -- looking

@@ -34,7 +34,7 @@ _MORE = ("first_first_name", "birth_place", "used_name", "used_first_names")
 _LAST = "\U0010ffff"
 #: As many who were born on one day, or its swapped one, are compared by name at most: an exact match is found
 #: by its key, however many there are.
-_MOST_OF_A_DAY = 300
+_MOST_OF_A_DAY = 100
 #: Of more who are called so the search says that it must be narrower; they are not even sorted.
 _MOST_FOUND = 2000
 _PAGE = 5000
