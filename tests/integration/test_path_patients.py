@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner
@@ -60,6 +63,8 @@ def test_a_patient_with_and_without_number_has_one_folder(served: TestGateway) -
     assert folders == [own, own, own, f"{own} (2)"]
 
 
+_LOGGED = re.compile(r"\d{4}-\d\d-\d\d[ T]")
+
 # -- A.46: the register behind the requests
 
 
@@ -91,7 +96,9 @@ def command(served: TestGateway, *arguments: object) -> Any:
         services.store.outbox_changed.set()
 
     served.ask(wake)
-    return json.loads(called.stdout)
+    # the gateway of this process goes on logging, and the runner takes all that is printed meanwhile
+    printed = [line for line in called.stdout.splitlines() if not _LOGGED.match(line)]
+    return json.loads("\n".join(printed))
 
 
 def numbered(name: str, number: int) -> str:
@@ -175,7 +182,9 @@ def test_a46_likely_doubles_are_told_to_the_requester_alone_and_listed(served: T
     assert len(patients_of(served, "jeanne")) == before
 
 
-def test_a46_the_insured_persons_number_bills_and_never_identifies(served: TestGateway) -> None:
+def test_a46_the_insured_persons_number_bills_and_never_identifies(
+    served: TestGateway, tmp_path: Path
+) -> None:
     child, parent = patient_name(), numbered("", 465)
     thread = open_thread(served, name=child, born="01/10/2026", insured=f"{parent[:1]} {parent[1:]}")
     (row,) = patients_of(served, child)
@@ -190,6 +199,14 @@ def test_a46_the_insured_persons_number_bills_and_never_identifies(served: TestG
         return event
 
     assert served.ask(opening).insured_number == parent
+    thread.finalise(thread.expert)
+    thread.reaches("completed")
+    out = tmp_path / "activity.csv"
+    command(served, "export", "--out", out)
+    lines = list(csv.DictReader(out.read_text("utf-8-sig").splitlines(), delimiter=";"))
+    mine = [row for row in lines if row["Référence"] == thread.ref]
+    assert [parent in row["NIR de l'assuré"] for row in mine] == [True, True]
+    assert not any(row["Patient : INS ou NIR"] for row in mine)
     _, answer = asked(served, name=patient_name(), insured=parent[:-1])
     assert "un NIR ou INS compte 15 caractères" in words_of(answer)
 
