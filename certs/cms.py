@@ -14,16 +14,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from asn1crypto import cms, core, tsp, x509
+from asn1crypto import cms, core, parser, tsp, x509
 
 from certs.algorithms import AlgorithmRefused, check_digest, load_public_key, read_algorithm, verify
-from certs.ber import EncodingFault, check_encoding
+from certs.ber import EncodingFault, check_encoding, joined_octets
 from certs.verdicts import Reason
 
 __all__ = ["DECODING_ERRORS", "CheckedSigner", "CmsFault", "SignedData", "check_signers", "read_signed_data"]
 
 MAXIMUM_SIGNERS = 8
 MAXIMUM_CERTIFICATES = 32
+MAXIMUM_CERTIFICATE = 32 * 1024
+"""Octets of one certificate; real ones have up to four thousand. Names are prepared for comparison letter by
+letter, so that their length is processor time.
+"""
 MAXIMUM_OVERHEAD = 512 * 1024
 """Octets beside the content: 8 signers with their chains take about 60 kB; CRLs are sometimes enclosed."""
 
@@ -39,10 +43,14 @@ DECODING_ERRORS = (
     NotImplementedError,
 )
 
+_ATTRIBUTES_PLACE = 3
+"""Members of SignerInfo before its signed attributes: version, sid, digestAlgorithm (RFC 5652 §5.3)."""
+
 _ATTRIBUTE_TYPES = {
     "1.2.840.113549.1.9.3": "content_type",
     "1.2.840.113549.1.9.4": "message_digest",
     "1.2.840.113549.1.9.5": "signing_time",
+    "1.2.840.113549.1.9.15": "capabilities",
     "1.2.840.113549.1.9.52": "cms_algorithm_protection",
     "1.2.840.113549.1.9.16.2.12": "signing_certificate",
     "1.2.840.113549.1.9.16.2.47": "signing_certificate_v2",
@@ -75,13 +83,15 @@ class SignedData:
 class CheckedSigner:
     """What one signature is worth before its path is judged: `reason` is GENUINE when it verifies.
 
-    `certificate` is the signer's in DER, None when the message does not hold it.
+    `certificate` is the signer's in DER, None when the message does not hold it. `capabilities` is the signed
+    attribute smimeCapabilities as transmitted, empty where there is none.
     """
 
     reason: Reason
     detail: str
     certificate: bytes | None
     signing_time: datetime | None
+    capabilities: bytes = b""
 
 
 @contextmanager
@@ -144,13 +154,13 @@ def _encapsulated_content(encapsulated: Any) -> bytes | None:
     # Under version 1 asn1crypto describes the member as PKCS#7's ANY.
     if not hasattr(value, "__bytes__"):
         raise ValueError("content is not an OCTET STRING")
-    return bytes(value)
+    return joined_octets(value.contents) if value.method else bytes(value)
 
 
 def _certificates(choices: Any) -> tuple[bytes, ...]:
     found = [choice.chosen.dump() for choice in choices or () if choice.name == "certificate"]
-    if len(found) > MAXIMUM_CERTIFICATES:
-        raise ValueError("too many certificates")
+    if len(found) > MAXIMUM_CERTIFICATES or max(map(len, found), default=0) > MAXIMUM_CERTIFICATE:
+        raise ValueError("too many certificates or too large ones")
     return tuple(found)
 
 
@@ -178,11 +188,13 @@ def _check_signer(
 ) -> CheckedSigner:
     certificate: bytes | None = None
     signing_time: datetime | None = None
+    capabilities = b""
     try:
         with _decoding("SignerInfo"):
             certificate = _find_certificate(signer["sid"], (*signed.certificates, *known))
             attributes = _attributes(signer)
             signing_time = _signing_time(attributes)
+            capabilities = attributes["capabilities"].dump() if "capabilities" in attributes else b""
             digest = check_digest(signer["digest_algorithm"]["algorithm"].native)
             algorithm = read_algorithm(signer["signature_algorithm"], digest)
             signature = signer["signature"].native
@@ -197,7 +209,7 @@ def _check_signer(
         verify(algorithm, load_public_key(key_info), signature, octets or b"")
     except (CmsFault, AlgorithmRefused) as fault:
         return CheckedSigner(fault.reason, str(fault), certificate, signing_time)
-    return CheckedSigner(Reason.GENUINE, "", certificate, signing_time)
+    return CheckedSigner(Reason.GENUINE, "", certificate, signing_time, capabilities)
 
 
 def _find_certificate(identifier: Any, candidates: Sequence[bytes]) -> bytes | None:
@@ -207,9 +219,9 @@ def _find_certificate(identifier: Any, candidates: Sequence[bytes]) -> bytes | N
         candidate = x509.Certificate.load(der)
         if by_serial:
             wanted = identifier.chosen
-            same = (
-                candidate.serial_number == wanted["serial_number"].native
-                and candidate.issuer == wanted["issuer"]
+            same = candidate.serial_number == wanted["serial_number"].native and (
+                # The same octets are the same name; comparing prepared strings costs fifty times as much.
+                candidate.issuer.dump() == wanted["issuer"].dump() or candidate.issuer == wanted["issuer"]
             )
         else:
             same = candidate.key_identifier == identifier.chosen.native
@@ -220,13 +232,16 @@ def _find_certificate(identifier: Any, candidates: Sequence[bytes]) -> bytes | N
 
 def _attribute_octets(signer: Any) -> bytes | None:
     """Return the signed attributes as they were transmitted, tagged SET OF instead of [0] (RFC 5652 §5.4)."""
-    attributes = signer["signed_attrs"]
-    if _is_absent(attributes):
+    if _is_absent(signer["signed_attrs"]):
         return None
-    transmitted: bytes = attributes.dump()
-    if transmitted[1] == 0x80:
+    # Read from the octets: the library's `dump` writes a value of indefinite length anew.
+    octets = signer.contents
+    for _ in range(_ATTRIBUTES_PLACE):
+        octets = octets[len(b"".join(parser.parse(octets)[3:])) :]
+    header, contents, _ = parser.parse(octets)[3:]
+    if header[0] != 0xA0 or header[1] == 0x80:
         raise ValueError("signed attributes are not in DER")
-    return b"\x31" + transmitted[1:]
+    return b"\x31" + bytes(header[1:] + contents)
 
 
 def _is_absent(value: Any) -> bool:
@@ -249,6 +264,8 @@ def _attributes(signer: Any) -> dict[str, Any]:
         if name is None:
             continue
         values = attribute["values"]
+        if len(values) != 1 and name == "capabilities":
+            continue  # of no consequence for the signature: nothing was announced
         if len(values) != 1:
             raise CmsFault(Reason.ATTRIBUTES_WRONG, f"{name} is not single-valued")
         found[name] = values[0]

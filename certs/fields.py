@@ -10,7 +10,16 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-__all__ = ["ContentType", "Field", "FieldFault", "Mailbox", "content_type", "parse_mailbox", "split_message"]
+__all__ = [
+    "ContentType",
+    "Field",
+    "FieldFault",
+    "Mailbox",
+    "canonical_lines",
+    "content_type",
+    "parse_mailbox",
+    "split_message",
+]
 
 MAXIMUM_HEADER = 256 * 1024
 """Octets of one header block."""
@@ -27,6 +36,9 @@ _ATOM = r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]"
 _ADDRESS = re.compile(rf"({_ATOM}+(?:\.{_ATOM}+)*)@([A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)")
 _PHRASE_WORD = re.compile(r'\s*("(?:[^"\\\x00]|\\[^\x00])*"|[^\s"(),:;<>@\[\]\\]+|\((?:[^()\\]|\\.)*\))')
 _SPACE_OR_COMMENT = re.compile(r"\s*(?:\((?:[^()\\]|\\.)*\)\s*)*")
+
+
+_BARE_LF = re.compile(rb"(?<!\r)\n")
 
 
 class FieldFault(ValueError):
@@ -100,6 +112,17 @@ def split_message(raw: bytes) -> tuple[tuple[Field, ...], int]:
         position = matched.end()
 
 
+def canonical_lines(octets: bytes) -> bytes:
+    """Bring a message or entity whose first line ends in LF alone to CRLF, all its lines (RFC 8551 §3.1.1).
+
+    So are those written that never were in transport form. Others, such as binary ones, stay as they are.
+    """
+    first = octets.find(b"\n")
+    if first < 0 or octets[first - 1 : first] == b"\r":
+        return octets
+    return _BARE_LF.sub(b"\r\n", octets)
+
+
 def only(fields: Sequence[Field], name: str) -> Field | None:
     """Return the field of this name (lower case), None when absent. Raises FieldFault for two."""
     found = [field for field in fields if field.key == name]
@@ -120,7 +143,14 @@ def content_type(fields: Sequence[Field]) -> ContentType:
     return ContentType(media, tuple(_parameters(field.value, matched.end())))
 
 
+# What decides how a message is split and whether its header is protected.
+_STRUCTURAL = frozenset({"boundary", "protocol", "smime-type", "hp"})
+
+
 def _parameters(value: bytes, position: int) -> Iterator[tuple[str, str]]:
+    """Read parameters one by one. Those that decide about structure must not come in sections or encoded
+    (RFC 2231 §3-4): one reader would take `boundary*0`, another the plain one or none.
+    """
     seen: set[str] = set()
     while value[position:].strip(b"; \t"):
         matched = _PARAMETER.match(value, position)
@@ -130,6 +160,8 @@ def _parameters(value: bytes, position: int) -> Iterator[tuple[str, str]]:
         key = name.decode("ascii").lower()
         if key in seen:
             raise FieldFault("content type parameter given twice")
+        if key.partition("*")[0] in _STRUCTURAL and "*" in key:
+            raise FieldFault("content type parameter in sections")
         seen.add(key)
         octets = token if token is not None else re.sub(rb"\\(.)", rb"\1", quoted)
         yield key, octets.decode("utf-8", "replace")

@@ -11,9 +11,16 @@ from dataclasses import dataclass
 from certs.dkim.reports import DkimReason, DkimReport, DkimSignature
 from certs.fields import FieldFault
 from certs.protection import render_field
-from certs.verdicts import Reason, SignatureReport, Verdict
+from certs.verdicts import Note, Reason, SignatureReport, Verdict
 
-__all__ = ["MethodResult", "dkim_results", "remove_forged", "render_results", "smime_result"]
+__all__ = [
+    "MethodResult",
+    "dkim_results",
+    "remove_forged",
+    "render_results",
+    "smime_result",
+    "told_note",
+]
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`{|}~]+")
 _FIELD_START = re.compile(rb"(?<=\n)(?![ \t])")
@@ -71,8 +78,12 @@ class MethodResult:
 
 
 def smime_result(report: SignatureReport) -> MethodResult:
-    """Express a signature report in the terms of RFC 7281 §3; identities are named only when proven."""
-    reason = "" if report.reason in (Reason.GENUINE, Reason.UNSIGNED) else report.reason.value
+    """Express a signature report in the terms of RFC 7281 §3; identities are named only when proven.
+
+    The reason also tells what a reader must know beside the result: notes, and which fields differ by name.
+    """
+    said = [] if report.reason in (Reason.GENUINE, Reason.UNSIGNED) else [report.reason.value]
+    reason = "; ".join(said + [told_note(note, report) for note in report.notes])
     properties: list[tuple[str, str]] = []
     if report.verdict is Verdict.PASSED:
         for signer in report.signers:
@@ -80,6 +91,13 @@ def smime_result(report: SignatureReport) -> MethodResult:
             properties.append(("body.smime-serial", f"{signer.serial:X}"))
             properties.append(("body.smime-issuer", signer.issuer))
     return MethodResult("smime", _result(report), reason, tuple(properties))
+
+
+def told_note(note: Note, report: SignatureReport) -> str:
+    """A note in one phrase of identifiers: names of header fields, never their values."""
+    if note is Note.HEADERS_DIFFER:
+        return f"{note.value} ({', '.join(report.differing_headers)[:200]})"
+    return note.value
 
 
 def dkim_results(report: DkimReport) -> tuple[MethodResult, ...]:

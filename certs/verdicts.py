@@ -80,6 +80,11 @@ class Note(StrEnum):
     """A protected header field differs from the outer one; the protected one is believed (RFC 9788 §4)."""
     DISPLAY_NAME_ADDRESS = "display-name-address"
     """The display name of From shows an address that is not the sender's."""
+    SENDER_DIFFERS = "sender-differs"
+    """A Sender field names somebody else than From, whom the signature does not speak for."""
+    MEANT_TO_BE_ENCRYPTED = "meant-to-be-encrypted"
+    """The sender protected the headers as of an encrypted message (`hp="cipher"`), and it came in clear: the
+    secret was lost on the way, or somebody passes on what was written to others (RFC 9788 §4.7)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,8 @@ class SignerReport:
 
     `subject` and `issuer` are RFC 4514 texts, `fingerprint` is the SHA-256 of the certificate in lower-case
     hex, `addresses` are the mail addresses of the certificate in lower case. They are empty where no
-    certificate was found.
+    certificate was found. `capabilities` is the signed attribute smimeCapabilities, for
+    `envelopes.read_capabilities`, given only when the verdict is passed.
     """
 
     verdict: Verdict
@@ -100,6 +106,7 @@ class SignerReport:
     addresses: tuple[str, ...] = ()
     signing_time: datetime | None = None
     fingerprint: str = ""
+    capabilities: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,15 @@ from datetime import datetime, tzinfo
 from typing import Protocol
 from uuid import UUID
 
-from certs.verdicts import SignatureReport
+from certs.harvest import FoundCertificate
+from certs.paths import PathResult
+from certs.verdicts import SignatureReport, Verdict
 from config import Settings
 from gateway.compose.composer import Composer
 from gateway.dkimspace import DkimSpace
 from gateway.intake.limits import IntakeLimits
 from gateway.pipeline.links import Links
+from gateway.sealing import Sealing
 from gateway.store.store import Store
 from teleexpertise.addressing import AddressBook
 from teleexpertise.forms import Catalogue
@@ -52,6 +55,12 @@ class TrustSpace(Protocol):
         """Why the server with this DER certificate may not receive for a domain; ``None`` where it may."""
         ...
 
+    async def client_certificate(
+        self, certificate: bytes, chain: tuple[bytes, ...], now: datetime
+    ) -> PathResult:
+        """Whether a DER certificate may be the client of a TLS connection now: path, usage, revocation."""
+        ...
+
     def current(self, now: datetime) -> bool:
         """Whether the list is young enough to be believed; else operators are answered 451 4.7.1."""
         ...
@@ -79,8 +88,20 @@ class TrustSpace(Protocol):
         """Why the server with this DER certificate must not get mail for a domain; ``None`` where it may."""
         ...
 
-    async def verify(self, raw: bytes, now: datetime) -> SignatureReport:
-        """The verdict on the S/MIME signature of a mail, on its original octets."""
+    async def verify(self, raw: bytes, now: datetime, in_clear: bool = False) -> SignatureReport:
+        """The verdict on the S/MIME signature of a mail, on its original octets; ``in_clear`` says that it
+        came unencrypted, so that what was meant to be hidden is noted.
+        """
+        ...
+
+    async def harvest(
+        self, raw: bytes, report: SignatureReport, address: str, now: datetime
+    ) -> tuple[FoundCertificate, ...]:
+        """What mail for the author of a verified mail can be encrypted to."""
+        ...
+
+    async def judge_target(self, certificate: bytes, issuers: Sequence[bytes], now: datetime) -> Verdict:
+        """Whether mail may be encrypted to a DER certificate now: use, path, validity, revocation."""
         ...
 
 
@@ -107,6 +128,7 @@ class Services:
     clock: Callable[[], datetime]
     new_id: Callable[[], UUID]
     dkim: DkimSpace
+    sealing: Sealing
 
     def is_local(self, address: str) -> bool:
         """Whether a mailbox of this address would be ours."""

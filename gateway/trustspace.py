@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from certs.harvest import FoundCertificate, harvest
 from certs.operators import (
     TrustList,
     list_is_current,
@@ -15,7 +15,9 @@ from certs.operators import (
     sender_allowed,
     server_allowed,
 )
+from certs.pathcache import PathCache
 from certs.paths import PathResult, TrustAnchors, Usage, validate
+from certs.recipients import EncryptionFault, EncryptionTarget, check_target
 from certs.smime import verify_message
 from certs.tls import peer_name
 from certs.verdicts import Reason, SignatureReport, Verdict
@@ -25,27 +27,6 @@ from gateway.trust.crlfiles import known_crls, pki_anchors
 from gateway.trust.listfiles import find_list
 
 __all__ = ["OperatorTrust", "TrustState", "load_trust"]
-
-_MOST_PATHS = 1024
-_PATHS_STAY = timedelta(minutes=5)
-"""A path that holds now ends one day by the clock alone; a verdict is not older than this."""
-
-
-@dataclass(slots=True)
-class _Paths:
-    """Verdicts on peer certificates, each with the moment until which it counts; the oldest goes first."""
-
-    known: OrderedDict[bytes, tuple[PathResult, datetime]] = field(default_factory=OrderedDict)
-
-    def get(self, key: bytes, now: datetime) -> PathResult | None:
-        found = self.known.get(key)
-        return found[0] if found is not None and found[1] - _PATHS_STAY <= now < found[1] else None
-
-    def put(self, key: bytes, result: PathResult, now: datetime) -> None:
-        self.known[key] = (result, now + _PATHS_STAY)
-        self.known.move_to_end(key)
-        while len(self.known) > _MOST_PATHS:
-            self.known.popitem(last=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +38,7 @@ class TrustState:
     operators: TrustList
     anchors: TrustAnchors
     maximum_age: timedelta
-    paths: _Paths = field(default_factory=_Paths, compare=False, repr=False)
+    paths: PathCache = field(default_factory=PathCache, compare=False, repr=False)
 
 
 class OperatorTrust:
@@ -106,6 +87,12 @@ class OperatorTrust:
         decision = server_allowed(self.operators, name, domain)
         return None if decision.allowed else f"{decision.reason} {decision.subject}".strip()
 
+    async def client_certificate(
+        self, certificate: bytes, chain: tuple[bytes, ...], now: datetime
+    ) -> PathResult:
+        """The verdict on a TLS client's certificate."""
+        return await self._path(certificate, chain, Usage.TLS_CLIENT, now)
+
     async def client_refusal(
         self, certificate: bytes | None, chain: tuple[bytes, ...], now: datetime
     ) -> PeerRefusal | None:
@@ -147,22 +134,39 @@ class OperatorTrust:
         self, certificate: bytes, chain: tuple[bytes, ...], usage: Usage, now: datetime
     ) -> PathResult:
         state = self.state
-        octets = b"".join(len(each).to_bytes(4) + each for each in (certificate, *chain))
-        key = hashlib.sha256(usage.value.encode() + octets).digest()
-        result = state.paths.get(key, now)
-        if result is None:
-            result = await asyncio.to_thread(validate, certificate, chain, state.anchors, usage, now)
-            state.paths.put(key, result, now)
-        return result
+        return await asyncio.to_thread(
+            validate, certificate, chain, state.anchors, usage, now, None, state.paths
+        )
 
-    async def verify(self, raw: bytes, now: datetime) -> SignatureReport:
+    async def verify(self, raw: bytes, now: datetime, in_clear: bool = False) -> SignatureReport:
         """The verdict on a mail's S/MIME signature; the work is done beside the event loop."""
-        return await asyncio.to_thread(verify_message, raw, self.anchors, now)
+        state = self.state
+        return await asyncio.to_thread(verify_message, raw, state.anchors, now, state.paths, in_clear)
+
+    async def harvest(
+        self, raw: bytes, report: SignatureReport, address: str, now: datetime
+    ) -> tuple[FoundCertificate, ...]:
+        """What mail for the author of a verified mail can be encrypted to; beside the event loop."""
+        return await asyncio.to_thread(harvest, raw, report, address, self.anchors, now)
+
+    async def judge_target(self, certificate: bytes, issuers: Sequence[bytes], now: datetime) -> Verdict:
+        """Whether mail may be encrypted to a certificate now; indeterminate: revocation unknown."""
+        return await asyncio.to_thread(_judge_target, certificate, issuers, self.anchors, now)
+
+
+def _judge_target(
+    certificate: bytes, issuers: Sequence[bytes], anchors: TrustAnchors, now: datetime
+) -> Verdict:
+    try:
+        check_target(EncryptionTarget(certificate))
+    except EncryptionFault:
+        return Verdict.FAILED
+    return validate(certificate, issuers, anchors, None, now).verdict
 
 
 def load_trust(settings: Settings, now: datetime) -> OperatorTrust:
     """Read list, anchors and CRLs from the configured files. Raises ``TrustListFault``, ``TrustFault``,
-    ``OSError``.
+    ``OSError``, ``DeploymentIncomplete`` for a binding that is none.
     """
     anchors = pki_anchors(settings, tuple(known_crls(settings).values()))
     found = find_list(settings, now)

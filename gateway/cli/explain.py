@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from gateway.cli.context import Invocation, as_json, example, json_option, plain, stamp
+from gateway.cli.mirrors import only_one
 from gateway.errors import GatewayError
 from gateway.explaining import DecisionPath, Explanation, MessagePath, TakenAction
 from gateway.explaining import explain as gather
@@ -19,6 +20,17 @@ from gateway.store import Store
 
 __all__ = ["explain"]
 
+#: What the identifiers that the pipeline keeps mean to an operator.
+_ENCRYPTION = {
+    "decrypted": "decrypted: encrypted to a certificate of ours; the stored original is the ciphertext",
+    "between-users": "not decrypted: encrypted end to end, not to a certificate of ours; passed on untouched",
+    "not-opened": "not decrypted: encrypted to us and to others, not opened or not authenticated; passed on",
+}
+_FINDINGS = {
+    "unsigned-part": 'unsigned-part: something stands outside of the signed part (shown as "partie non '
+    "signée\", never taken as the author's words)",
+    "display-name-address": "display-name-address: the display name of From shows another address",
+}
 _COLUMNS = 100
 _LABEL = 11
 
@@ -39,12 +51,15 @@ def explain(invocation: Invocation, name: str, json_: bool) -> None:
     and the mails that the gateway wrote because of it.
 
     ID is a reference, the identifier of a conversation, message or action, a Message-ID, or the queue id that
-    the SMTP dialogue told.
+    the SMTP dialogue told. TLE-2026-000123@DOMAIN names a conversation that the gateway of DOMAIN holds.
     """
 
     async def work(store: Store) -> Explanation | None:
         async with store.reading() as tx:
-            return await gather(tx, name)
+            found = await gather(tx, name)
+            if found is None:
+                await only_one(tx, name)
+            return found
 
     found = invocation.run_on_store(work)
     if found is None:
@@ -60,7 +75,8 @@ def _lines(found: Explanation) -> Iterator[str]:
     place = found.conversation
     if place is not None:
         status = "/".join(filter(None, place.fhir))
-        yield plain(f"{place.ref}  {place.id}  {place.state} (FHIR {status})")
+        held = f", held by {place.held_by}" if place.held_by else ""
+        yield plain(f"{place.ref}  {place.id}  {place.state} (FHIR {status}){held}")
         yield ""
     for line in found.audit:
         yield from _labelled(line.action, f"{line.result}, {stamp(line.at)}, {line.actor}")
@@ -84,6 +100,10 @@ def _message(message: MessagePath) -> Iterator[str]:
         yield from _labelled("envelope", f"<{message.mail_from}> to {', '.join(message.recipients) or '-'}")
         yield from _labelled("queue id", message.queue_id or "-")
         yield from _labelled("signature", f"{message.signature or '-'} {message.signature_reason}".strip())
+        if message.encryption:
+            yield from _labelled("encryption", _ENCRYPTION.get(message.encryption, message.encryption))
+        for finding in message.findings:
+            yield from _labelled("finding", _FINDINGS.get(finding, finding))
     elif message.cause is not None:
         yield from _labelled("because of", str(message.cause))
     for name, value in message.trace:

@@ -15,6 +15,7 @@ from gateway.cli.context import Invocation, errors_in_one_line
 from gateway.cli.conversations import conversation
 from gateway.cli.demo import demo
 from gateway.cli.dkim import dkim
+from gateway.cli.documents import document
 from gateway.cli.experts import expert
 from gateway.cli.explain import explain
 from gateway.cli.exports import export
@@ -24,6 +25,7 @@ from gateway.cli.queue import queue
 from gateway.cli.rebuild import rebuild
 from gateway.cli.rules import rules
 from gateway.cli.running import check_config, init, run, serve_command
+from gateway.cli.smime import smime
 from gateway.cli.trust import trust
 from gateway.deployment import CONFIGURATION
 
@@ -71,6 +73,7 @@ for command in (
         audit,
         conversation,
         dkim,
+        document,
         expert,
         explain,
         export,
@@ -79,8 +82,8 @@ for command in (
         queue,
         rebuild,
         rules,
-        trust,
     ),
+    *(smime, trust),
 ):
     cli.add_command(command)
 

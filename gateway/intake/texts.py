@@ -1,4 +1,4 @@
-"""Plain text bodies as lines to read: line ends, and paragraphs of format=flowed put together (RFC 3676)."""
+"""Plain text bodies as lines to read: line ends, paragraphs of format=flowed put together (RFC 3676)."""
 
 from __future__ import annotations
 

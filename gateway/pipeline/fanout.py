@@ -16,7 +16,7 @@ from teleexpertise.conversation import Conversation
 from teleexpertise.events import Author
 from teleexpertise.letters import Attachment, Mailbox, PartKind
 from teleexpertise.people import Party
-from teleexpertise.plaintext import readable_text
+from teleexpertise.plaintext import readable_text, unsigned_text
 from teleexpertise.texts import contexts as mails
 
 __all__ = ["FannedOut", "reply_to", "thread_fields", "voice_name"]
@@ -104,6 +104,10 @@ class FannedOut:
     def _thread_before(self) -> tuple[str, ...]:
         return tuple(name for name in self.conversation.thread if name != self.message.mail_id)
 
+    def _readers(self) -> tuple[Party, ...]:
+        """Who gets the mail, its author's account left out."""
+        return tuple(p for p in self.conversation.active() if p.address != self.author.account)
+
     def _event(self) -> str:
         return "late" if self.conversation.exchanges[-1].late else "message"
 
@@ -111,7 +115,7 @@ class FannedOut:
         letter = self.incoming.letter
         answers_to = reply_to(self.unit, self.conversation)
         fields = (
-            *tle_fields(self.conversation, self._event(), self.conversation.seq),
+            *tle_fields(self.conversation, self._event(), self.conversation.seq, self._readers()),
             *self.incoming.trace,
             ("Reply-To", address_field(answers_to)),
         )
@@ -128,7 +132,7 @@ class FannedOut:
     async def _retell(self) -> MessageRow:
         """The author's words readable in a mail of ours, signed, the original beside them as it came."""
         conversation, letter = self.conversation, self.incoming.letter
-        original = Attachment("message.eml", "message/rfc822", self.incoming.raw)
+        original = Attachment("message.eml", "message/rfc822", self.incoming.readable)
         readable = tuple(item for item in letter.attachments if item.kind is not PartKind.MESSAGE)
         mail = mails.Relayed(
             reference=conversation.ref,
@@ -136,6 +140,7 @@ class FannedOut:
             author=self.author,
             sent_at=letter.sent_at or self.unit.now,
             text=readable_text(letter),
+            unsigned=unsigned_text(letter).strip(),
             attachments=conversation.exchanges[-1].attachments,
         )
         answers_to = reply_to(self.unit, conversation)
@@ -149,6 +154,6 @@ class FannedOut:
             in_reply_to=last,
             references=references,
             attachments=(*readable, original),
-            fields=tle_fields(conversation, self._event(), conversation.seq),
+            fields=tle_fields(conversation, self._event(), conversation.seq, self._readers()),
         )
         return await self.unit.write(draft, conversation.id)

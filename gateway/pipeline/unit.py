@@ -12,13 +12,15 @@ from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
 
+from asn1crypto.pem import armor
 from pydantic import TypeAdapter
 
 from gateway.compose.composer import Draft
 from gateway.pipeline.incoming import Incoming
 from gateway.services import Services
-from gateway.store.rows import BounceRow, Direction, MessageRow, OutboxRow, Projection
+from gateway.store.rows import BounceRow, Direction, KnownCertificateRow, MessageRow, OutboxRow, Projection
 from gateway.store.transaction import Transaction
+from teleexpertise.claims import Claim, claim_fields
 from teleexpertise.conversation import Conversation, apply, fold
 from teleexpertise.events import AnyEvent, Author, Opened, Record
 from teleexpertise.letters import Attachment, Mailbox
@@ -44,14 +46,22 @@ def projection(conversation: Conversation) -> Projection:
     )
 
 
-def tle_fields(conversation: Conversation, event: str, seq: int) -> tuple[tuple[str, str], ...]:
-    """The gateway's header fields on a mail of a conversation."""
-    return (
-        ("X-TLE-Id", str(conversation.id)),
-        ("X-TLE-Ref", conversation.ref),
-        ("X-TLE-Event", event),
-        ("X-TLE-Seq", str(seq)),
-        ("X-TLE-State", str(conversation.state)),
+def tle_fields(
+    conversation: Conversation, event: str, seq: int, readers: Iterable[Party] = ()
+) -> tuple[tuple[str, str], ...]:
+    """The gateway's header fields on a mail of a conversation. Of its ``readers`` those of other operators
+    are named, so that no peer takes the mail for somebody else's.
+    """
+    foreign = dict.fromkeys(party.address for party in readers if not party.local)
+    return claim_fields(
+        Claim(
+            id=conversation.id,
+            ref=conversation.ref,
+            event=event,
+            seq=seq,
+            state=conversation.state,
+            to=tuple(foreign),
+        )
     )
 
 
@@ -100,9 +110,24 @@ class Unit:
                 "signature": str(incoming.signature.verdict),
                 "reason": str(incoming.signature.reason),
                 "trace": [list(pair) for pair in incoming.trace],
+                "findings": list(incoming.findings),
+                "encryption": str(incoming.encryption or ""),
             },
         )
         await self.tx.messages.add(row, incoming.raw)
+        if incoming.clear is not None:
+            await self.tx.messages.add_clear(row.id, incoming.clear)
+        for found in incoming.known:
+            await self.tx.certificates.learn(
+                KnownCertificateRow(
+                    address=incoming.written_as,
+                    fingerprint=found.fingerprint,
+                    certificate=found.certificate,
+                    issuers=b"".join(armor("CERTIFICATE", issuer) for issuer in found.issuers),
+                    announces_gcm=found.gcm,
+                    signed_at=found.signed_at,
+                )
+            )
         return row
 
     async def write(self, draft: Draft, conversation: UUID | None = None) -> MessageRow:
@@ -139,6 +164,7 @@ class Unit:
         recipient: str,
         *,
         conversation: UUID | None = None,
+        mirror: UUID | None = None,
         fields: Sequence[tuple[str, str]] = (),
         drop: Iterable[str] = (),
         mail_from: str | None = None,
@@ -148,7 +174,7 @@ class Unit:
 
         ``mail_from`` ``None`` makes a bounce address of ours, so that a bounce comes back to the gateway;
         ``wishes`` are
-        the sender's for delivery reports (``RFC 3461``).
+        the sender's for delivery reports (``RFC 3461``), and further facts that the delivery needs.
         """
         action = "deliver" if self.services.is_local(recipient) else "relay"
         key = f"{action}:{message.id}:{recipient}"
@@ -163,6 +189,7 @@ class Unit:
             payload={"fields": [list(pair) for pair in fields], "drop": sorted(drop), **(wishes or {})},
             mail_from=self.services.book.bounce(bounce) if bounce else mail_from or "",
             outbox_id=outbox_id,
+            mirror=mirror,
         )
         if bounce is not None:
             row = BounceRow(
@@ -180,12 +207,15 @@ class Unit:
         key: str,
         *,
         recipient: str = "",
-        conversation: UUID | None,
+        conversation: UUID | None = None,
+        mirror: UUID | None = None,
         message: UUID | None = None,
         payload: dict[str, object] | None = None,
     ) -> None:
-        """Put a job other than a delivery into the outbox (tag, file, make_report, export)."""
-        await self._put(action, key, recipient, conversation, message, payload=payload or {})
+        """Put a job other than a delivery into the outbox (tag, file, make_report, export), for a
+        conversation of ours, a mirrored one or none.
+        """
+        await self._put(action, key, recipient, conversation, message, payload=payload or {}, mirror=mirror)
 
     async def _put(
         self,
@@ -198,6 +228,7 @@ class Unit:
         payload: dict[str, object],
         mail_from: str = "",
         outbox_id: UUID | None = None,
+        mirror: UUID | None = None,
     ) -> None:
         row = OutboxRow(
             id=outbox_id or self.services.new_id(),
@@ -210,6 +241,7 @@ class Unit:
             conversation_id=conversation,
             message_id=message,
             payload=payload,
+            mirror_id=mirror,
         )
         await self.tx.outbox.put([row])
 
@@ -223,9 +255,10 @@ class Unit:
         in_reply_to: str = "",
         attachments: tuple[Attachment, ...] = (),
         conversation: UUID | None = None,
+        about: Iterable[UUID] = (),
     ) -> MessageRow:
         """An automatic answer: ``MAIL FROM:<>``, ``auto-replied``, into the INBOX of one person (``RFC
-        3834``).
+        3834``). ``about`` are conversations that it tells of without belonging to them.
         """
         draft = Draft(
             body=self.services.texts.render(mail),
@@ -236,13 +269,15 @@ class Unit:
             attachments=attachments,
         )
         row = await self.write(draft, conversation)
-        await self.send(row, to.address, conversation=conversation, mail_from="")
+        named = [str(each) for each in about]
+        wishes = {"about": named} if named else None
+        await self.send(row, to.address, conversation=conversation, mail_from="", wishes=wishes)
         return row
 
-    async def reply(self, incoming: Incoming, mail: Mail) -> None:
+    async def reply(self, incoming: Incoming, mail: Mail, about: Iterable[UUID] = ()) -> None:
         """Keep a mail that needs no more than an answer, and answer its author."""
         await self.store(incoming)
-        await self.answer(mail, incoming.login, in_reply_to=incoming.letter.message_id)
+        await self.answer(mail, incoming.login, in_reply_to=incoming.letter.message_id, about=about)
 
     # -- conversations
 

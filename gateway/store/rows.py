@@ -24,6 +24,7 @@ __all__ = [
     "HeldRow",
     "HeldState",
     "Json",
+    "KnownCertificateRow",
     "MessageRow",
     "OutboxRow",
     "OutboxState",
@@ -144,6 +145,8 @@ class DecisionRow:
 class OutboxRow:
     """One action to be done after the commit. The same ``key`` put twice is one row.
 
+    It belongs to a conversation of ours, to one that another gateway holds (``mirror_id``), or to none.
+
     ``attempts`` counts the claims, so that it also names the claim that a worker holds; ``claimed_until``
     ends its lease; ``next_at`` is when the action is due, ``first_at`` when it was put.
     """
@@ -163,6 +166,7 @@ class OutboxRow:
     claimed_until: datetime | None = None
     last_error: str = ""
     finished_at: datetime | None = None
+    mirror_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +211,21 @@ class BounceRow:
     created_at: datetime
     outbox_id: UUID | None = None
     message_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownCertificateRow:
+    """A certificate (DER) to which mail for ``address`` can be encrypted; ``fingerprint`` is its SHA-256 in
+    hex, ``issuers`` are the authorities that came with it (PEM), which are not believed for that.
+    ``announces_gcm``: its holder's program says that it reads AES-GCM (RFC 8551 §2.5.2).
+    """
+
+    address: str
+    fingerprint: str
+    certificate: bytes
+    issuers: bytes
+    announces_gcm: bool
+    signed_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,30 +22,38 @@ from sqlalchemy import (
 
 from gateway.store.columns import JsonData, PlainText, RowNumber, UtcDateTime, choice
 from gateway.store.rows import Direction, HeldState, OutboxState
+from teleexpertise.mirrors import Flow
 from teleexpertise.people import AccountKind, IdentityPolicy, NirPolicy, NoticeMode
 
 __all__ = [
     "account",
+    "account_certificate",
     "answer_count",
     "audit",
     "bounce_token",
     "conversation",
     "conversation_member",
     "decision",
+    "decrypted_message",
     "delegation",
     "event",
     "expert",
     "expert_document",
     "form_copy",
     "held_letter",
+    "known_certificate",
     "message",
     "metadata",
+    "mirror",
+    "mirror_event",
+    "mirror_member",
     "outbox",
     "patient",
     "patient_conversation",
     "patient_folder",
     "patient_number",
     "patient_word",
+    "peer_gateway",
     "reference_counter",
 ]
 
@@ -77,7 +85,9 @@ account = Table(
     _text("password_hash"),
     _text("profession"),
     _text("specialty"),
-    _text("rpps"),
+    # Not unique here: a database that has doubles is not refused; the repository makes none, and whoever asks
+    # for the one account of a number gets none where there are two.
+    Column("rpps", PlainText, nullable=False, index=True),
     _text("finess"),
     _text("billing_number"),
     _text("organisation"),
@@ -86,6 +96,17 @@ account = Table(
     _text("town"),
     Column("notice", choice(NoticeMode), nullable=False),
     Column("files_reports", Boolean, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+account_certificate = Table(
+    "account_certificate",
+    metadata,
+    # Of issuer and subject: see certs.bindings. Being the primary key it opens one account.
+    _text("key", primary_key=True),
+    Column("address", PlainText, ForeignKey("account.address"), nullable=False, index=True),
+    _text("issuer"),
+    _text("subject"),
     Column("created_at", UtcDateTime, nullable=False),
 )
 
@@ -237,6 +258,28 @@ message = Table(
     Index("ix_message_duplicate", "conversation_id", "sender", "mail_id", "body_sha256"),
 )
 
+# What came encrypted to us, as it is read and delivered; `message.raw` stays the ciphertext.
+decrypted_message = Table(
+    "decrypted_message",
+    metadata,
+    Column("message_id", Uuid, ForeignKey("message.id"), primary_key=True),
+    _text("sha256"),
+    Column("raw", LargeBinary, nullable=True),
+)
+
+known_certificate = Table(
+    "known_certificate",
+    metadata,
+    _text("address", primary_key=True),
+    _text("fingerprint", primary_key=True),
+    Column("certificate", LargeBinary, nullable=False),
+    # PEM of the authorities that came with it and lead to an anchor.
+    Column("issuers", LargeBinary, nullable=False),
+    Column("announces_gcm", Boolean, nullable=False),
+    # When its holder signed the mail that brought it: an old mail sent again makes nothing newer.
+    Column("signed_at", UtcDateTime, nullable=False),
+)
+
 event = Table(
     "event",
     metadata,
@@ -288,8 +331,11 @@ outbox = Table(
     Column("claimed_until", UtcDateTime, nullable=True),
     _text("last_error"),
     Column("finished_at", UtcDateTime, nullable=True),
+    # Of a conversation that another gateway holds, in place of conversation_id.
+    Column("mirror_id", Uuid, nullable=True),
     Index(None, "state", "next_at"),
     Index("ix_outbox_order", "conversation_id", "recipient", "state", "position"),
+    Index("ix_outbox_mirror_order", "mirror_id", "recipient", "state", "position"),
     sqlite_autoincrement=True,
 )
 
@@ -335,6 +381,57 @@ bounce_token = Table(
     _belongs_to("message", "message_id"),
     _text("recipient"),
     Column("created_at", UtcDateTime, nullable=False),
+)
+
+mirror = Table(
+    "mirror",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    # The domain of the gateway that holds the conversation: no other is believed about it.
+    _text("holder"),
+    Column("ref", PlainText, nullable=False, index=True),
+    _text("state"),
+    Column("seq", Integer, nullable=False),
+    Column("reply_to", PlainText, nullable=False, index=True),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False, index=True),
+)
+
+mirror_member = Table(
+    "mirror_member",
+    metadata,
+    Column("mirror_id", Uuid, ForeignKey("mirror.id"), primary_key=True),
+    _text("address", primary_key=True),
+    Column("active", Boolean, nullable=False),
+    Index(None, "address", "active"),
+)
+
+mirror_event = Table(
+    "mirror_event",
+    metadata,
+    Column("id", RowNumber(), primary_key=True),
+    _belongs_to("mirror", "mirror_id", required=True),
+    # One mail that comes twice is one event.
+    _text("fingerprint"),
+    Column("flow", choice(Flow), nullable=False),
+    _text("event"),
+    Column("seq", Integer, nullable=False),
+    _text("state"),
+    Column("at", UtcDateTime, nullable=False),
+    Column("author", JsonData(), nullable=False),
+    Column("message_id", Uuid, ForeignKey("message.id"), nullable=False, index=True),
+    _text("message_sha256"),
+    Column("payload", JsonData(), nullable=False),
+    UniqueConstraint("mirror_id", "fingerprint"),
+    sqlite_autoincrement=True,
+)
+
+peer_gateway = Table(
+    "peer_gateway",
+    metadata,
+    _text("domain", primary_key=True),
+    _text("service"),
+    Column("seen_at", UtcDateTime, nullable=False),
 )
 
 audit = Table(

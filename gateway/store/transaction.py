@@ -6,14 +6,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.store.activities import Activities
 from gateway.store.audit import Audit
+from gateway.store.certificates import Certificates
 from gateway.store.conversations import Conversations, Events
 from gateway.store.experts import Experts
 from gateway.store.letters import Answers, Bounces, Forms, Held
 from gateway.store.messages import Decisions, Messages
+from gateway.store.mirrors import Mirrors, Peers
 from gateway.store.outbox import Outbox
 from gateway.store.patient_folders import PatientFolders
 from gateway.store.patients import Patients
-from gateway.store.people import Accounts, Delegations
+from gateway.store.people import AccountCertificates, Accounts, Delegations
 
 __all__ = ["Transaction"]
 
@@ -22,11 +24,13 @@ class Transaction:
     """What can be read and written together. A reading one cannot write: the database refuses."""
 
     __slots__ = (
+        "account_certificates",
         "accounts",
         "activities",
         "answers",
         "audit",
         "bounces",
+        "certificates",
         "conversations",
         "decisions",
         "delegations",
@@ -35,17 +39,21 @@ class Transaction:
         "forms",
         "held",
         "messages",
+        "mirrors",
         "outbox",
         "patient_folders",
         "patients",
+        "peers",
     )
 
     def __init__(self, connection: AsyncConnection) -> None:
+        self.account_certificates = AccountCertificates(connection)
         self.accounts = Accounts(connection)
         self.activities = Activities(connection)
         self.answers = Answers(connection)
         self.audit = Audit(connection)
         self.bounces = Bounces(connection)
+        self.certificates = Certificates(connection)
         self.conversations = Conversations(connection)
         self.decisions = Decisions(connection)
         self.delegations = Delegations(connection)
@@ -54,6 +62,8 @@ class Transaction:
         self.forms = Forms(connection)
         self.held = Held(connection)
         self.messages = Messages(connection)
+        self.mirrors = Mirrors(connection)
         self.outbox = Outbox(connection)
         self.patient_folders = PatientFolders(connection)
         self.patients = Patients(connection)
+        self.peers = Peers(connection)

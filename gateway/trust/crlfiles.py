@@ -18,6 +18,7 @@ from certs.crls import CrlFacts, CrlFault, crl_facts, newest, verified_crl
 from certs.paths import RevocationList, RevocationMode, TrustAnchors, TrustFault, load_anchors
 from certs.pki import write_public
 from config import Settings
+from gateway.trust.bindings import sender_bindings
 
 __all__ = ["MAXIMUM_CRL", "known_crls", "pki_anchors", "store_crl", "with_crls"]
 
@@ -27,7 +28,9 @@ _FETCHED = "fetched-"
 
 
 def pki_anchors(settings: Settings, crls: Sequence[CrlFacts]) -> TrustAnchors:
-    """The configured authorities with revocation lists. Raises ``TrustFault``, ``OSError``."""
+    """The configured authorities with revocation lists. Raises ``TrustFault``, ``OSError``,
+    ``DeploymentIncomplete`` for a binding that is none.
+    """
     pki = settings.pki
     intermediates = pki.smime_chain.read_bytes() if pki.smime_chain.exists() else b""
     if pki.intermediates is not None:
@@ -37,6 +40,7 @@ def pki_anchors(settings: Settings, crls: Sequence[CrlFacts]) -> TrustAnchors:
         intermediates,
         revocation=RevocationMode(pki.revocation),
         grace=timedelta(hours=pki.crl_grace_hours),
+        bindings=sender_bindings(settings),
     )
     return with_crls(anchors, crls)
 

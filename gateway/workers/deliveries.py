@@ -4,6 +4,7 @@ operator.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from certs.dkim import DkimFault
 from certs.results import remove_forged
 from gateway.compose.copies import copy_for, delivery_key, is_gateway_field
 from gateway.intake.rawmail import remove_fields, split
+from gateway.pipeline.opening import with_entity
 from gateway.pipeline.screening import LOOP_FIELD
 from gateway.pipeline.unit import Unit
 from gateway.relay.dsn import Action
@@ -20,13 +22,19 @@ from gateway.relay.failure import RelayFailed
 from gateway.relay.outbound import Relay
 from gateway.services import Services
 from gateway.smtp.envelope import DsnOptions, RecipientOptions
-from gateway.store.rows import Direction, OutboxRow
+from gateway.store.errors import StoreError
+from gateway.store.rows import Direction, MessageRow, OutboxRow
+from gateway.workers.confidential import sealed
 from gateway.workers.failure import ActionFailed
 from gateway.workers.receipts import report_delivery, wishes_success
 from mailboxes.errors import DeliveryFailed
 from mailboxes.lmtp import LmtpDelivery
 
 __all__ = ["Deliveries"]
+
+
+_UNKNOWN = "5.1.1"
+_REREAD_SECONDS = 1.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,32 +47,66 @@ class Deliveries:
     lmtp: LmtpDelivery
     outbound: Relay
 
-    async def _copy(self, row: OutboxRow) -> tuple[bytes, str]:
-        """The mail as this recipient gets it, and the SHA-256 of the stored original."""
+    async def _copy(self, row: OutboxRow, *, leaves: bool = False) -> tuple[bytes, MessageRow]:
+        """The mail as this recipient gets it before anything is encrypted, and what the store knows of it.
+
+        What came encrypted goes decrypted to people here. Where it ``leaves`` again, its header stays the one
+        that its author showed outside: a subject that was hidden is not told to the way.
+        """
         assert row.message_id is not None, "a delivery has a message"
         async with self.services.store.reading() as tx:
             message = await tx.messages.get(row.message_id)
             raw = await tx.messages.get_raw(row.message_id)
+            clear = await tx.messages.get_clear(row.message_id)
         if message is None or raw is None:
             raise ActionFailed(True, "5.3.0", "message purged")
+        if clear is not None:
+            raw = with_entity(raw, clear) if leaves else clear
         if message.direction is Direction.RECEIVED:
             header, body = split(raw)
             header = remove_forged(header, self.services.settings.hostname)
             raw = remove_fields(header, is_gateway_field) + body
         fields = [(str(name), str(value)) for name, value in row.payload["fields"]]
-        return copy_for(raw, fields, map(str, row.payload["drop"])), message.sha256
+        return copy_for(raw, fields, map(str, row.payload["drop"])), message
 
     async def deliver(self, row: OutboxRow) -> None:
         """Into a mailbox of ours (``RFC 2033``)."""
-        raw, digest = await self._copy(row)
-        key = delivery_key(self.services.key, digest, row.recipient)
+        raw, message = await self._copy(row)
+        key = delivery_key(self.services.key, message.sha256, row.recipient)
         raw = copy_for(raw, [("X-TLE-Delivery", key)])
         try:
-            await self.lmtp.deliver(row.mail_from, row.recipient, raw)
+            await self._hand_over(row, raw)
         except DeliveryFailed as failure:
             raise ActionFailed(failure.permanent, _status(failure.code), failure.text) from failure
         if wishes_success(row):
             await self._receipt(row)
+
+    async def _hand_over(self, row: OutboxRow, raw: bytes) -> None:
+        """Give a mail to the mailbox server. Raises ``DeliveryFailed``.
+
+        Dovecot looks at its list of logins once in a second: it may not know an account yet that was added a
+        moment ago. What it does not know and we do is tried again then, and later: no mail is lost to that.
+        """
+        try:
+            await self.lmtp.deliver(row.mail_from, row.recipient, raw)
+        except DeliveryFailed as failure:
+            if not failure.text.startswith(_UNKNOWN) or not await self._has_login(row.recipient):
+                raise
+            await asyncio.sleep(_REREAD_SECONDS)
+            try:
+                await self.lmtp.deliver(row.mail_from, row.recipient, raw)
+            except DeliveryFailed as again:
+                unknown = again.text.startswith(_UNKNOWN)
+                raise DeliveryFailed(again.permanent and not unknown, again.code, again.text) from again
+
+    async def _has_login(self, recipient: str) -> bool:
+        """Whether the mailbox of a recipient, its detail aside, is that of an account that can log in."""
+        local, _, domain = recipient.lower().rpartition("@")
+        async with self.services.store.reading() as tx:
+            for name in (local, local.partition("+")[0]):
+                if await tx.accounts.password_hash(f"{name}@{domain}") is not None:
+                    return True
+        return False
 
     async def _receipt(self, row: OutboxRow) -> None:
         """The receipt and the end of the action in one transaction: a repeated attempt sends no second
@@ -80,15 +122,34 @@ class Deliveries:
 
     async def relay(self, row: OutboxRow) -> None:
         """To another operator, marked so that it does not come back unnoticed."""
-        raw, _ = await self._copy(row)
+        raw, message = await self._copy(row, leaves=True)
         raw = copy_for(raw, [(LOOP_FIELD, self.services.settings.service.domain)])
+        raw = await sealed(self.services, row, message, raw)
         raw = await self._signed(raw, row)
         try:
-            await self.outbound.send(row.mail_from, row.recipient, raw, *_wishes(row))
+            service = await self.outbound.send(row.mail_from, row.recipient, raw, *_wishes(row))
         except RelayFailed as failure:
             raise ActionFailed(failure.permanent, failure.enhanced, failure.text) from failure
         except ssl.SSLError as failure:
             raise ActionFailed(False, "4.7.5", type(failure).__name__) from failure
+        if row.conversation_id is not None and service:
+            await self._learn_peer(row.recipient.lower().rpartition("@")[2], service)
+
+    async def _learn_peer(self, domain: str, service: str) -> None:
+        """Remember that an operator runs a gateway: it is told where conversations of ours stand.
+
+        The mail is with the other operator: a database that is busy must not make it go again.
+        """
+        if service != f"{self.services.book.local_part}@{domain}":
+            return
+        try:
+            async with self.services.store.reading() as tx:
+                known = await tx.peers.service(domain)
+            if known != service:
+                async with self.services.store.transaction() as tx:
+                    await tx.peers.learn(domain, service, self.services.clock())
+        except StoreError as error:
+            structlog.get_logger("relay").warning("peer not noted", error=type(error).__name__)
 
     async def _signed(self, raw: bytes, row: OutboxRow) -> bytes:
         """The finished octets with our DKIM signature, the same at each attempt.

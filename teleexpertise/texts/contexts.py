@@ -219,7 +219,11 @@ class CommandConfirmation(ConversationMail):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorklistRow:
-    """One conversation of the worklist. ``other`` names the other party, ``patient`` is a label or ''."""
+    """One conversation of the worklist. ``other`` names the other party, ``patient`` is a label or ''.
+
+    Of a conversation that another operator's gateway holds (``held_by`` is its domain) only reference, state
+    and age are known here, and ``asked_for`` names those of the reader's accounts that are in it.
+    """
 
     reference: str
     state: str
@@ -231,6 +235,10 @@ class WorklistRow:
     next_step: NextStep
     overdue: bool = False
     links: tuple[Link, ...] = ()
+    encrypted: int = 0
+    """Mails that are encrypted end to end."""
+    held_by: str = ""
+    asked_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -382,7 +390,7 @@ class Removed(ConversationMail):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportReady(ConversationMail):
-    """``rapport``: the report is attached as ``filename``; ``version`` above 1 replaces an earlier one."""
+    """``rapport``: the report is attached as ``filename``; ``lacking``: why there is no CDA, in sentences."""
 
     template: ClassVar[str] = "rapport"
     requester: Party
@@ -393,6 +401,7 @@ class ReportReady(ConversationMail):
     filename: str
     version: int = 1
     addressees: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -426,6 +435,8 @@ class Undelivered(Mail):
     sent_at: datetime
     diagnostic: str = ""
     delivered: bool = False
+    unsealed: bool = False
+    """It came encrypted, and nothing is known to encrypt it for this recipient."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -446,6 +457,8 @@ class Notice(ConversationMail):
     who: str
     folder: str
     missing: tuple[str, ...] = ()
+    false_name: bool = False
+    """The sender's display name shows an address that is not the sender's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -457,6 +470,8 @@ class Relayed(ConversationMail):
     sent_at: datetime
     text: str
     attachments: tuple[AttachmentNote, ...] = ()
+    unsigned: str = ""
+    """What stood outside of the signed part of the mail."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

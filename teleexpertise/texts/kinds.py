@@ -93,6 +93,8 @@ class RefusalReason(StrEnum):
     SUSPENDED = "suspended"
     HAS_LEFT = "has_left"
     TOO_MANY_MEMBERS = "too_many_members"
+    NOT_OPENED = "not_opened"
+    UNSIGNED_FORM = "unsigned_form"
     OTHER = "other"
 
 

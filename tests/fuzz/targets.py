@@ -9,22 +9,35 @@ from functools import partial
 from uuid import UUID
 
 from certs.authority import issue_crl
+from certs.bindings import certificate_names
 from certs.cms import CmsFault, check_signers, read_signed_data
 from certs.crls import CrlFault, verified_crl
 from certs.dkim import KeyKind, KeyRecordFault, parse_key_record, sign_dkim, signatures_in, verify_dkim
+from certs.envelopes import (
+    DecryptionFailed,
+    decrypt_message,
+    encrypt_message,
+    open_envelope,
+    read_capabilities,
+    seal_envelope,
+)
 from certs.listsignature import ListSigner, signed_list
 from certs.names import DistinguishedName
 from certs.operators import TrustEntry, TrustListFault, read_trust_list, render_trust_list
 from certs.paths import TrustAnchors, Usage, read_certificates, validate
 from certs.signing import sign_detached
 from certs.smime import sign_message, verify_message
+from certs.tokens import KeySetFault, TokenPolicy, judge_token, read_keys
 from gateway.intake.faults import IntakeFault
 from gateway.intake.letter import read_letter
 from gateway.intake.limits import IntakeLimits
 from gateway.intake.rawmail import wire_fault
 from gateway.relay.dsn import Action, RecipientReport, ReportFacts, build_report, read_report
+from gateway.smtp.bearer import read_oauthbearer, read_xoauth2
+from gateway.smtp.refusals import BadSyntax
 from teleexpertise.automatic import classify
 from teleexpertise.commands import read_command
+from teleexpertise.documents.reading import read_document, read_request
 from teleexpertise.forms import FormCopy, find_form, read_form, render_html, render_text
 from teleexpertise.forms import validate as validate_form
 from teleexpertise.letters import Mailbox
@@ -33,10 +46,12 @@ from teleexpertise.quotation import own_words
 from teleexpertise.rules import RuleError, load_rules
 from teleexpertise.texts import Texts
 from teleexpertise.tokens import seal, unseal
-from tests.support import certificates, samples
+from tests.fuzz.mutation import Mutator, mutated_octets
+from tests.support import certificates, documents, envelopes, samples
 from tests.support.cases import DEFAULT_RULES
 from tests.support.dkim import NOW, dkim_signer, keys_of, record_text
 from tests.support.forms import FILLED, FORM_ID, TODAY, quoted, sample_request
+from tests.support.prosante import CLIENT, ISSUER, ProSante
 
 __all__ = ["Target", "targets"]
 
@@ -46,12 +61,22 @@ _KEY = b"a key for tests"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One parser: octets that it can read, and the exceptions that are its answer to others."""
+    """One parser: octets that it can read, and the exceptions that are its answer to others.
+
+    ``mutate`` makes its inputs. A target with a ``share`` is fed that part of a number of inputs, one without
+    is fed for a time.
+    """
 
     name: str
     seeds: tuple[bytes, ...]
     read: Callable[[bytes], object]
     declared: tuple[type[Exception], ...] = ()
+    mutate: Mutator = mutated_octets
+    share: float = 0.0
+
+
+def _document(octets: bytes) -> object:
+    return read_document(octets), read_request(octets)
 
 
 def _as_text(read: Callable[[str], object]) -> Callable[[bytes], object]:
@@ -116,6 +141,24 @@ def _dkim_mails(plain: bytes) -> tuple[bytes, ...]:
     return field + plain, simple + field + plain, field.replace(b"v=1;", tags) + plain
 
 
+def _encrypted() -> list[Target]:
+    """Envelopes for a key of each kind, as structures and as mails, with both ciphers."""
+    keys = [envelopes.decryptor(kind) for kind in envelopes.KINDS]
+    ours = [(envelopes.target(kind, gcm=gcm),) for kind in envelopes.KINDS for gcm in (False, True)]
+    content, chance = certificates.ENTITY, envelopes.entropy
+    structures = tuple(seal_envelope(content, target, chance)[0] for target in ours)
+    chunked = envelopes.rewritten_in_chunks(structures[0])
+    mails = tuple(encrypt_message(certificates.headers(), content, target, chance) for target in ours)
+    announced = sign_message(certificates.headers(), content, certificates.signer(), certificates.NOW)
+    signers = verify_message(announced, certificates.trust(), certificates.NOW).signers
+    failed = (DecryptionFailed,)
+    return [
+        Target("open_envelope", (*structures, chunked), lambda octets: open_envelope(octets, keys), failed),
+        Target("decrypt_message", mails, lambda octets: decrypt_message(octets, keys), failed),
+        Target("read_capabilities", (signers[0].capabilities,), read_capabilities),
+    ]
+
+
 def _trust_list() -> bytes:
     name = DistinguishedName.from_text(
         "CN=mx.a.example,OU=318310021300028,O=GIP A,ST=Haute-Garonne (31),C=FR"
@@ -149,6 +192,30 @@ def _text_targets(texts: Mapping[str, tuple[str, str]]) -> list[Target]:
         Target("own_words", encoded(bodies), _as_text(own_words)),
         Target("unseal", encoded((token,)), unsealed),
         Target("load_rules", encoded((DEFAULT_RULES, *_single_rules())), rules, (RuleError,)),
+    ]
+
+
+def _login_targets() -> list[Target]:
+    """What clients and an identity provider say at a login."""
+    issuer = ProSante()
+    policy, now = TokenPolicy(ISSUER, frozenset({CLIENT})), certificates.NOW
+    keys, token = read_keys(issuer.key_set()), issuer.token("10100000017")
+
+    def judged(text: str) -> object:
+        return judge_token(text, keys, policy, now)
+
+    messages = (
+        f"user=a@b.test\x01auth=Bearer {token}\x01\x01",
+        f"n,a=a@b.test,\x01auth=Bearer {token}\x01\x01",
+    )
+    xoauth2, oauthbearer = (message.encode() for message in messages)
+    own = read_certificates(certificates.certificate().certificate_pem)[0]
+    return [
+        Target("judge_token", (token.encode(),), _as_text(judged)),
+        Target("read_keys", (issuer.key_set(),), read_keys, (KeySetFault,)),
+        Target("read_xoauth2", (xoauth2,), _as_text(read_xoauth2), (BadSyntax,)),
+        Target("read_oauthbearer", (oauthbearer,), _as_text(read_oauthbearer), (BadSyntax,)),
+        Target("certificate_names", (own,), certificate_names),
     ]
 
 
@@ -195,9 +262,12 @@ def targets() -> list[Target]:
             parse_key_record,
             (KeyRecordFault,),
         ),
+        *_encrypted(),
         Target("read_trust_list", (_trust_list(),), read_trust_list, (TrustListFault,)),
         Target("signed_list", (signed_trust,), _signed_list(trust, now), (TrustListFault,)),
         Target("verified_crl", crls, _verified_crl, (CrlFault,)),
         Target("read_report", (_report(), signed), read_report),
+        Target("read_document, read_request", (documents.report(4), documents.request(2)), _document),
+        *_login_targets(),
         *_text_targets(pages),
     ]

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from gateway.cli.root import cli
 
 #: These make what others look into, or need nothing of it.
-FREE = {("init",), ("demo",), ("pki", "init"), ("pki", "inspect")}
+FREE = {("init",), ("demo",), ("document", "check"), ("pki", "init"), ("pki", "inspect")}
 
 #: These run until they are stopped and have no result to print.
 UNENDING = {("serve",), ("run",)}
@@ -22,12 +22,18 @@ LOOKING = [
     ("account", "add", "a@b.example", "--name", "A"),
     ("account", "list"),
     ("account", "passwd", "a@b.example"),
+    ("account", "rpps", "a@b.example"),
+    ("account", "certificate", "list"),
+    ("account", "certificate", "add", "a@b.example", "--file", __file__),
+    ("account", "certificate", "remove", "a@b.example", "0123456789abcdef"),
     ("account", "suspend", "a@b.example"),
     ("account", "resume", "a@b.example"),
+    ("audit", "list"),
     ("audit", "verify"),
     ("check-config",),
     ("conversation", "list"),
     ("conversation", "show", "TLE-2026-000001"),
+    ("document", "make", "TLE-2026-000001"),
     ("dkim", "key"),
     ("dkim", "show"),
     ("dkim", "verify", __file__),
@@ -60,6 +66,12 @@ LOOKING = [
     ("trust", "load", __file__),
     ("trust", "show", "x.mssante.example"),
     ("trust", "status"),
+    ("smime", "verify", __file__),
+    ("smime", "sign", __file__),
+    ("smime", "encrypt", __file__, "--to", __file__, "--sign"),
+    ("smime", "decrypt", __file__),
+    ("trust", "show", "b.example"),
+    ("trust", "diff", __file__),
 ]
 
 

@@ -109,7 +109,7 @@ def numbered(name: str, number: int) -> str:
 
 def test_a46_who_is_not_known_is_entered_with_all_traits_and_found_again(served: TestGateway) -> None:
     name = patient_name()
-    open_thread(served, name=f"d'{name}-Évrard", nir=numbered(name, 461), place="2A004")
+    open_thread(served, name=f"d'{name}-Évrard", nir=numbered(name, 461), birth_place="2A004")
     (row,) = patients_of(served, f"evrard {name} jeanne")
     assert row.patient.birth_name == f"d'{name}-Évrard"
     assert (row.patient.ins, row.patient.birth_place) == (numbered(name, 461), "2A004")
@@ -229,7 +229,7 @@ def test_a46_folders_follow_a_corrected_identity_and_a_merge_without_losing_a_ma
     assert told["folders"] == 2  # the requester's and the expert's
     new = f"Patients/{right} Jeanne 1957-02-04"
     for reader in (client, threads[0].expert):
-        eventually(lambda reader=reader: new in reader.folders() and old not in reader.folders(), new)
+        wait_for_folders(reader, new, old)
         assert sorted(str(mail["message-id"]) for mail in reader.mails(new)) == before
     # what comes later goes there too, and the history stays
     later = open_thread(served, name=right, born="04/02/1957")
@@ -239,11 +239,21 @@ def test_a46_folders_follow_a_corrected_identity_and_a_merge_without_losing_a_ma
     # a double becomes this one: its folder goes into this one's
     command(served, "patient", "merge", other.id, row.id, "--yes")
     merged = f"Patients/{name}QUE Jeanne 1957-02-03"
-    eventually(lambda: merged not in client.folders(), "the double's folder gone")
+    wait_for_folders(client, new, merged)
     assert folder_of_ref(client, double.ref, new)
     assert len(client.mails(new)) == 4
     found = command(served, "patient", "show", other.id)
     assert (found["id"], len(found["conversations"])) == (row.id, 4)
+
+
+def wait_for_folders(client: Client, there: str, gone: str) -> None:
+    """Wait until one folder is subscribed to and another is not."""
+
+    def look() -> bool:
+        found = client.folders()
+        return there in found and gone not in found
+
+    eventually(look, f"{there}, and {gone} no more")
 
 
 def folder_of_ref(client: Client, ref: str, folder: str) -> bool:

@@ -53,7 +53,7 @@ def registers(draw: st.DrawFn) -> list[Known]:
 @given(patients, registers())
 def test_matching_never_merges_two_identifiers(stated: Patient, register: list[Known]) -> None:
     found = match(stated, register)
-    reached = (found.known,) if isinstance(found, Same) else ()
+    reached: tuple[Known, ...] = (found.known,) if isinstance(found, Same) else ()
     if isinstance(found, Several):
         reached = found.candidates
     for known in reached:
