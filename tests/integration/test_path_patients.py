@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import re
+from dataclasses import replace
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 from click.testing import CliRunner
 
 from gateway.cli.root import cli
+from gateway.register import Desk
 from gateway.services import Services
 from gateway.store import PatientRow
 from teleexpertise.events import Opened
@@ -244,6 +247,30 @@ def test_a46_folders_follow_a_corrected_identity_and_a_merge_without_losing_a_ma
     assert len(client.mails(new)) == 4
     found = command(served, "patient", "show", other.id)
     assert (found["id"], len(found["conversations"])) == (row.id, 4)
+
+
+def test_a46_corrections_that_overtake_each_other_end_in_the_last_name(served: TestGateway) -> None:
+    name, right = patient_name(), patient_name()
+    for number in (467, 468):  # two patients of one name, date and sex: the second folder has a number
+        thread = open_thread(served, name=name, nir=numbered(name, number))
+        thread.finalise(thread.expert)
+        folder_of(thread.requester, thread)
+    client, (first, second) = thread.requester, patients_of(served, name)
+
+    async def correct(services: Services) -> None:
+        for birth_name, row in ((right, second), (name, second), (right, first), (right, second)):
+            async with services.store.transaction() as tx:
+                desk = Desk(tx, "operator test", services.clock(), services.new_id)
+                known = await desk.known(row.id)
+                await desk.correct(known, replace(known.patient, birth_name=birth_name), known.ins_oid)
+            await asyncio.sleep(0.01)  # the workers have begun, or not
+
+    served.ask(correct)
+    served.settled()
+    mine = [folder for folder in client.folders() if name in folder or right in folder]
+    base = f"Patients/{right} Jeanne 1957-02-03"
+    assert sorted(mine) == [base, f"{base} (2)"]
+    assert [len(client.mails(folder)) for folder in sorted(mine)] == [1, 1]
 
 
 def wait_for_folders(client: Client, there: str, gone: str) -> None:
