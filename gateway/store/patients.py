@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, intersect, or_, select, text, update
+from sqlalchemy import delete, exists, func, or_, select, text, update
 
 from gateway.store.dialect import translated
 from gateway.store.errors import NotFound
@@ -24,7 +24,7 @@ from teleexpertise.searching import Query
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from sqlalchemy import ColumnElement, RowMapping, Select
+    from sqlalchemy import ColumnElement, FromClause, RowMapping, Select
 
 __all__ = ["Patients"]
 
@@ -37,6 +37,8 @@ _LAST = "\U0010ffff"
 _MOST_OF_A_DAY = 100
 #: Of more who are called so the search says that it must be narrower; they are not even sorted.
 _MOST_FOUND = 2000
+#: A term that is met by more words than these is not the rarest, or all are frequent.
+_MOST_COUNTED = 3000
 _PAGE = 5000
 
 
@@ -100,6 +102,7 @@ class Patients(Repository):
         Whole words come before beginnings of words. An empty query finds nobody.
         """
         found: dict[int, RowMapping] = {}
+        query = replace(query, terms=await self._rarest_first(query.terms))
         for whole in (True, False):
             statement = _searching(query, whole)
             if statement is not None and len(found) <= limit:
@@ -108,6 +111,18 @@ class Patients(Repository):
                 found = {row["id"]: row for row in (*found.values(), *rows)}
         rows = list(found.values())
         return tuple(map(_row_of, rows[:limit])), len(rows) > limit
+
+    async def _rarest_first(self, terms: tuple[frozenset[str], ...]) -> tuple[frozenset[str], ...]:
+        """The terms by how many words they are met by: the search goes through those of the first alone."""
+        if len(terms) < 2:
+            return terms
+        counts = {}
+        for term in terms:
+            some = select(patient_word.c.patient_id).where(_met(patient_word, term, False))
+            counted = select(func.count().label("rows")).select_from(some.limit(_MOST_COUNTED).subquery())
+            row = await self._first(counted)
+            counts[term] = row["rows"] if row else 0
+        return tuple(sorted(terms, key=lambda term: counts[term]))
 
     async def search_plan(self, query: Query) -> tuple[str, ...]:
         """How the database goes about a search, one step a line (SQLite)."""
@@ -241,9 +256,10 @@ def _searching(query: Query, whole: bool) -> Select[*tuple[object, ...]] | None:
         return None
     conditions: list[ColumnElement[bool]] = [patients.c.merged_into.is_(None)]
     if query.terms:
-        met = [select(patient_word.c.patient_id).where(_met(term, whole)) for term in query.terms]
-        named = intersect(*met) if len(met) > 1 else met[0].distinct()
-        conditions.append(patients.c.id.in_(named.limit(_MOST_FOUND)))
+        first, *others = query.terms
+        also = [_has(term, whole) for term in others]
+        named = select(patient_word.c.patient_id).where(_met(patient_word, first, whole), *also)
+        conditions.append(patients.c.id.in_(named.distinct().limit(_MOST_FOUND)))
     if query.born is not None:
         conditions.append(patients.c.birth_date == query.born)
     if query.ins:
@@ -254,8 +270,14 @@ def _searching(query: Query, whole: bool) -> Select[*tuple[object, ...]] | None:
     return select(patients).where(*conditions)
 
 
-def _met(term: frozenset[str], whole: bool) -> ColumnElement[bool]:
-    word = patient_word.c.word
+def _has(term: frozenset[str], whole: bool) -> ColumnElement[bool]:
+    """Whether the patient of a word has another that meets a term."""
+    other = patient_word.alias()
+    return exists().where(other.c.patient_id == patient_word.c.patient_id, _met(other, term, whole))
+
+
+def _met(words: FromClause, term: frozenset[str], whole: bool) -> ColumnElement[bool]:
+    word = words.c.word
     if whole:
         return word.in_(sorted(term))
     return or_(*(word.between(beginning, beginning + _LAST) for beginning in sorted(term)))

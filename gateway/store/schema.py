@@ -177,7 +177,7 @@ patient_word = Table(
     metadata,
     _text("word", primary_key=True),
     Column("patient_id", RowNumber(), ForeignKey("patient.id"), primary_key=True, autoincrement=False),
-    Index(None, "patient_id"),
+    Index(None, "patient_id", "word"),
 )
 
 patient_number = Table(

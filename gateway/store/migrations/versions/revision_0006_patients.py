@@ -24,7 +24,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["patient_id"], ["patient.id"], name=op.f("fk_patient_word_patient_id")),
         sa.PrimaryKeyConstraint("word", "patient_id", name=op.f("pk_patient_word")),
     )
-    op.create_index(op.f("ix_patient_word_patient_id"), "patient_word", ["patient_id"], unique=False)
+    op.create_index(
+        op.f("ix_patient_word_patient_id_word"), "patient_word", ["patient_id", "word"], unique=False
+    )
     op.create_table(
         "patient_number",
         sa.Column("patient_id", _ROW_NUMBER, autoincrement=False, nullable=False),
