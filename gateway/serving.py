@@ -258,6 +258,7 @@ def _workers(services: Services, dovecot: DovecotServer, lmtp: LmtpDelivery, pri
             "relay": deliveries.relay,
             "tag": folders.tag,
             "file": folders.file,
+            "arrange": folders.arrange,
             "make_report": reports.make_report,
             "synthesis": reports.synthesis,
             "export": ExportWork(services).export,

@@ -20,6 +20,7 @@ from gateway.cli.documents import document
 from gateway.cli.experts import expert
 from gateway.cli.explain import explain
 from gateway.cli.exports import export
+from gateway.cli.patients import patient
 from gateway.cli.pki import pki
 from gateway.cli.queue import queue
 from gateway.cli.rebuild import rebuild
@@ -68,8 +69,8 @@ def cli(context: click.Context, path: Path) -> None:
 
 for command in (
     *(init, serve_command, run, demo, check_config),
-    *(account, audit, conversation, delegation, dkim, document, expert, explain, export, pki, queue),
-    *(rebuild, rules, smime, trust),
+    *(account, audit, conversation, delegation, dkim, document, expert, explain, export, patient, pki),
+    *(queue, rebuild, rules, smime, trust),
 ):
     cli.add_command(command)
 

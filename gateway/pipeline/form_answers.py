@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import date
 
 from gateway.pipeline import closing, delegating, requesting
+from gateway.pipeline.identifying import Identified, identify
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.requesting import FilledForm
@@ -43,8 +44,17 @@ async def receive(unit: Unit, incoming: Incoming, found: FoundForm) -> str:
         # Rights are not guessed: a line that is gone or was not understood withdraws nobody.
         problems = {**warnings, **await delegating.doubts(unit, sheet, checked.values), **problems}
     remark = "\n".join(filter(None, (str(row.options.get("remark", "")), reading.remark)))
+    identified = Identified()
     # A vital emergency is answered at once, whatever else is wrong with the form (design, section 6).
-    if problems and not requesting.is_vital(row.kind, checked.values):
+    vital = requesting.is_vital(row.kind, checked.values)
+    if row.kind == FormKind.REQUEST and not problems and not vital:
+        identified = await identify(unit, sheet.form, checked.values, incoming.login.address)
+        problems |= identified.problems
+        warnings |= identified.warnings
+        if identified.candidates:
+            options = {**row.options, "candidates": list(identified.candidates)}
+            sheet = await _sheet(unit, incoming, replace(row, options=options)) or sheet
+    if problems and not vital:
         again = replace(
             sheet,
             values={**sheet.values, **reading.values},
@@ -55,7 +65,12 @@ async def receive(unit: Unit, incoming: Incoming, found: FoundForm) -> str:
         return await _ask_back(unit, incoming, again)
     await unit.tx.forms.use(row.id, unit.now)
     answer = FilledForm(
-        row=row, sheet=sheet, values=checked.values, remark=remark, warnings=tuple(warnings.values())
+        row=row,
+        sheet=sheet,
+        values=checked.values,
+        remark=remark,
+        warnings=tuple(warnings.values()),
+        known_patient=identified.known,
     )
     return await _dispatch(unit, incoming, answer)
 

@@ -13,6 +13,7 @@ from gateway.store.letters import Answers, Bounces, Forms, Held
 from gateway.store.messages import Decisions, Messages
 from gateway.store.mirrors import Mirrors, Peers
 from gateway.store.outbox import Outbox
+from gateway.store.patient_folders import PatientFolders
 from gateway.store.patients import Patients
 from gateway.store.people import AccountCertificates, Accounts, Administrators, Delegations
 
@@ -41,6 +42,7 @@ class Transaction:
         "messages",
         "mirrors",
         "outbox",
+        "patient_folders",
         "patients",
         "peers",
     )
@@ -64,5 +66,6 @@ class Transaction:
         self.messages = Messages(connection)
         self.mirrors = Mirrors(connection)
         self.outbox = Outbox(connection)
+        self.patient_folders = PatientFolders(connection)
         self.patients = Patients(connection)
         self.peers = Peers(connection)

@@ -7,8 +7,10 @@ what is wrong.
 """
 
 from teleexpertise.forms.building import (
+    NEW_PATIENT,
     ask_form,
     cancel_form,
+    candidate_value,
     decline_form,
     delegates_form,
     element_answers,
@@ -34,6 +36,7 @@ from teleexpertise.forms.rendering import FormCopy, render_html, render_text
 from teleexpertise.forms.validation import Validation, validate
 
 __all__ = [
+    "NEW_PATIENT",
     "Catalogue",
     "Field",
     "FieldKind",
@@ -48,6 +51,7 @@ __all__ = [
     "Value",
     "ask_form",
     "cancel_form",
+    "candidate_value",
     "decline_form",
     "delegates_form",
     "element_answers",
