@@ -31,11 +31,13 @@ __all__ = [
     "answer_count",
     "audit",
     "bounce_token",
+    "common_seen",
     "conversation",
     "conversation_member",
     "decision",
     "decrypted_message",
     "delegation",
+    "establishment_administrator",
     "event",
     "expert",
     "expert_document",
@@ -146,6 +148,22 @@ delegation = Table(
     Index(None, "delegate"),
 )
 
+establishment_administrator = Table(
+    "establishment_administrator",
+    metadata,
+    Column("address", PlainText, ForeignKey("account.address"), primary_key=True),
+    _text("finess", primary_key=True),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+# Accounts whose delegates read their folders with one \\Seen for all of them; elsewhere each reader has marks
+# of their own.
+common_seen = Table(
+    "common_seen",
+    metadata,
+    Column("address", PlainText, ForeignKey("account.address"), primary_key=True),
+)
+
 patient = Table(
     "patient",
     metadata,
@@ -166,8 +184,8 @@ patient = Table(
     Column("used_name", PlainText, nullable=True),
     Column("used_first_names", PlainText, nullable=True),
     Column("qualified", Boolean, nullable=True),
-    # The patient that this one turned out to be; such a row is kept for its traits alone. No index: it is NULL
-    # in nearly all rows, and SQLite would take an index for the way to them.
+    # The patient that this one turned out to be; such a row is kept for its traits alone. No index: it is
+    # NULL in nearly all rows, and SQLite would take an index for the way to them.
     Column("merged_into", RowNumber(), nullable=True),
     Index(None, "birth_date"),
 )
