@@ -69,8 +69,8 @@ def cli(context: click.Context, path: Path) -> None:
 
 for command in (
     *(init, serve_command, run, demo, check_config),
-    *(account, audit, conversation, delegation, dkim, document, expert, explain, export, patient, pki),
-    *(queue, rebuild, rules, smime, trust),
+    *(account, audit, conversation, delegation, dkim, document, expert, explain, export),
+    *(patient, pki, queue, rebuild, rules, smime, trust),
 ):
     cli.add_command(command)
 

@@ -67,8 +67,7 @@ class Patients(Repository):
             ways.append(select(patients).where(patients.c.traits == key))
         if born is not None:
             days = [day for day in (born, swapped(born)) if day is not None]
-            of_day = select(patients).where(patients.c.birth_date.in_(days), patients.c.merged_into.is_(None))
-            ways.append(of_day.order_by(patients.c.id.desc()).limit(_MOST_OF_A_DAY))
+            ways.append(select(patients).where(patients.c.birth_date.in_(days)).limit(_MOST_OF_A_DAY))
         for way in ways:
             found |= {row["id"]: row for row in await self._all(way)}
         merged = {row["merged_into"] for row in found.values() if row["merged_into"] is not None}

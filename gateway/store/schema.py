@@ -184,10 +184,10 @@ patient = Table(
     Column("used_name", PlainText, nullable=True),
     Column("used_first_names", PlainText, nullable=True),
     Column("qualified", Boolean, nullable=True),
-    # The patient that this one turned out to be; such a row is kept for its traits alone.
+    # The patient that this one turned out to be; such a row is kept for its traits alone. No index: it is
+    # NULL in nearly all rows, and SQLite would take an index for the way to them.
     Column("merged_into", RowNumber(), nullable=True),
     Index(None, "birth_date"),
-    Index(None, "merged_into"),
 )
 
 patient_word = Table(

@@ -15,7 +15,6 @@ def upgrade() -> None:
     op.add_column("patient", sa.Column("qualified", sa.Boolean(), nullable=True))
     op.add_column("patient", sa.Column("merged_into", _ROW_NUMBER, nullable=True))
     op.create_index(op.f("ix_patient_birth_date"), "patient", ["birth_date"], unique=False)
-    op.create_index(op.f("ix_patient_merged_into"), "patient", ["merged_into"], unique=False)
     op.add_column("patient_folder", sa.Column("wanted", sa.Text(), nullable=True))
     op.create_table(
         "patient_word",
