@@ -29,7 +29,9 @@ CONFIGURATION = "gateway.toml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewDeployment:
-    """What a new deployment is told: its folder, domain, names; ``ports`` override those of the defaults."""
+    """What a new deployment is told: its folder, domain, names; ``ports`` override those of the defaults;
+    ``decrypts``: mail encrypted to the test PKI's ORG CONF certificate is opened.
+    """
 
     folder: Path
     domain: str
@@ -39,6 +41,7 @@ class NewDeployment:
     test_identifiers: bool = True
     hostnames: Sequence[str] = ("localhost", "127.0.0.1", "::1")
     ports: tuple[tuple[str, str, int], ...] = ()
+    decrypts: bool = False
 
 
 def _passable(folder: Path) -> bool:
@@ -75,7 +78,15 @@ def _values(new: NewDeployment) -> dict[str, dict[str, object]]:
         values["mailboxes"] = {"home": str(home)}
     for section, key, port in new.ports:
         values.setdefault(section, {})[key] = port
+    if new.decrypts and _has_conf(DemoPki(new.folder / "pki")):
+        pair = {"certificate": "pki/conf.pem", "key": "pki/conf.key"}
+        values["smime"] = {"decryption": [pair]}
     return values
+
+
+def _has_conf(pki: DemoPki) -> bool:
+    """Whether an encryption certificate is there or will be made: not beside those of a real authority."""
+    return pki.conf_key.exists() or not pki.anchors.exists()
 
 
 def _own_name(certificate: Path) -> DistinguishedName:

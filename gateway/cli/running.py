@@ -54,7 +54,11 @@ def init(invocation: Invocation, domain: str, organisation: str, demo: bool, jso
     """Make a deployment: settings, key, test PKI, trust list, database. What is there is kept."""
     folder = invocation.path.parent
     new = NewDeployment(
-        folder=folder, domain=domain, organisation=organisation, ports=_TRIED_OUT if demo else ()
+        folder=folder,
+        domain=domain,
+        organisation=organisation,
+        ports=_TRIED_OUT if demo else (),
+        decrypts=True,
     )
     settings = make_deployment(new, _now())
     if demo:
@@ -85,6 +89,7 @@ def run(invocation: Invocation) -> None:
         organisation="Téléexpertise Haute-Loire (démonstration)",
         town="Le Puy-en-Velay",
         ports=_TRIED_OUT,
+        decrypts=True,
     )
     settings = make_deployment(demo, _now())
     configure_logging(settings)
