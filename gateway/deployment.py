@@ -30,7 +30,7 @@ CONFIGURATION = "gateway.toml"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewDeployment:
     """What a new deployment is told: its folder, domain, names; ``ports`` override those of the defaults;
-    ``decrypts``: mail encrypted to the test PKI's ORG CONF certificate is opened.
+    ``decrypts``: mail encrypted to the test PKI's ORG CONF certificate is opened; ``file``: the settings' name.
     """
 
     folder: Path
@@ -42,6 +42,7 @@ class NewDeployment:
     hostnames: Sequence[str] = ("localhost", "127.0.0.1", "::1")
     ports: tuple[tuple[str, str, int], ...] = ()
     decrypts: bool = False
+    file: str = CONFIGURATION
 
 
 def _passable(folder: Path) -> bool:
@@ -137,7 +138,7 @@ def make_deployment(new: NewDeployment, now: datetime) -> Settings:
     folder = new.folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / CONFIGURATION
+        path = folder / new.file
         if not path.exists():
             write_public(path, write_toml(_values(new)).encode())
         settings = load(path)

@@ -59,6 +59,7 @@ def init(invocation: Invocation, domain: str, organisation: str, demo: bool, jso
         organisation=organisation,
         ports=_TRIED_OUT if demo else (),
         decrypts=True,
+        file=invocation.path.name,
     )
     settings = make_deployment(new, _now())
     if demo:
@@ -90,6 +91,7 @@ def run(invocation: Invocation) -> None:
         town="Le Puy-en-Velay",
         ports=_TRIED_OUT,
         decrypts=True,
+        file=invocation.path.name,
     )
     settings = make_deployment(demo, _now())
     configure_logging(settings)
