@@ -1,6 +1,7 @@
 """Trust: certificates, CMS and S/MIME signatures, the trust list of operators, TLS contexts and a test PKI.
 
 Deciding modules are pure: octets, certificates and `now` go in, a verdict comes out (`verdicts`, `names`,
-`fields`, `entities`, `ber`, `algorithms`, `cms`, `signing`, `paths`, `protection`, `smime`, `results`,
-`operators`). Only `authority` (random keys), `pki` (files) and `tls` (ssl contexts) touch the machine.
+`fields`, `entities`, `ber`, `der`, `algorithms`, `cms`, `signing`, `paths`, `protection`, `smime`,
+`ciphers`, `enveloped`, `recipients`, `envelopes`, `results`, `operators`, `dkim`). Only `authority` and
+`dkim.making` (random keys), `pki` (files) and `tls` (ssl contexts) touch the machine.
 """

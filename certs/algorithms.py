@@ -40,7 +40,7 @@ DIGESTS: Mapping[str, type[hashes.HashAlgorithm]] = MappingProxyType(
 
 _WEAK_DIGESTS = frozenset({"md2", "md5", "sha1", "sha224"})
 _CURVES = frozenset({"secp256r1", "secp384r1", "secp521r1"})
-_RSA_BITS = range(2048, 8193)
+RSA_BITS = range(2048, 8193)
 """RSA below 2048 bits is weak; above 8192 a single verification costs a denial of service its price."""
 
 
@@ -120,8 +120,8 @@ def load_public_key(info: bytes) -> PublicKeyTypes:
     except (ValueError, UnsupportedAlgorithm) as error:
         raise AlgorithmRefused(Reason.ALGORITHM_UNSUPPORTED, "public key not supported") from error
     if isinstance(key, rsa.RSAPublicKey):
-        if key.key_size not in _RSA_BITS:
-            weak = key.key_size < _RSA_BITS.start
+        if key.key_size not in RSA_BITS:
+            weak = key.key_size < RSA_BITS.start
             raise AlgorithmRefused(
                 Reason.KEY_WEAK if weak else Reason.ALGORITHM_UNSUPPORTED, f"RSA of {key.key_size} bits"
             )

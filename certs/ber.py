@@ -7,7 +7,7 @@ recurses by structure. This walk reads headers only, in one pass, and never look
 
 from __future__ import annotations
 
-__all__ = ["EncodingFault", "check_encoding"]
+__all__ = ["EncodingFault", "check_encoding", "joined_octets"]
 
 MAXIMUM_DEPTH = 24
 MAXIMUM_ELEMENTS = 50_000
@@ -18,8 +18,11 @@ MAXIMUM_IDENTIFIER = 64
 """Octets in an object identifier; those in use have at most 16."""
 CONTENT_DEPTH = 6
 """Encapsulated content is an OCTET STRING at depth 5, its BER chunks at depth 6 (RFC 5652 §5.1-5.2)."""
+ENCRYPTED_DEPTH = 4
+"""Encrypted content is an OCTET STRING tagged [0] at depth 4, its BER chunks at depth 5 (RFC 5652 §6.1)."""
 
 _OCTET_STRING = 0x04
+_ENCRYPTED_CONTENT = 0x80
 _IDENTIFIER = 0x06
 
 
@@ -83,6 +86,25 @@ def _header(encoded: bytes, position: int) -> tuple[int, int, int | None]:
 def _check_primitive(tag: int, length: int, depth: int) -> None:
     if tag == _IDENTIFIER and length > MAXIMUM_IDENTIFIER:
         raise EncodingFault("object identifier too long")
-    content = tag == _OCTET_STRING and depth <= CONTENT_DEPTH
+    content = (tag == _OCTET_STRING and depth <= CONTENT_DEPTH) or (
+        tag == _ENCRYPTED_CONTENT and depth == ENCRYPTED_DEPTH
+    )
     if length > MAXIMUM_PRIMITIVE and not content:
         raise EncodingFault("primitive value too long")
+
+
+def joined_octets(contents: bytes) -> bytes:
+    """Join the chunks of a constructed OCTET STRING (X.690 §8.7.3) from its contents octets, in one pass.
+
+    The ASN.1 library appends them one by one, which is quadratic. Raises EncodingFault for other chunks and
+    for strings within strings, which nobody writes.
+    """
+    chunks: list[bytes] = []
+    position = 0
+    while position < len(contents):
+        tag, start, length = _header(contents, position)
+        if tag != _OCTET_STRING or length is None or start + length > len(contents):
+            raise EncodingFault("not a string in chunks")
+        chunks.append(contents[start : start + length])
+        position = start + length
+    return b"".join(chunks)

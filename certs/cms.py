@@ -17,7 +17,7 @@ from typing import Any
 from asn1crypto import cms, core, tsp, x509
 
 from certs.algorithms import AlgorithmRefused, check_digest, load_public_key, read_algorithm, verify
-from certs.ber import EncodingFault, check_encoding
+from certs.ber import EncodingFault, check_encoding, joined_octets
 from certs.verdicts import Reason
 
 __all__ = ["DECODING_ERRORS", "CheckedSigner", "CmsFault", "SignedData", "check_signers", "read_signed_data"]
@@ -43,6 +43,7 @@ _ATTRIBUTE_TYPES = {
     "1.2.840.113549.1.9.3": "content_type",
     "1.2.840.113549.1.9.4": "message_digest",
     "1.2.840.113549.1.9.5": "signing_time",
+    "1.2.840.113549.1.9.15": "capabilities",
     "1.2.840.113549.1.9.52": "cms_algorithm_protection",
     "1.2.840.113549.1.9.16.2.12": "signing_certificate",
     "1.2.840.113549.1.9.16.2.47": "signing_certificate_v2",
@@ -75,13 +76,15 @@ class SignedData:
 class CheckedSigner:
     """What one signature is worth before its path is judged: `reason` is GENUINE when it verifies.
 
-    `certificate` is the signer's in DER, None when the message does not hold it.
+    `certificate` is the signer's in DER, None when the message does not hold it. `capabilities` is the signed
+    attribute smimeCapabilities as transmitted, empty where there is none.
     """
 
     reason: Reason
     detail: str
     certificate: bytes | None
     signing_time: datetime | None
+    capabilities: bytes = b""
 
 
 @contextmanager
@@ -144,7 +147,7 @@ def _encapsulated_content(encapsulated: Any) -> bytes | None:
     # Under version 1 asn1crypto describes the member as PKCS#7's ANY.
     if not hasattr(value, "__bytes__"):
         raise ValueError("content is not an OCTET STRING")
-    return bytes(value)
+    return joined_octets(value.contents) if value.method else bytes(value)
 
 
 def _certificates(choices: Any) -> tuple[bytes, ...]:
@@ -178,11 +181,13 @@ def _check_signer(
 ) -> CheckedSigner:
     certificate: bytes | None = None
     signing_time: datetime | None = None
+    capabilities = b""
     try:
         with _decoding("SignerInfo"):
             certificate = _find_certificate(signer["sid"], (*signed.certificates, *known))
             attributes = _attributes(signer)
             signing_time = _signing_time(attributes)
+            capabilities = attributes["capabilities"].dump() if "capabilities" in attributes else b""
             digest = check_digest(signer["digest_algorithm"]["algorithm"].native)
             algorithm = read_algorithm(signer["signature_algorithm"], digest)
             signature = signer["signature"].native
@@ -197,7 +202,7 @@ def _check_signer(
         verify(algorithm, load_public_key(key_info), signature, octets or b"")
     except (CmsFault, AlgorithmRefused) as fault:
         return CheckedSigner(fault.reason, str(fault), certificate, signing_time)
-    return CheckedSigner(Reason.GENUINE, "", certificate, signing_time)
+    return CheckedSigner(Reason.GENUINE, "", certificate, signing_time, capabilities)
 
 
 def _find_certificate(identifier: Any, candidates: Sequence[bytes]) -> bytes | None:
@@ -249,6 +254,8 @@ def _attributes(signer: Any) -> dict[str, Any]:
         if name is None:
             continue
         values = attribute["values"]
+        if len(values) != 1 and name == "capabilities":
+            continue  # of no consequence for the signature: nothing was announced
         if len(values) != 1:
             raise CmsFault(Reason.ATTRIBUTES_WRONG, f"{name} is not single-valued")
         found[name] = values[0]

@@ -9,19 +9,28 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from certs.fields import ContentType, Field, FieldFault, content_type, only, split_message
 from certs.verdicts import Reason
 
-__all__ = ["Detached", "Opaque", "Unsigned", "claims_signature", "find_signature"]
+__all__ = [
+    "MIME_TYPES",
+    "Detached",
+    "Opaque",
+    "Unsigned",
+    "claims_signature",
+    "decode_body",
+    "find_signature",
+]
 
 MAXIMUM_SIGNATURE = 1024 * 1024
 """Octets of a detached signature part as transmitted."""
 
 _SIGNATURE_TYPES = frozenset({"application/pkcs7-signature", "application/x-pkcs7-signature"})
-_MIME_TYPES = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
+MIME_TYPES = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
+"""Types of a CMS structure that holds the whole body (RFC 8551 §3.2)."""
 _INNER_SIGNATURE = re.compile(
     rb"\r\ncontent-type:[ \t]*(?:multipart/signed|application/(?:x-)?pkcs7-mime)", re.IGNORECASE
 )
@@ -68,10 +77,10 @@ def find_signature(raw: bytes, fields: Sequence[Field], body: int) -> Detached |
         if protocol not in _SIGNATURE_TYPES:
             return Unsigned(Reason.UNSIGNED)
         return _split(raw, body, kind)
-    if kind.media in _MIME_TYPES:
+    if kind.media in MIME_TYPES:
         if (kind.parameter("smime-type") or "").lower() == "certs-only":
             return Unsigned(Reason.CERTIFICATES_ONLY)
-        return Opaque(_decode(fields, raw[body:]))
+        return Opaque(decode_body(fields, raw[body:]))
     return Unsigned(Reason.UNSIGNED)
 
 
@@ -96,7 +105,7 @@ def _split(raw: bytes, body: int, kind: ContentType) -> Detached | Unsigned:
     if content_type(fields).media not in _SIGNATURE_TYPES:
         raise FieldFault("the second part is not a signature")
     # The CRLF in front of a delimiter belongs to the delimiter (RFC 2046 §5.1.1).
-    return Detached(raw[first:middle], _decode(fields, part[start:]))
+    return Detached(raw[first:middle], decode_body(fields, part[start:]))
 
 
 def _delimiters(raw: bytes, body: int, delimiter: bytes) -> list[tuple[int, int, bool]]:
@@ -116,8 +125,10 @@ def _delimiters(raw: bytes, body: int, delimiter: bytes) -> list[tuple[int, int,
     return found
 
 
-def _decode(fields: Sequence[Field], body: bytes) -> bytes:
-    """Undo the transfer encoding; base64 strictly, since decoders disagree outside its alphabet."""
+def decode_body(fields: Sequence[Field], body: bytes) -> bytes:
+    """Undo the transfer encoding of an S/MIME part: base64 strictly, since decoders disagree outside its
+    alphabet, or binary. Raises FieldFault.
+    """
     field = only(fields, "content-transfer-encoding")
     encoding = field.text.lower() if field is not None else "7bit"
     if encoding == "binary":
@@ -125,6 +136,22 @@ def _decode(fields: Sequence[Field], body: bytes) -> bytes:
     if encoding != "base64":
         raise FieldFault(f"transfer encoding {encoding[:40]}")
     try:
-        return base64.b64decode(body.translate(None, b"\r\n \t"), validate=True)
+        return b"".join(_pieces(body))
     except (binascii.Error, ValueError) as error:
         raise FieldFault("not base64") from error
+
+
+_PIECE = 1024 * 1024
+"""Octets decoded in one call: the decoder holds the interpreter, which others in this process need, too."""
+
+
+def _pieces(body: bytes) -> Iterator[bytes]:
+    rest = b""
+    for start in range(0, len(body), _PIECE):
+        letters = rest + body[start : start + _PIECE].translate(None, b"\r\n \t")
+        last = start + _PIECE >= len(body)
+        whole = len(letters) if last else len(letters) - len(letters) % 4
+        if not last and b"=" in letters[:whole]:
+            raise binascii.Error("padding before the end")
+        yield base64.b64decode(letters[:whole], validate=True)
+        rest = letters[whole:]

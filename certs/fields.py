@@ -10,7 +10,16 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-__all__ = ["ContentType", "Field", "FieldFault", "Mailbox", "content_type", "parse_mailbox", "split_message"]
+__all__ = [
+    "ContentType",
+    "Field",
+    "FieldFault",
+    "Mailbox",
+    "canonical_lines",
+    "content_type",
+    "parse_mailbox",
+    "split_message",
+]
 
 MAXIMUM_HEADER = 256 * 1024
 """Octets of one header block."""
@@ -27,6 +36,9 @@ _ATOM = r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]"
 _ADDRESS = re.compile(rf"({_ATOM}+(?:\.{_ATOM}+)*)@([A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)")
 _PHRASE_WORD = re.compile(r'\s*("(?:[^"\\\x00]|\\[^\x00])*"|[^\s"(),:;<>@\[\]\\]+|\((?:[^()\\]|\\.)*\))')
 _SPACE_OR_COMMENT = re.compile(r"\s*(?:\((?:[^()\\]|\\.)*\)\s*)*")
+
+
+_BARE_LF = re.compile(rb"(?<!\r)\n")
 
 
 class FieldFault(ValueError):
@@ -98,6 +110,17 @@ def split_message(raw: bytes) -> tuple[tuple[Field, ...], int]:
         value = matched.group(2).replace(b"\r\n", b"").strip(b" \t")
         fields.append(Field(matched.group(1).decode("ascii"), value))
         position = matched.end()
+
+
+def canonical_lines(octets: bytes) -> bytes:
+    """Bring a message or entity whose first line ends in LF alone to CRLF, all its lines (RFC 8551 §3.1.1).
+
+    So are those written that never were in transport form. Others, such as binary ones, stay as they are.
+    """
+    first = octets.find(b"\n")
+    if first < 0 or octets[first - 1 : first] == b"\r":
+        return octets
+    return _BARE_LF.sub(b"\r\n", octets)
 
 
 def only(fields: Sequence[Field], name: str) -> Field | None:

@@ -45,6 +45,7 @@ __all__ = [
     "TrustAnchors",
     "TrustFault",
     "Usage",
+    "is_authority",
     "load_anchors",
     "read_certificates",
     "validate",
@@ -153,6 +154,11 @@ def read_certificates(text: bytes) -> tuple[bytes, ...]:
     for certificate in _loaded(found):
         certificate.subject.hashable  # noqa: B018  decoded at loading, where a fault can be told
     return found
+
+
+def is_authority(certificate: bytes) -> bool:
+    """Tell whether a DER certificate, read before, is a certification authority's."""
+    return bool(x509.Certificate.load(certificate).ca)
 
 
 def _read_crl(encoded: bytes) -> RevocationList:

@@ -9,11 +9,21 @@ from dataclasses import dataclass
 from certs.fields import Field, content_type, only, split_message
 from certs.signing import SigningFault
 
-__all__ = ["ProtectedHeaders", "differing", "protect", "read_protected", "render_field"]
+__all__ = [
+    "HIDDEN_SUBJECT",
+    "ProtectedHeaders",
+    "differing",
+    "protect",
+    "read_protected",
+    "render_field",
+    "shown_outside",
+]
 
 MAXIMUM_LINE = 998
 """Octets of a line without its CRLF (RFC 5322 §2.1.1)."""
 FOLD_AT = 78
+HIDDEN_SUBJECT = "[...]"
+"""What stands outside for the Subject of an encrypted message (RFC 9788 §3.2.1)."""
 
 # Not copied: what describes the outer structure, what transport adds, what differs per copy, what must stay
 # hidden.
@@ -79,11 +89,15 @@ def render_field(name: str, value: str) -> bytes:
     return "\r\n".join(lines).encode("ascii") + b"\r\n"
 
 
-def protect(headers: Sequence[tuple[str, str]], entity: bytes) -> bytes:
+def protect(
+    headers: Sequence[tuple[str, str]], entity: bytes, outer: Sequence[tuple[str, str]] | None = None
+) -> bytes:
     """Put copies of `headers` into the header of a MIME entity and mark its Content-Type `hp="clear"` (RFC
     9788 §5.2).
 
-    Raises SigningFault where the entity already holds one of them, and FieldFault where it cannot be read.
+    Where the entity is to be encrypted, `outer` are the fields that will be seen outside: the mark is then
+    `hp="cipher"` and HP-Outer tells them. Raises SigningFault where the entity already holds one of the
+    fields, and FieldFault where it cannot be read.
     """
     fields, body = split_message(entity)
     if any(not field.key.startswith("content-") and field.key != "mime-version" for field in fields):
@@ -92,14 +106,30 @@ def protect(headers: Sequence[tuple[str, str]], entity: bytes) -> bytes:
     if content_type(fields).parameter("hp") is not None:
         raise SigningFault("the entity is protected already")
     described = kind.value.decode("ascii") if kind is not None else "text/plain; charset=us-ascii"
+    mark = "clear" if outer is None else "cipher"
     lines = [render_field(field.name, field.text) for field in fields if field is not kind]
-    lines.append(render_field("Content-Type", f'{described}; hp="clear"'))
+    lines.append(render_field("Content-Type", f'{described}; hp="{mark}"'))
+    lines += [render_field(name, value) for name, value in headers if _is_protected(name)]
     lines += [
-        render_field(name, value)
-        for name, value in headers
-        if name.lower() not in _NOT_PROTECTED and not name.lower().startswith("content-")
+        render_field("HP-Outer", f"{name}: {value}") for name, value in outer or () if _is_protected(name)
     ]
     return b"".join(lines) + b"\r\n" + entity[body:]
+
+
+def _is_protected(name: str) -> bool:
+    return name.lower() not in _NOT_PROTECTED and not name.lower().startswith("content-")
+
+
+def shown_outside(headers: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Return what of `headers` stands outside of an encrypted message (RFC 9788 §3.2.1, baseline policy).
+
+    The Subject is replaced; Keywords and Comments, which say what a message is about, are left out.
+    """
+    return tuple(
+        (name, HIDDEN_SUBJECT if name.lower() == "subject" else value)
+        for name, value in headers
+        if name.lower() not in ("keywords", "comments")
+    )
 
 
 def read_protected(entity: bytes) -> ProtectedHeaders | None:

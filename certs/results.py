@@ -8,11 +8,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from certs.dkim.reports import DkimReason, DkimReport, DkimSignature
 from certs.fields import FieldFault
 from certs.protection import render_field
-from certs.verdicts import Reason, SignatureReport, Verdict
+from certs.verdicts import Note, Reason, SignatureReport, Verdict
 
-__all__ = ["MethodResult", "remove_forged", "render_results", "smime_result"]
+__all__ = [
+    "MethodResult",
+    "dkim_results",
+    "remove_forged",
+    "render_results",
+    "smime_result",
+    "told_note",
+]
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`{|}~]+")
 _FIELD_START = re.compile(rb"(?<=\n)(?![ \t])")
@@ -38,6 +46,24 @@ _PERMANENT = frozenset(
     {Reason.MALFORMED, Reason.CERTIFICATE_MISSING, Reason.CONTENT_MISSING, Reason.CONTENT_TWICE}
 )
 
+_DKIM_FAIL = frozenset(
+    {
+        DkimReason.BODY_CHANGED,
+        DkimReason.SIGNATURE_WRONG,
+        DkimReason.EXPIRED,
+        DkimReason.SIGNED_IN_FUTURE,
+    }
+)
+# Signatures that may hold by RFC 6376 and that we take no word from.
+_DKIM_POLICY = frozenset(
+    {
+        DkimReason.BODY_LENGTH,
+        DkimReason.FROM_AMBIGUOUS,
+        DkimReason.KEY_TESTING,
+        DkimReason.KEY_WEAK,
+    }
+)
+
 
 @dataclass(frozen=True, slots=True)
 class MethodResult:
@@ -52,8 +78,12 @@ class MethodResult:
 
 
 def smime_result(report: SignatureReport) -> MethodResult:
-    """Express a signature report in the terms of RFC 7281 §3; identities are named only when proven."""
-    reason = "" if report.reason in (Reason.GENUINE, Reason.UNSIGNED) else report.reason.value
+    """Express a signature report in the terms of RFC 7281 §3; identities are named only when proven.
+
+    The reason also tells what a reader must know beside the result: notes, and which fields differ by name.
+    """
+    said = [] if report.reason in (Reason.GENUINE, Reason.UNSIGNED) else [report.reason.value]
+    reason = "; ".join(said + [told_note(note, report) for note in report.notes])
     properties: list[tuple[str, str]] = []
     if report.verdict is Verdict.PASSED:
         for signer in report.signers:
@@ -61,6 +91,36 @@ def smime_result(report: SignatureReport) -> MethodResult:
             properties.append(("body.smime-serial", f"{signer.serial:X}"))
             properties.append(("body.smime-issuer", signer.issuer))
     return MethodResult("smime", _result(report), reason, tuple(properties))
+
+
+def told_note(note: Note, report: SignatureReport) -> str:
+    """A note in one phrase of identifiers: names of header fields, never their values."""
+    if note is Note.HEADERS_DIFFER:
+        return f"{note.value} ({', '.join(report.differing_headers)[:200]})"
+    return note.value
+
+
+def dkim_results(report: DkimReport) -> tuple[MethodResult, ...]:
+    """Express the DKIM signatures in the terms of RFC 8601 §2.7.1, each with its key and the first digits of
+    b= (RFC 6008); the identity is named only when proven.
+    """
+    if report.fault is not None:
+        return (MethodResult("dkim", "permerror", report.fault.value),)
+    return tuple(map(_dkim_result, report.signatures)) or (MethodResult("dkim", "none"),)
+
+
+def _dkim_result(signature: DkimSignature) -> MethodResult:
+    named = {"header.d": signature.domain, "header.s": signature.selector, "header.b": signature.digits}
+    properties = [(name, value) for name, value in named.items() if value]
+    if signature.verdict is Verdict.PASSED:
+        properties.insert(1, ("header.i", signature.identity))
+        return MethodResult("dkim", "pass", properties=tuple(properties))
+    result = "temperror" if signature.verdict is Verdict.INDETERMINATE else "permerror"
+    if signature.reason in _DKIM_FAIL:
+        result = "fail"
+    elif signature.reason in _DKIM_POLICY:
+        result = "policy"
+    return MethodResult("dkim", result, signature.reason.value, tuple(properties))
 
 
 def _result(report: SignatureReport) -> str:
@@ -91,10 +151,10 @@ def render_results(authserv_id: str, results: Sequence[MethodResult]) -> bytes:
 
 
 def _value(text: str) -> str:
-    """Write a pvalue: bare where the grammar allows it, else a quoted string of printable ASCII."""
+    """Write a pvalue: bare where the grammar allows it (`@domain` too), else a quoted string of ASCII."""
     plain = "".join(character if " " <= character <= "~" else "?" for character in text)
     local, at, domain = plain.partition("@")
-    if _TOKEN.fullmatch(local) and (not at or _TOKEN.fullmatch(domain)):
+    if (_TOKEN.fullmatch(local) or (at and not local)) and (not at or _TOKEN.fullmatch(domain)):
         return plain
     quoted = plain.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{quoted}"'

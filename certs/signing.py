@@ -13,13 +13,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from asn1crypto import core, pem, x509
-from asn1crypto.parser import emit
+from asn1crypto import pem, x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
 from certs.algorithms import DIGESTS, PrivateKey
 from certs.cms import DECODING_ERRORS
+from certs.der import (
+    NULL,
+    contents,
+    integer,
+    object_identifier,
+    octet_string,
+    primitive,
+    sequence,
+    set_of,
+    tagged,
+)
 
 __all__ = ["Signer", "SigningFault", "load_signer", "sign_detached"]
 
@@ -61,7 +71,7 @@ def load_signer(certificate_pem: bytes, key_pem: bytes, chain_pem: bytes = b"", 
         )
         if certificate.public_key.dump() != spki:
             raise SigningFault("the key does not belong to the certificate")
-        identifier = _sequence(certificate.issuer.dump(), core.Integer(certificate.serial_number).dump())
+        identifier = sequence(certificate.issuer.dump(), integer(certificate.serial_number))
     except DECODING_ERRORS as error:
         if isinstance(error, SigningFault):
             raise
@@ -98,34 +108,34 @@ def sign_detached(content: bytes, signers: Sequence[Signer], now: datetime) -> b
     if not signers:
         raise SigningFault("no signer")
     certificates = {der for signer in signers for der in (signer.certificate, *signer.chain)}
-    signed_data = _sequence(
-        core.Integer(1).dump(),
-        _set(*{_digest_algorithm(signer.digest) for signer in signers}),
-        _sequence(_ID_DATA),
-        emit(2, 1, 0, b"".join(sorted(certificates))),
-        _set(*(_signer_info(signer, content, now) for signer in signers)),
+    signed_data = sequence(
+        integer(1),
+        set_of(*{_digest_algorithm(signer.digest) for signer in signers}),
+        sequence(_ID_DATA),
+        tagged(0, b"".join(sorted(certificates))),
+        set_of(*(_signer_info(signer, content, now) for signer in signers)),
     )
-    return _sequence(_oid("1.2.840.113549.1.7.2"), emit(2, 1, 0, signed_data))
+    return sequence(object_identifier("1.2.840.113549.1.7.2"), tagged(0, signed_data))
 
 
 def _signer_info(signer: Signer, content: bytes, now: datetime) -> bytes:
     digest_algorithm, signature_algorithm = _digest_algorithm(signer.digest), _signature_algorithm(signer)
-    protection = _sequence(digest_algorithm, emit(2, 1, 1, _contents(signature_algorithm)))
-    attributes = _set(
+    protection = sequence(digest_algorithm, tagged(1, contents(signature_algorithm)))
+    attributes = set_of(
         _attribute("1.2.840.113549.1.9.3", _ID_DATA),
-        _attribute("1.2.840.113549.1.9.4", _octets(hashlib.new(signer.digest, content).digest())),
+        _attribute("1.2.840.113549.1.9.4", octet_string(hashlib.new(signer.digest, content).digest())),
         _attribute("1.2.840.113549.1.9.5", _time(now)),
         _attribute("1.2.840.113549.1.9.15", _CAPABILITIES),
         _attribute("1.2.840.113549.1.9.16.2.47", _signing_certificate(signer)),
         _attribute("1.2.840.113549.1.9.52", protection),
     )
-    return _sequence(
-        core.Integer(1).dump(),
+    return sequence(
+        integer(1),
         signer.issuer_and_serial,
         digest_algorithm,
-        emit(2, 1, 0, _contents(attributes)),
+        tagged(0, contents(attributes)),
         signature_algorithm,
-        _octets(_signature(signer, attributes)),
+        octet_string(_signature(signer, attributes)),
     )
 
 
@@ -144,82 +154,51 @@ def _signature(signer: Signer, attributes: bytes) -> bytes:
 
 def _signing_certificate(signer: Signer) -> bytes:
     """SigningCertificateV2 (RFC 5035 §3) with the default digest SHA-256, which DER leaves out."""
-    certificate_id = _sequence(_octets(hashlib.sha256(signer.certificate).digest()))
-    return _sequence(_sequence(certificate_id))
+    certificate_id = sequence(octet_string(hashlib.sha256(signer.certificate).digest()))
+    return sequence(sequence(certificate_id))
 
 
 def _digest_algorithm(digest: str) -> bytes:
     # RFC 5754 §2: parameters absent.
-    return _sequence(_oid(_DIGEST_OIDS[digest]))
+    return sequence(object_identifier(_DIGEST_OIDS[digest]))
 
 
 def _signature_algorithm(signer: Signer) -> bytes:
     if signer.scheme == "rsa":
-        return _sequence(_oid("1.2.840.113549.1.1.1"), _NULL)  # RFC 5754 §3.2
+        return sequence(object_identifier("1.2.840.113549.1.1.1"), NULL)  # RFC 5754 §3.2
     if signer.scheme == "ed25519":
-        return _sequence(_oid("1.3.101.112"))
+        return sequence(object_identifier("1.3.101.112"))
     if signer.scheme == "ecdsa":
         suffix = {"sha256": 2, "sha384": 3, "sha512": 4}[signer.digest]
-        return _sequence(_oid(f"1.2.840.10045.4.3.{suffix}"))
+        return sequence(object_identifier(f"1.2.840.10045.4.3.{suffix}"))
     digest = _digest_algorithm(signer.digest)
-    parameters = _sequence(
-        emit(2, 1, 0, digest),
-        emit(2, 1, 1, _sequence(_oid("1.2.840.113549.1.1.8"), digest)),
-        emit(2, 1, 2, core.Integer(DIGESTS[signer.digest].digest_size).dump()),
+    parameters = sequence(
+        tagged(0, digest),
+        tagged(1, sequence(object_identifier("1.2.840.113549.1.1.8"), digest)),
+        tagged(2, integer(DIGESTS[signer.digest]().digest_size)),
     )
-    return _sequence(_oid("1.2.840.113549.1.1.10"), parameters)
+    return sequence(object_identifier("1.2.840.113549.1.1.10"), parameters)
 
 
 def _time(now: datetime) -> bytes:
     """Encode the signing time: UTCTime until 2049, GeneralizedTime afterwards (RFC 5652 §11.3)."""
     moment = now.astimezone(UTC)
     if moment.year < 2050:
-        return _value(23, moment.strftime("%y%m%d%H%M%SZ").encode())
-    return _value(24, moment.strftime("%Y%m%d%H%M%SZ").encode())
+        return primitive(23, moment.strftime("%y%m%d%H%M%SZ").encode())
+    return primitive(24, moment.strftime("%Y%m%d%H%M%SZ").encode())
 
 
 def _attribute(oid: str, value: bytes) -> bytes:
-    return _sequence(_oid(oid), _set(value))
+    return sequence(object_identifier(oid), set_of(value))
 
 
-def _sequence(*parts: bytes) -> bytes:
-    encoded: bytes = emit(0, 1, 16, b"".join(parts))
-    return encoded
-
-
-def _set(*parts: bytes) -> bytes:
-    """SET OF in the order of DER (X.690 §11.6)."""
-    encoded: bytes = emit(0, 1, 17, b"".join(sorted(parts)))
-    return encoded
-
-
-def _octets(value: bytes) -> bytes:
-    return _value(4, value)
-
-
-def _value(tag: int, contents: bytes) -> bytes:
-    """Encode a primitive value of the universal class."""
-    encoded: bytes = emit(0, 0, tag, contents)
-    return encoded
-
-
-def _oid(dotted: str) -> bytes:
-    encoded: bytes = core.ObjectIdentifier(dotted).dump()
-    return encoded
-
-
-def _contents(encoded: bytes) -> bytes:
-    """Return the contents octets of a DER value, without tag and length."""
-    length = encoded[1]
-    return encoded[2:] if length < 0x80 else encoded[2 + (length & 0x7F) :]
-
-
-_NULL = b"\x05\x00"
 _DIGEST_OIDS = {
     "sha256": "2.16.840.1.101.3.4.2.1",
     "sha384": "2.16.840.1.101.3.4.2.2",
     "sha512": "2.16.840.1.101.3.4.2.3",
 }
-_ID_DATA = _oid("1.2.840.113549.1.7.1")
+_ID_DATA = object_identifier("1.2.840.113549.1.7.1")
 # What may be sent back encrypted, best first (RFC 8551 §2.5.2): AES-GCM, then CBC for older clients.
-_CAPABILITIES = _sequence(*(_sequence(_oid(f"2.16.840.1.101.3.4.1.{arc}")) for arc in (46, 6, 42, 2)))
+_CAPABILITIES = sequence(
+    *(sequence(object_identifier(f"2.16.840.1.101.3.4.1.{arc}")) for arc in (46, 6, 42, 2))
+)

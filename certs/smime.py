@@ -31,7 +31,15 @@ from certs.protection import MAXIMUM_LINE, ProtectedHeaders, differing, protect,
 from certs.signing import Signer, SigningFault, sign_detached
 from certs.verdicts import Note, Reason, SignatureReport, SignerReport, Verdict, worst
 
-__all__ = ["sign_complete", "sign_message", "verify_message"]
+__all__ = [
+    "certificate_addresses",
+    "shows_other_address",
+    "sign_complete",
+    "sign_entity",
+    "sign_message",
+    "split_complete",
+    "verify_message",
+]
 
 DATE_TOLERANCE = timedelta(hours=1)
 """How far Date may be from the signing time: the same client writes both; Thunderbird allows as much."""
@@ -49,25 +57,29 @@ def sign_message(headers: Sequence[tuple[str, str]], entity: bytes, signer: Sign
     over 998. Its boundary follows from the content, so that the same input gives the same octets up to the
     signature. Raises SigningFault, or FieldFault where the entity's header cannot be read.
     """
-    outer = b"".join(render_field(name, value) for name, value in headers)
     if any(name.lower() == "mime-version" or name.lower().startswith("content-") for name, _ in headers):
         raise SigningFault("Content-* fields belong to the entity")
-    signed = protect(headers, entity)
-    _check_lines(signed)
-    boundary = f"=_tle_{hashlib.sha256(signed).hexdigest()[:40]}"
+    outer = b"".join(render_field(name, value) for name, value in headers)
+    return outer + b"MIME-Version: 1.0\r\n" + sign_entity(protect(headers, entity), signer, now)
+
+
+def sign_entity(entity: bytes, signer: Signer, now: datetime) -> bytes:
+    """Return the multipart/signed entity over `entity` as it is, beginning with its Content-Type (RFC 8551
+    §3.5.3). Raises SigningFault.
+    """
+    _check_lines(entity)
+    boundary = f"=_tle_{hashlib.sha256(entity).hexdigest()[:40]}"
     return b"".join(
         (
-            outer,
-            b"MIME-Version: 1.0\r\n",
             b'Content-Type: multipart/signed; protocol="application/pkcs7-signature";\r\n',
             f' micalg="{signer.micalg}";\r\n boundary="{boundary}"\r\n\r\n'.encode(),
             f"--{boundary}\r\n".encode(),
-            signed,
+            entity,
             f"\r\n--{boundary}\r\n".encode(),
             b'Content-Type: application/pkcs7-signature; name="smime.p7s"\r\n',
             b"Content-Transfer-Encoding: base64\r\n",
             b'Content-Disposition: attachment; filename="smime.p7s"\r\n\r\n',
-            base64.encodebytes(sign_detached(signed, (signer,), now)).replace(b"\n", b"\r\n"),
+            base64.encodebytes(sign_detached(entity, (signer,), now)).replace(b"\n", b"\r\n"),
             f"--{boundary}--\r\n".encode(),
         )
     )
@@ -79,13 +91,21 @@ def sign_complete(message: bytes, signer: Signer, now: datetime) -> bytes:
     Its Content-* fields become the signed entity's, all others stay the message's. Raises SigningFault,
     FieldFault.
     """
+    headers, entity = split_complete(message)
+    return sign_message(headers, entity, signer, now)
+
+
+def split_complete(message: bytes) -> tuple[list[tuple[str, str]], bytes]:
+    """Split a complete message (CRLF) into its own fields and the MIME entity that its Content-* fields
+    describe; the body stays as it is. Raises SigningFault, FieldFault.
+    """
     fields, body = split_message(message)
     inner = [field for field in fields if field.key.startswith("content-")]
     headers = [
         (field.name, field.text) for field in fields if field not in inner and field.key != "mime-version"
     ]
     lines = b"".join(render_field(field.name, field.text) for field in inner)
-    return sign_message(headers, lines + b"\r\n" + message[body:], signer, now)
+    return headers, lines + b"\r\n" + message[body:]
 
 
 def _check_lines(entity: bytes) -> None:
@@ -175,15 +195,16 @@ def _judge_signer(
             subject.text,
             issuer.text,
             certificate.serial_number,
-            _addresses(certificate),
+            certificate_addresses(certificate),
             checked.signing_time,
             hashlib.sha256(checked.certificate).hexdigest(),
+            checked.capabilities if verdict is Verdict.PASSED else b"",
         )
     except DECODING_ERRORS:
         return SignerReport(Verdict.FAILED, Reason.MALFORMED, "the signer's names cannot be decoded")
 
 
-def _addresses(certificate: Any) -> tuple[str, ...]:
+def certificate_addresses(certificate: Any) -> tuple[str, ...]:
     """Return the mail addresses of a certificate in lower case: alternative names and emailAddress (RFC 8550
     §3).
     """
@@ -222,7 +243,7 @@ def _judge_author(
         return failed(Reason.DATE_DIFFERS, "Date is more than an hour from the signing time")
     differences = () if protected is None else differing(fields, protected)
     notes = [Note.HEADERS_DIFFER] if differences else []
-    if _shows_other_address(author):
+    if shows_other_address(author.name, author.address):
         notes.append(Note.DISPLAY_NAME_ADDRESS)
     headers = () if protected is None else tuple((field.name, field.text) for field in protected.fields)
     return SignatureReport(
@@ -289,9 +310,10 @@ def _dates_agree(fields: Sequence[Field], signers: Sequence[SignerReport]) -> bo
     return any(abs(moment - time) <= DATE_TOLERANCE for time in times)
 
 
-def _shows_other_address(author: Mailbox) -> bool:
+def shows_other_address(name: str, address: str) -> bool:
+    """Tell whether a display name, encoded or decoded, holds an address that is not the sender's own."""
     try:
-        name = str(make_header(decode_header(author.name)))
+        shown = str(make_header(decode_header(name)))
     except (HeaderParseError, LookupError, *DECODING_ERRORS):  # LookupError: a charset that nobody knows
-        name = author.name
-    return any(found.lower() != author.address.lower() for found in _ADDRESS_IN_NAME.findall(name))
+        shown = name
+    return any(found.lower() != address.lower() for found in _ADDRESS_IN_NAME.findall(shown))

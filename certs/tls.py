@@ -15,6 +15,7 @@ from certs.names import DistinguishedName, NameFault
 __all__ = [
     "mx_client_context",
     "mx_server_context",
+    "peer_chain",
     "peer_name",
     "submission_client_context",
     "submission_server_context",
@@ -88,6 +89,26 @@ def peer_name(certificate: bytes | None) -> DistinguishedName | None:
         return DistinguishedName.from_asn1(x509.Certificate.load(certificate).subject)
     except (NameFault, *DECODING_ERRORS):
         return None
+
+
+def peer_chain(connection: ssl.SSLObject | ssl.SSLSocket | None) -> tuple[bytes, ...]:
+    """Return the certificates (DER) that TLS found above the peer's, the anchor included; none where Python
+    cannot tell.
+
+    Public since Python 3.13 (`get_verified_chain`); before, the object beneath has it.
+    """
+    if connection is None:
+        return ()
+    asked = getattr(connection, "get_verified_chain", None)
+    if asked is None:
+        asked = getattr(getattr(connection, "_sslobj", None), "get_verified_chain", None)
+    if asked is None:
+        return ()
+    chain = asked() or []
+    ders = [
+        each if isinstance(each, bytes) else ssl.PEM_cert_to_DER_cert(each.public_bytes()) for each in chain
+    ]
+    return tuple(ders[1:])
 
 
 def _harden(context: ssl.SSLContext) -> None:

@@ -88,7 +88,8 @@ class SignerReport:
 
     `subject` and `issuer` are RFC 4514 texts, `fingerprint` is the SHA-256 of the certificate in lower-case
     hex, `addresses` are the mail addresses of the certificate in lower case. They are empty where no
-    certificate was found.
+    certificate was found. `capabilities` is the signed attribute smimeCapabilities, for
+    `envelopes.read_capabilities`, given only when the verdict is passed.
     """
 
     verdict: Verdict
@@ -100,6 +101,7 @@ class SignerReport:
     addresses: tuple[str, ...] = ()
     signing_time: datetime | None = None
     fingerprint: str = ""
+    capabilities: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

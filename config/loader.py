@@ -171,7 +171,7 @@ def _value_problems(error: ValidationError, path: Path, text: str, overrides: Ta
         location = tuple(str(part) for part in item["loc"] if part != "[key]")
         if item["type"] == "missing":
             yield Problem(
-                str(path), line_of(text, location[:1]), ".".join(location), "is missing and has no default"
+                str(path), line_of(text, location[:-1]), ".".join(location), "is missing and has no default"
             )
             continue
         field = section_type(location[0]).model_fields[location[1]] if len(location) > 1 else None

@@ -7,10 +7,21 @@ the folder given as validation context.
 
 import re
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic.config import JsonDict
 
 SECRET: Final[JsonDict] = {"secret": True}
@@ -55,6 +66,19 @@ def _endpoint(value: str) -> str:
     return value
 
 
+def _web_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or not value.isascii():
+        raise ValueError("should be an http or https address without user name")
+    return value
+
+
+def _secure_web_address(value: str) -> str:
+    if not _web_address(value).startswith("https:"):
+        raise ValueError("should be an https address")
+    return value
+
+
 def _time_zone(value: str) -> str:
     if value not in available_timezones():
         raise ValueError("should be the name of a time zone such as Europe/Paris or Indian/Reunion")
@@ -67,8 +91,12 @@ FilePath = Annotated[Path, BeforeValidator(_absolute)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Port = Annotated[int, Field(ge=0, le=65535)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+SecureWebAddress = Annotated[str, AfterValidator(_secure_web_address)]
 Positive = Annotated[int, Field(ge=1)]
 Line = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+KeyPlace = Annotated[str, Field(pattern=r"^[a-z0-9_.-]+\._domainkey\.[a-z0-9.-]+$", max_length=253)]
+KeyText = Annotated[str, Field(pattern=r"^[ -~]*$", max_length=4096)]
 SecretUrl = Annotated[SecretStr, AfterValidator(_absolute_sqlite)]
 
 
@@ -185,12 +213,62 @@ class Pki(_Section):
     )
     smime_key: FilePath = Field(description="private key of that certificate", json_schema_extra=SECRET)
     smime_chain: FilePath = Field(description="intermediate authorities sent with our signatures")
+    crl_urls: tuple[WebAddress, ...] = Field(
+        strict=False,
+        description="where revocation lists are fetched; the addresses in certificates are never used. What "
+        "is fetched and verified is kept in the folder `crls`",
+    )
+    crl_refresh_minutes: Positive = Field(description="minutes between two fetches of a revocation list")
+    crl_grace_hours: Positive = Field(
+        description="hours for which a revocation list is still used after its nextUpdate; then nothing is "
+        'known any more: 454 4.7.0 with `revocation = "require"`'
+    )
+    intermediates: FilePath | None = Field(
+        default=None,
+        description="further intermediate authorities (PEM): they help to build paths and may sign "
+        "revocation lists",
+    )
 
 
 class Trust(_Section):
     """The trust space: which operators exchange with us."""
 
     list_file: FilePath = Field(description="list of domains and operator certificates (national XML format)")
+    url: SecureWebAddress | None = Field(
+        default=None,
+        description="where the list is fetched (https); absent: `list_file` is read again when it changes",
+    )
+    url_anchors: FilePath | None = Field(
+        default=None,
+        description="authorities (PEM) of the server at `url`, and no others; absent: `pki.anchors`",
+    )
+    refresh_minutes: Positive = Field(description="minutes between two fetches of the list")
+    max_age_hours: Positive = Field(
+        description="hours after its DateDeGeneration for which a list is believed; then operators are "
+        "answered 451 4.7.1 and mail to them waits"
+    )
+    max_removed_percent: int = Field(
+        ge=0,
+        le=100,
+        description="a new list that lacks more of the domains than this (and more than one) is not believed "
+        "until an operator forces it (`gateway trust load --force`)",
+    )
+    signer_anchors: FilePath | None = Field(
+        default=None,
+        description="authorities (PEM) under which the list must be signed (XML signature, enveloped); "
+        "absent: signatures are not looked at",
+    )
+    signer: Line | None = Field(
+        default=None,
+        description="name of the certificate that must sign the list, written as the list writes names "
+        "(`CN=...,OU=...`); absent: any certificate under `signer_anchors`",
+    )
+
+    @model_validator(mode="after")
+    def _signer_has_anchors(self) -> Self:
+        if self.signer is not None and self.signer_anchors is None:
+            raise ValueError("`signer` needs `signer_anchors`")
+        return self
 
 
 class Relay(_Section):
@@ -264,6 +342,37 @@ class Logging(_Section):
     format: Literal["console", "json"] = Field(description="`console` for people, `json` for collectors")
 
 
+class DkimKey(_Section):
+    """One key with which we sign."""
+
+    selector: str = Field(pattern=r"^[a-z0-9]+([.-][a-z0-9]+)*$", max_length=63)
+    key: FilePath
+    since: AwareDatetime | None = None
+
+
+class Dkim(_Section):
+    """DKIM: the signature on mail to other operators, and the keys of theirs."""
+
+    enabled: bool = Field(description="mail to other operators is signed")
+    signing: tuple[DkimKey, ...] = Field(
+        strict=False,
+        description="our keys, each with its `selector`, the PEM file of its private `key` (RSA of 2048 bits "
+        "or more, or Ed25519) and, if it is to be used only later, `since` when; of those due the "
+        "latest signs, of equal ones the last",
+    )
+    keys: dict[KeyPlace, KeyText] = Field(
+        description='table of "selector._domainkey.domain" = "v=DKIM1; k=...; p=..." for keys that are not '
+        "looked up in the DNS"
+    )
+    dns: bool = Field(description="keys that are not in the table are looked up in the DNS")
+    nameservers: tuple[Endpoint, ...] = Field(
+        strict=False, description='name servers to ask, "address:port"; none: those of the system'
+    )
+    lookup_s: int = Field(
+        ge=1, le=10, description="seconds after which a key counts as not to be had; the mail waits no longer"
+    )
+
+
 class Files(_Section):
     """Other files of the deployment."""
 
@@ -273,6 +382,63 @@ class Files(_Section):
     )
     demo_accounts: FilePath = Field(
         description="where the accounts of a demonstration are written, with passwords"
+    )
+
+
+class DecryptionKey(_Section):
+    """One encryption certificate of the organisation (ORG CONF) with its key, PEM files."""
+
+    certificate: FilePath = Field(description="the certificate that others encrypt to")
+    key: FilePath = Field(description="private key of that certificate")
+    authenticated_only: bool = Field(
+        default=False,
+        description="only AES-GCM is opened with it: for operators all of whose partners announce that",
+    )
+
+
+class Binding(_Section):
+    """Which domains certificates without mail address may write for (IGC-Santé's ORG SIGN have none)."""
+
+    issuer: Line = Field(min_length=3, description="name of the issuing authority (RFC 4514)")
+    subject: Line = Field(
+        min_length=3, description="attributes that the subject must hold, O, OU or CN among them (RFC 4514)"
+    )
+    domains: tuple[Domain, ...] = Field(
+        strict=False, min_length=1, description="domains of From that are allowed"
+    )
+
+
+class Smime(_Section):
+    """Encryption between organisations, and certificates that carry no mail address."""
+
+    decryption: tuple[DecryptionKey, ...] = Field(
+        strict=False,
+        description="list of { certificate, key }: mail encrypted to one of them is decrypted at the door; "
+        "several while one replaces another; none: nothing is ever decrypted",
+    )
+    unsigned_content: Literal["refuse", "gcm"] = Field(
+        description="decrypted content without a valid signature of its sender: `refuse`, since whoever "
+        "holds a copy of a ciphertext could have it opened by sending it on as his own; `gcm` takes it where "
+        "the "
+        "cipher at least shows that nothing was changed. With AES-CBC it is always refused (EFAIL)"
+    )
+    certificates: FilePath | None = Field(
+        default=None,
+        description="folder of certificates (<address>.pem) to encrypt to, before those that signatures "
+        "brought",
+    )
+    foreign_plain: Literal["refuse", "tls"] = Field(
+        description="what came encrypted and goes to a person of another operator of whom no certificate is "
+        "known: `refuse` tells its sender, `tls` sends it readable over mutually authenticated TLS"
+    )
+    bindings: tuple[Binding, ...] = Field(
+        strict=False,
+        description="list of { issuer, subject, domains }: which From domains a certificate without mail "
+        "address may sign for",
+    )
+    rsa_transport: Literal["by-capability", "pkcs1", "oaep"] = Field(
+        description="how RSA gives the key of a content to its recipient: `by-capability` is OAEP beside "
+        "AES-GCM and PKCS#1 v1.5 beside AES-CBC, which is what others read"
     )
 
 
@@ -294,6 +460,8 @@ class Settings(_Section):
     workers: Workers = Field(description="who does the work of the queue")
     logging: Logging = Field(description="what is logged, and how")
     files: Files = Field(description="other files")
+    smime: Smime = Field(description="encryption between organisations")
+    dkim: Dkim = Field(description="DKIM signatures")
 
     @property
     def service_address(self) -> str:

@@ -11,15 +11,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
+from certs.dkim import DkimFault
 from certs.operators import TrustListFault
-from certs.paths import TrustFault
+from certs.paths import TrustAnchors, TrustFault
 from certs.signing import Signer, SigningFault, load_signer
 from certs.smime import sign_message
 from config import Settings, departments, read_resource, specialties
 from gateway.compose.composer import Composer, Signing
+from gateway.dkimspace import DkimSpace, load_dkim
 from gateway.errors import DeploymentIncomplete
 from gateway.intake.limits import IntakeLimits
 from gateway.pipeline.links import Links
+from gateway.sealing import load_sealing
 from gateway.services import Services
 from gateway.store.store import Store
 from gateway.trustspace import OperatorTrust, load_trust
@@ -30,7 +33,15 @@ from teleexpertise.letters import Mailbox
 from teleexpertise.rules import RuleBook, RuleError, load_rules
 from teleexpertise.texts import ServiceView, Texts
 
-__all__ = ["dovecot_settings", "load_rulebook", "new_key", "open_services", "read_key"]
+__all__ = [
+    "dovecot_settings",
+    "load_rulebook",
+    "new_key",
+    "open_anchors",
+    "open_services",
+    "open_signer",
+    "read_key",
+]
 
 _KEY_OCTETS = 32
 
@@ -84,18 +95,38 @@ def _told_by_file(settings: Settings) -> Iterator[None]:
         raise DeploymentIncomplete(f"{settings.trust.list_file}: {error}") from error
 
 
-def _signing(settings: Settings) -> Signing:
+def open_signer(settings: Settings) -> Signer:
+    """The organisation's certificate and key. Raises :class:`DeploymentIncomplete` that names the file."""
     pki = settings.pki
     with _told_by_file(settings):
-        signer = load_signer(
-            pki.smime_certificate.read_bytes(), pki.smime_key.read_bytes(), pki.smime_chain.read_bytes()
+        beside = [pki.smime_chain, *(pair.certificate for pair in settings.smime.decryption[:1])]
+        return load_signer(
+            pki.smime_certificate.read_bytes(),
+            pki.smime_key.read_bytes(),
+            # The certificate to encrypt to goes with each signature: so others learn it (RFC 8551 §2.5.3).
+            b"\n".join(path.read_bytes() for path in beside),
         )
-    return _with(signer)
+
+
+def open_anchors(settings: Settings) -> TrustAnchors:
+    """What is believed of signatures. Raises :class:`DeploymentIncomplete` that names the file."""
+    return _trust(settings).anchors
 
 
 def _trust(settings: Settings) -> OperatorTrust:
     with _told_by_file(settings):
-        return load_trust(settings)
+        return load_trust(settings, datetime.now(UTC))
+
+
+def _dkim(settings: Settings) -> DkimSpace:
+    try:
+        return load_dkim(settings)
+    except OSError as error:
+        text = f"{error.filename}: {error.strerror}; `gateway dkim key` makes a key"
+        raise DeploymentIncomplete(text) from error
+    except DkimFault as error:
+        files = ", ".join(str(one.key) for one in settings.dkim.signing)
+        raise DeploymentIncomplete(f"{files}: {error}") from error
 
 
 def _with(signer: Signer) -> Signing:
@@ -124,7 +155,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             book=AddressBook(settings.service.local_part, settings.service.domain, key),
             texts=texts,
             composer=Composer(
-                Mailbox(settings.service_address, settings.service.display_name), _signing(settings)
+                Mailbox(settings.service_address, settings.service.display_name), _with(open_signer(settings))
             ),
             rules=load_rulebook(settings),
             links=Links(settings.service_address, texts.words),
@@ -139,6 +170,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             zone=settings.zone,
             clock=lambda: datetime.now(UTC),
             new_id=uuid4,
+            dkim=_dkim(settings),
+            sealing=load_sealing(settings),
         )
 
 

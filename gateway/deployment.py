@@ -11,6 +11,7 @@ from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 
+from certs.dkim import KeyKind, new_dkim_key
 from certs.names import DistinguishedName
 from certs.operators import TrustEntry, render_trust_list
 from certs.paths import read_certificates
@@ -107,6 +108,14 @@ def _make_pki(settings: Settings, hostnames: Sequence[str], now: datetime) -> No
         raise DeploymentIncomplete(f"{error.filename or pki.directory}: {error.strerror}") from error
 
 
+def _make_dkim_keys(settings: Settings) -> None:
+    """Make the keys that sign for us where they are missing. Raises ``OSError``."""
+    for one in settings.dkim.signing if settings.dkim.enabled else ():
+        if not one.key.exists():
+            one.key.parent.mkdir(parents=True, exist_ok=True)
+            write_private(one.key, new_dkim_key(KeyKind.RSA))
+
+
 def make_deployment(new: NewDeployment, now: datetime) -> Settings:
     """Make what is missing of a deployment in ``new.folder`` and load its settings.
 
@@ -124,6 +133,7 @@ def make_deployment(new: NewDeployment, now: datetime) -> Settings:
         key = settings.files.mac_key_file
         if not key.exists():
             write_private(key, new_key())
+        _make_dkim_keys(settings)
         # As root the mailbox server runs as another account and must get through to the mails.
         folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
         settings.mailboxes.home.mkdir(parents=True, exist_ok=True)

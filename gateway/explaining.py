@@ -103,8 +103,10 @@ class TakenAction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessagePath:
-    """The path of one message. ``signature`` is '' for a mail that the gateway wrote; ``trace`` are the
-    fields that every copy of a received mail gets (Received, which names the peer, and
+    """The path of one message. ``signature`` is '' for a mail that the gateway wrote; ``findings`` are to be
+    known beside it (differing fields by name, a part outside of the signed one); ``encryption`` says whether
+    it came encrypted and what was done about it, '' for clear mail. ``trace`` are the fields that every copy
+    of a received mail gets (Received, which names the peer, and
     Authentication-Results). ``cause`` is the message that the gateway wrote this one for.
     """
 
@@ -122,6 +124,8 @@ class MessagePath:
     queue_id: str
     signature: str
     signature_reason: str
+    findings: tuple[str, ...]
+    encryption: str
     trace: tuple[tuple[str, str], ...]
     audit: tuple[AuditLine, ...]
     decisions: tuple[DecisionPath, ...]
@@ -284,6 +288,8 @@ def _path(row: MessageRow, decisions: Iterable[DecisionRow], known: _Known) -> M
         queue_id=row.queue_id,
         signature=str(kept.get("signature", "")) if row.direction is Direction.RECEIVED else "",
         signature_reason=str(kept.get("reason", "")),
+        findings=tuple(map(str, kept.get("findings", ()))),
+        encryption=str(kept.get("encryption", "")),
         trace=tuple((str(name), str(value)) for name, value in kept.get("trace", ())),
         audit=tuple(known.audit.get(str(row.id), ())),
         decisions=tuple(map(_decided, decisions)),

@@ -114,6 +114,11 @@ class Rebuild:
                 raw = await tx.messages.get_raw(identifier)
                 if raw is None or sha256(raw).hexdigest() != digest:
                     yield f"event {seq}: the octets of message {identifier} are not those of its hash"
+                clear = await tx.messages.get_clear(identifier)
+                if clear is not None and sha256(clear).hexdigest() != await tx.messages.clear_sha256(
+                    identifier
+                ):
+                    yield f"event {seq}: what was decrypted of message {identifier} is not that of its hash"
 
     async def _projection(self, row: ConversationRow, folded: Projection) -> list[Difference]:
         names = _differing(row.projection, folded)

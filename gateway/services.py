@@ -8,18 +8,32 @@ from datetime import datetime, tzinfo
 from typing import Protocol
 from uuid import UUID
 
-from certs.verdicts import SignatureReport
+from certs.harvest import FoundCertificate
+from certs.verdicts import SignatureReport, Verdict
 from config import Settings
 from gateway.compose.composer import Composer
+from gateway.dkimspace import DkimSpace
 from gateway.intake.limits import IntakeLimits
 from gateway.pipeline.links import Links
+from gateway.sealing import Sealing
 from gateway.store.store import Store
 from teleexpertise.addressing import AddressBook
 from teleexpertise.forms import Catalogue
 from teleexpertise.rules import RuleBook
 from teleexpertise.texts import Texts
 
-__all__ = ["Services", "TrustSpace"]
+__all__ = ["PeerRefusal", "Services", "TrustSpace"]
+
+
+@dataclass(frozen=True, slots=True)
+class PeerRefusal:
+    """Why another operator's machine is not trusted: the SMTP answer, and an English phrase that names
+    nobody.
+    """
+
+    code: int
+    enhanced: str
+    reason: str
 
 
 class TrustSpace(Protocol):
@@ -40,8 +54,45 @@ class TrustSpace(Protocol):
         """Why the server with this DER certificate may not receive for a domain; ``None`` where it may."""
         ...
 
+    def current(self, now: datetime) -> bool:
+        """Whether the list is young enough to be believed; else operators are answered 451 4.7.1."""
+        ...
+
+    async def client_refusal(
+        self, certificate: bytes | None, chain: tuple[bytes, ...], now: datetime
+    ) -> PeerRefusal | None:
+        """Why the operator with this DER certificate is not heard, whatever it sends: list too old
+        (451 4.7.1), certificate that does not hold or is revoked (554 5.7.1), revocation not known
+        (454 4.7.0).
+
+        ``chain`` are the certificates that TLS found above it: they help and are not believed.
+        """
+        ...
+
+    def domain_refusal(self, domain: str, now: datetime) -> PeerRefusal | None:
+        """Why nobody may get mail for a foreign domain now: list too old (451 4.7.1), not listed
+        (550 5.7.1).
+        """
+        ...
+
+    async def server_refusal(
+        self, certificate: bytes | None, chain: tuple[bytes, ...], domain: str, now: datetime
+    ) -> PeerRefusal | None:
+        """Why the server with this DER certificate must not get mail for a domain; ``None`` where it may."""
+        ...
+
     async def verify(self, raw: bytes, now: datetime) -> SignatureReport:
         """The verdict on the S/MIME signature of a mail, on its original octets."""
+        ...
+
+    async def harvest(
+        self, raw: bytes, report: SignatureReport, address: str, now: datetime
+    ) -> tuple[FoundCertificate, ...]:
+        """What mail for the author of a verified mail can be encrypted to."""
+        ...
+
+    async def judge_target(self, certificate: bytes, issuers: Sequence[bytes], now: datetime) -> Verdict:
+        """Whether mail may be encrypted to a DER certificate now: use, path, validity, revocation."""
         ...
 
 
@@ -67,6 +118,8 @@ class Services:
     zone: tzinfo
     clock: Callable[[], datetime]
     new_id: Callable[[], UUID]
+    dkim: DkimSpace
+    sealing: Sealing
 
     def is_local(self, address: str) -> bool:
         """Whether a mailbox of this address would be ours."""

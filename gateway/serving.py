@@ -9,6 +9,7 @@ import resource
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import dns.asyncresolver
 import structlog
@@ -22,7 +23,9 @@ from certs.tls import (
 from config import Settings
 from gateway.bootstrap import dovecot_settings, open_services
 from gateway.errors import NotAvailable
+from gateway.fetching import Fetcher
 from gateway.pipeline.doors import GatewayDoors
+from gateway.relay.failure import OwnWords, RelayFailed
 from gateway.relay.outbound import Relay, RelayTimes
 from gateway.relay.routes import MxRoutes, TableRoutes, Target
 from gateway.services import Services
@@ -30,6 +33,8 @@ from gateway.smtp.dialogue import ListenerKind
 from gateway.smtp.limits import SmtpLimits
 from gateway.smtp.server import Listener, SmtpServers
 from gateway.store.store import Store
+from gateway.trust.keeper import TrustKeeper
+from gateway.trustspace import OperatorTrust
 from gateway.workers.deliveries import Deliveries
 from gateway.workers.exports import ExportWork
 from gateway.workers.filing import FolderWork
@@ -106,10 +111,35 @@ def _relay(services: Services) -> Relay:
     return Relay(
         TableRoutes(table, MxRoutes(resolver)),
         mx_client_context(pki.tls_certificate, pki.tls_key, pki.anchors),
-        services.trust.server_fault,
+        partial(_server_fault, services),
         settings.hostname,
         RelayTimes(command=float(settings.relay.timeout_s)),
+        partial(_check_domain, services),
     )
+
+
+async def _server_fault(
+    services: Services, certificate: bytes, chain: tuple[bytes, ...], domain: str
+) -> str | None:
+    refusal = await services.trust.server_refusal(certificate, chain, domain, services.clock())
+    return refusal.reason if refusal else None
+
+
+def _check_domain(services: Services, domain: str) -> None:
+    """A domain that left the list while mail for it was in the queue bounces; a list that is too old only
+    waits.
+    """
+    refusal = services.trust.domain_refusal(domain, services.clock())
+    if refusal is not None:
+        permanent = refusal.code >= 500
+        words = OwnWords.DOMAIN_UNLISTED if permanent else OwnWords.LIST_STALE
+        raise RelayFailed(permanent, refusal.code, refusal.enhanced, words)
+
+
+def _keeper(services: Services, fetcher: Fetcher) -> TrustKeeper:
+    trust = services.trust
+    assert isinstance(trust, OperatorTrust), "a serving gateway keeps its own trust space"
+    return TrustKeeper(services.settings, trust, services.store, fetcher, services.clock)
 
 
 def _smtp(services: Services) -> SmtpServers:
@@ -201,7 +231,9 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
         stack.push_async_callback(_ended, working)
         stack.push_async_callback(servers.stop, _GRACE_SECONDS)
         house = asyncio.create_task(keep_house(services))
-        watch = asyncio.create_task(_first(working, house, asyncio.create_task(dovecot.watch())))
+        fetcher = await stack.enter_async_context(Fetcher())
+        trust = asyncio.create_task(_keeper(services, fetcher).run())
+        watch = asyncio.create_task(_first(working, house, trust, asyncio.create_task(dovecot.watch())))
         stack.push_async_callback(_ended, watch)
         yield Running(services, servers.ports, watch)
 

@@ -46,6 +46,8 @@ class Attachment:
     content: bytes
     content_id: str = ""
     inline: bool = False
+    unsigned: bool = False
+    """It stands outside of the signed part of a mail of which only a part is signed."""
 
     @property
     def kind(self) -> PartKind:
@@ -65,6 +67,10 @@ class Letter:
     trust doors). ``headers`` are (name as written, unfolded decoded value) in order. ``text`` is the first
     text/plain view, '' when there is none; ``html`` the first text/html view. ``body_sha256`` is over the
     raw bytes after the header section.
+
+    Of a mail of which only a part is signed, ``text`` and ``html`` are the signed part's alone: what stands
+    outside (a list's footer, words put in on the way) is in ``unsigned_text`` and ``unsigned_html`` and is
+    never taken for the author's words.
     """
 
     message_id: str
@@ -85,6 +91,18 @@ class Letter:
     headers: tuple[tuple[str, str], ...] = ()
     body_sha256: str = ""
     size: int = 0
+    unsigned_text: str = ""
+    unsigned_html: str = ""
+
+    @property
+    def has_unsigned(self) -> bool:
+        """Whether a part of it is signed and something stands outside of that part."""
+        return bool(self.unsigned_text or self.unsigned_html) or any(a.unsigned for a in self.attachments)
+
+    @property
+    def signed_attachments(self) -> tuple[Attachment, ...]:
+        """The attachments without those outside of the signed part; all of them where there is no such."""
+        return tuple(attachment for attachment in self.attachments if not attachment.unsigned)
 
     def values(self, name: str) -> Iterator[str]:
         """Every value of a header field, in order, the name compared without case."""

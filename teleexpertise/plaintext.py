@@ -14,7 +14,7 @@ from html import unescape
 
 from teleexpertise.letters import Letter
 
-__all__ = ["folded", "html_lines", "one_space", "readable_text", "squashed"]
+__all__ = ["folded", "html_lines", "one_space", "readable_text", "squashed", "unsigned_text"]
 
 #: No reader needs more of one mail; the rest is left out (the worst markup of this length takes about two
 #: seconds).
@@ -52,16 +52,25 @@ def squashed(text: str) -> str:
 def readable_text(letter: Letter) -> str:
     """The words of a letter as lines with ``> `` quotation; no-break spaces stay as they came.
 
-    HTML is preferred when the text part is empty or plainly shorter than it: clients that write HTML only put
-    a stub or nothing there.
+    Of a mail of which only a part is signed they are that part's words. HTML is preferred when the text part
+    is empty or plainly shorter than it: clients that write HTML only put a stub or nothing there.
     """
     text = _LINE_END.sub("\n", letter.text[:MAX_CHARACTERS])
     parameters = {name.lower(): value.lower() for name, value in letter.content_parameters}
     if letter.content_type == "text/plain" and parameters.get("format") == "flowed":
         text = _unflowed(text, delete_space=parameters.get("delsp") == "yes")
-    if not letter.html:
+    return _fuller(text, letter.html)
+
+
+def unsigned_text(letter: Letter) -> str:
+    """What stands outside of the signed part, as :func:`readable_text` gives the rest; '' for nothing."""
+    return _fuller(_LINE_END.sub("\n", letter.unsigned_text[:MAX_CHARACTERS]), letter.unsigned_html)
+
+
+def _fuller(text: str, html: str) -> str:
+    if not html:
         return text
-    from_html = html_lines(letter.html)
+    from_html = html_lines(html)
     return from_html if 2 * _substance(text) < _substance(from_html) else text
 
 

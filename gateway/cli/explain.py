@@ -19,6 +19,17 @@ from gateway.store import Store
 
 __all__ = ["explain"]
 
+#: What the identifiers that the pipeline keeps mean to an operator.
+_ENCRYPTION = {
+    "decrypted": "decrypted: encrypted to a certificate of ours; the stored original is the ciphertext",
+    "between-users": "not decrypted: encrypted end to end, not to a certificate of ours; passed on untouched",
+    "not-opened": "not decrypted: encrypted to us and to others, not opened or not authenticated; passed on",
+}
+_FINDINGS = {
+    "unsigned-part": 'unsigned-part: something stands outside of the signed part (shown as "partie non '
+    "signée\", never taken as the author's words)",
+    "display-name-address": "display-name-address: the display name of From shows another address",
+}
 _COLUMNS = 100
 _LABEL = 11
 
@@ -84,6 +95,10 @@ def _message(message: MessagePath) -> Iterator[str]:
         yield from _labelled("envelope", f"<{message.mail_from}> to {', '.join(message.recipients) or '-'}")
         yield from _labelled("queue id", message.queue_id or "-")
         yield from _labelled("signature", f"{message.signature or '-'} {message.signature_reason}".strip())
+        if message.encryption:
+            yield from _labelled("encryption", _ENCRYPTION.get(message.encryption, message.encryption))
+        for finding in message.findings:
+            yield from _labelled("finding", _FINDINGS.get(finding, finding))
     elif message.cause is not None:
         yield from _labelled("because of", str(message.cause))
     for name, value in message.trace:

@@ -130,7 +130,7 @@ def _surroundings(
     around = Surroundings(moment)
     if invocation.path.exists():
         try:
-            space = load_trust(invocation.settings())
+            space = load_trust(invocation.settings(), moment)
             around = Surroundings(moment, space.anchors, space.operators)
         except (TrustFault, TrustListFault) as error:
             warnings.append(f"the deployment's anchors, CRLs or trust list cannot be read: {error}")

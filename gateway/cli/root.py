@@ -15,7 +15,11 @@ from gateway.cli.audit import audit
 from gateway.cli.context import Invocation, errors_in_one_line
 from gateway.cli.conversations import conversation
 from gateway.cli.demo import demo
+<<<<<<< HEAD
 from gateway.cli.documents import document
+=======
+from gateway.cli.dkim import dkim
+>>>>>>> main
 from gateway.cli.experts import expert
 from gateway.cli.explain import explain
 from gateway.cli.exports import export
@@ -24,6 +28,8 @@ from gateway.cli.queue import queue
 from gateway.cli.rebuild import rebuild
 from gateway.cli.rules import rules
 from gateway.cli.running import check_config, init, run, serve_command
+from gateway.cli.smime import smime
+from gateway.cli.trust import trust
 from gateway.deployment import CONFIGURATION
 
 __all__ = ["cli", "main"]
@@ -65,7 +71,11 @@ def cli(context: click.Context, path: Path) -> None:
 
 for command in (
     *(init, serve_command, run, demo, check_config),
+<<<<<<< HEAD
     *(account, audit, conversation, document, expert, explain, export, pki, queue, rebuild, rules),
+=======
+    *(account, audit, conversation, dkim, expert, explain, export, pki, queue, rebuild, rules, smime, trust),
+>>>>>>> main
 ):
     cli.add_command(command)
 document.add_command(open_command)

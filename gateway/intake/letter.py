@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
@@ -15,17 +15,15 @@ from gateway.intake.faults import MalformedAddress, MalformedHeader, NulOctet
 from gateway.intake.filenames import safe_filename
 from gateway.intake.limits import IntakeLimits
 from gateway.intake.rawmail import header_fields, split
+from gateway.intake.signedparts import is_signature, repeats_headers, unsigned_parts
 from gateway.intake.structure import Part, read_parts
-from gateway.intake.texts import plain_lines, unflow
+from gateway.intake.texts import plain_lines, unflow, without_legacy_html, without_legacy_lines
 from teleexpertise.letters import Attachment, Letter, Mailbox
 
 __all__ = ["read_letter"]
 
 #: Longer ones fit no line of 998 octets behind the name of a field that cites them (RFC 5322 §2.1.1).
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,900}>")
-_SIGNATURES = frozenset(
-    {"application/pkcs7-signature", "application/x-pkcs7-signature", "application/pgp-signature"}
-)
 _LONGEST_DATE = 200
 #: Years that every time zone can show; a date outside tells nothing.
 _YEARS = (1900, 9998)
@@ -66,6 +64,8 @@ def read_letter(raw: bytes, limits: IntakeLimits, inner: bytes | None = None) ->
         content_parameters=top.content_type.parameters,
         text="\n".join(views.texts),
         html="\n".join(views.htmls),
+        unsigned_text="\n".join(views.unsigned_texts),
+        unsigned_html="\n".join(views.unsigned_htmls),
         attachments=tuple(views.attachments),
         headers=tuple((name, clean_line(decode_words(value))) for name, value in top.fields),
         body_sha256=sha256(body).hexdigest(),
@@ -105,29 +105,34 @@ class _Views:
 
     texts: list[str] = field(default_factory=list)
     htmls: list[str] = field(default_factory=list)
+    unsigned_texts: list[str] = field(default_factory=list)
+    unsigned_htmls: list[str] = field(default_factory=list)
     attachments: list[Attachment] = field(default_factory=list)
+
+    def add(self, kind: str, text: str, *, unsigned: bool) -> None:
+        """Add one body text of type ``kind``, to what is signed or to what stands outside."""
+        if kind == "text/plain":
+            (self.unsigned_texts if unsigned else self.texts).append(text)
+        else:
+            (self.unsigned_htmls if unsigned else self.htmls).append(text)
 
 
 def _read_views(parts: tuple[Part, ...], limits: IntakeLimits) -> _Views:
     views = _Views()
     shown: set[tuple[int, str]] = set()
-    for part in parts:
-        if part.is_multipart or _is_signature(part, parts):
+    outside = unsigned_parts(parts)
+    for index, part in enumerate(parts):
+        if part.is_multipart or is_signature(part, parts):
             continue
-        kind = part.content_type.value
+        kind, unsigned = part.content_type.value, index in outside
         if _is_body(part, parts) and (part.parent, kind) not in shown:
             if part.parent >= 0 and parts[part.parent].content_type.value == "multipart/alternative":
                 shown.add((part.parent, kind))
-            (views.texts if kind == "text/plain" else views.htmls).append(_text(part))
+            views.add(kind, _text(part, parts), unsigned=unsigned)
         else:
-            views.attachments.append(_attachment(part, limits, len(views.attachments) + 1))
+            attachment = _attachment(part, limits, len(views.attachments) + 1)
+            views.attachments.append(replace(attachment, unsigned=unsigned))
     return views
-
-
-def _is_signature(part: Part, parts: tuple[Part, ...]) -> bool:
-    if part.parent < 0 or part.position != 1 or part.content_type.value not in _SIGNATURES:
-        return False
-    return parts[part.parent].content_type.value == "multipart/signed"
 
 
 def _is_body(part: Part, parts: tuple[Part, ...]) -> bool:
@@ -140,11 +145,16 @@ def _is_body(part: Part, parts: tuple[Part, ...]) -> bool:
     return not in_report or part.position == 0
 
 
-def _text(part: Part) -> str:
+def _text(part: Part, parts: tuple[Part, ...]) -> str:
     text = decode_text(part.content(), part.content_type.get("charset"))
-    if part.content_type.value == "text/plain" and part.content_type.get("format").lower() == "flowed":
-        return unflow(text, part.content_type.get("delsp").lower() == "yes")
-    return plain_lines(text)
+    html = part.content_type.value == "text/html"
+    if not html and part.content_type.get("format").lower() == "flowed":
+        text = unflow(text, part.content_type.get("delsp").lower() == "yes")
+    else:
+        text = plain_lines(text)
+    if not repeats_headers(part, parts):
+        return text
+    return without_legacy_html(text) if html else without_legacy_lines(text)
 
 
 def _attachment(part: Part, limits: IntakeLimits, ordinal: int) -> Attachment:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 
-__all__ = ["Attempts", "Guesses"]
+__all__ = ["Attempts", "Guesses", "place_of"]
 
 #: Keys remembered at once; an attacker who changes addresses pushes out the oldest, not the memory's bounds.
 _MOST_KEYS = 10_000
@@ -49,7 +49,7 @@ class Attempts:
         self._failures.pop(key, None)
 
 
-def _place(ip: str) -> str:
+def place_of(ip: str) -> str:
     """Where somebody is: an IPv4 address, or the network that one customer has of IPv6 (``RFC 6177``)."""
     try:
         address = ip_address(ip)
@@ -71,7 +71,7 @@ class Guesses:
     _places: Attempts = field(default_factory=lambda: Attempts(most=200))
 
     def _counts(self, account: str, ip: str) -> tuple[tuple[Attempts, str], ...]:
-        place = _place(ip)
+        place = place_of(ip)
         return (self._pairs, f"{account} {place}"), (self._accounts, account), (self._places, place)
 
     def blocked(self, account: str, ip: str, now: datetime) -> bool:

@@ -173,7 +173,12 @@ async def _line(unit: Unit, exchange: Exchange) -> str:
     """An exchange in one line: day, author, how many attachments, the first words."""
     day = f"{exchange.at.astimezone(unit.services.zone):%d/%m/%Y}"
     letter = await stored_letter(unit.services, unit.tx, exchange.message)
+    words = unit.services.texts.words
     text = own_words(readable_text(letter)) if letter else ""
+    if exchange.encrypted:
+        text = words.of("forms", "encrypted")
+    elif letter is not None and letter.has_unsigned:
+        text = words.of("forms", "unsigned").format(text=text)
     count = len(exchange.attachments)
     joined = f" (+{count})" if count else ""
     return f"{day}, {exchange.author.shown}{joined}, {text}"

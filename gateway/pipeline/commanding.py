@@ -93,7 +93,8 @@ async def _synthesis(unit: Unit, incoming: Incoming, command: commands.Synthesis
 
 
 async def _worklist(unit: Unit, incoming: Incoming, _: commands.Worklist) -> str:
-    await unit.reply(incoming, await worklist.of(unit, incoming.login))
+    mail, shown = await worklist.of(unit, incoming.login)
+    await unit.reply(incoming, mail, about=shown)
     return "worklist"
 
 

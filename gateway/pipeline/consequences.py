@@ -232,6 +232,7 @@ class _Work:
             who=self.act.facts.author.shown,
             folder=unit.services.texts.words.of("folders", "conversations"),
             missing=() if conversation.closed else conversation.missing,
+            false_name=self.act.incoming is not None and self.act.incoming.false_name,
         )
         in_reply_to, references = thread_fields(conversation.thread)
         answers_to = reply_to(unit, conversation)

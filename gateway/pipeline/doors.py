@@ -5,19 +5,29 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import structlog
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from certs.tls import peer_name
 from gateway.pipeline.attempts import Guesses
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.routing import route
 from gateway.pipeline.screening import screen
+from gateway.pipeline.strangers import Strangers
 from gateway.pipeline.unit import Unit
 from gateway.services import Services
 from gateway.smtp.envelope import Envelope, Peer, PeerKind
-from gateway.smtp.refusals import PolicyRefused, RecipientUnknown, Refusal
+from gateway.smtp.refusals import (
+    OperatorRefused,
+    PolicyRefused,
+    RecipientUnknown,
+    Refusal,
+    TemporaryFailure,
+)
+from gateway.store.errors import StoreError
 from teleexpertise.people import Account
 from teleexpertise.texts.contexts import RefusalReason
 
@@ -48,6 +58,7 @@ class GatewayDoors:
     services: Services
     _hasher: PasswordHasher = field(default_factory=password_hasher)
     _guesses: Guesses = field(default_factory=Guesses)
+    _strangers: Strangers = field(default_factory=Strangers)
     _decoy: str = ""
 
     async def authenticate(self, login: str, password: str, peer: Peer) -> str | None:
@@ -83,8 +94,11 @@ class GatewayDoors:
         certificate.
         """
         if peer.kind is PeerKind.OPERATOR:
-            if mail_from:
-                self._check_operator(peer, mail_from.lower())
+            try:
+                await self._check_operator(peer, mail_from.lower())
+            except Refusal as refusal:
+                await self._note(peer, f"{refusal.code} {refusal.enhanced}", refusal.text)
+                raise
             return
         account = await self._active(peer.login)
         async with self.services.store.reading() as tx:
@@ -92,12 +106,46 @@ class GatewayDoors:
         if mail_from and not rights.may_act(account.address, mail_from.lower()):
             raise refused(self.services, RefusalReason.MAY_NOT_ACT, mail_from)
 
-    def _check_operator(self, peer: Peer, mail_from: str) -> None:
-        if self.services.is_local(mail_from):
+    async def _check_operator(self, peer: Peer, mail_from: str) -> None:
+        """The certificate holds and is not revoked, and its name is listed for the domain. Of a null sender
+        nothing more can be said before the mail is there.
+        """
+        services = self.services
+        refusal = await services.trust.client_refusal(peer.certificate, peer.chain, services.clock())
+        if refusal is not None:
+            raise PolicyRefused(refusal.reason, code=refusal.code, enhanced=refusal.enhanced)
+        if not mail_from:
+            return
+        if services.is_local(mail_from):
             raise PolicyRefused("Our own domains do not write from outside")
-        fault = self.services.trust.sender_fault(peer.certificate or b"", mail_from, mail_from)
+        fault = services.trust.sender_fault(peer.certificate or b"", mail_from, mail_from)
         if fault is not None:
             raise PolicyRefused(fault)
+
+    async def turned_away(self, peer: Peer, reason: str) -> None:
+        """A handshake that failed, or mail without TLS: one line for the audit trail, rarely more."""
+        await self._note(peer, "not secured", reason)
+
+    async def _note(self, peer: Peer, result: str, reason: str) -> None:
+        """Count an operator that was turned away, and write a line unless its address had enough of them."""
+        now = self.services.clock()
+        unwritten = self._strangers.note(peer.ip, reason, now)
+        if unwritten is None:
+            return
+        structlog.get_logger("smtp").warning(
+            "turned away", peer=peer.ip, result=result, reason=reason, in_all=self._strangers.total
+        )
+        detail: dict[str, Any] = {"reason": reason[:200], "helo": peer.helo[:100], "unwritten": unwritten}
+        name = peer_name(peer.certificate)
+        if name is not None:
+            detail["certificate"] = name.text[:300]
+        try:
+            async with self.services.store.transaction() as tx:
+                await Unit(self.services, tx, now).audit(peer.ip, "turn away", "mx", result, **detail)
+        except (
+            StoreError
+        ) as error:  # the answer stays the same: no reason to let somebody in, or to say later
+            structlog.get_logger("smtp").error("turned away, not audited", error=type(error).__name__)
 
     async def _active(self, address: str) -> Account:
         async with self.services.store.reading() as tx:
@@ -117,7 +165,16 @@ class GatewayDoors:
         elif peer.kind is PeerKind.OPERATOR:
             raise PolicyRefused("Relaying denied")
         elif not self.services.trust.listed(address.rpartition("@")[2]):
-            raise refused(self.services, RefusalReason.OUTSIDE_TRUST, address)
+            raise self._unlisted(address)
+
+    def _unlisted(self, address: str) -> Refusal:
+        """An address outside the trust space; a list that is too old cannot tell, so that the answer is "not
+        now".
+        """
+        if self.services.trust.current(self.services.clock()):
+            return refused(self.services, RefusalReason.OUTSIDE_TRUST, address)
+        refusal = refused(self.services, RefusalReason.LIST_STALE, address)
+        return TemporaryFailure(refusal.text, enhanced="4.7.1")
 
     async def _check_local(self, address: str) -> None:
         if self.services.book.is_ours(address):
@@ -175,12 +232,18 @@ class GatewayDoors:
                 unit = Unit(self.services, tx, incoming.received_at)
                 outcome = await route(unit, incoming)
                 await unit.audit(
-                    incoming.login.address, "accept", str(incoming.id), outcome, queue_id=envelope.queue_id
+                    incoming.login.address,
+                    "accept",
+                    str(incoming.id),
+                    outcome,
+                    queue_id=envelope.queue_id,
+                    **incoming.told,
                 )
         except Refusal as refusal:
             result = f"{refusal.code} {refusal.enhanced}"
             actor = envelope.peer.login or envelope.peer.ip
-            await self._audit(actor, "refuse", envelope.queue_id, result)
+            told = {"reason": refusal.text[:200]} if isinstance(refusal, OperatorRefused) else {}
+            await self._audit(actor, "refuse", envelope.queue_id, result, **told)
             raise
         structlog.get_logger("smtp").info(
             "accepted",
@@ -192,6 +255,8 @@ class GatewayDoors:
         )
         return f"Ok: queued as {envelope.queue_id}"
 
-    async def _audit(self, actor: str, action: str, target: str, result: str) -> None:
+    async def _audit(self, actor: str, action: str, target: str, result: str, **detail: str) -> None:
         async with self.services.store.transaction() as tx:
-            await Unit(self.services, tx, self.services.clock()).audit(actor, action, target, result)
+            await Unit(self.services, tx, self.services.clock()).audit(
+                actor, action, target, result, **detail
+            )

@@ -16,7 +16,7 @@ from teleexpertise.conversation import Conversation
 from teleexpertise.events import Author
 from teleexpertise.letters import Attachment, Mailbox, PartKind
 from teleexpertise.people import Party
-from teleexpertise.plaintext import readable_text
+from teleexpertise.plaintext import readable_text, unsigned_text
 from teleexpertise.texts import contexts as mails
 
 __all__ = ["FannedOut", "reply_to", "thread_fields", "voice_name"]
@@ -128,7 +128,7 @@ class FannedOut:
     async def _retell(self) -> MessageRow:
         """The author's words readable in a mail of ours, signed, the original beside them as it came."""
         conversation, letter = self.conversation, self.incoming.letter
-        original = Attachment("message.eml", "message/rfc822", self.incoming.raw)
+        original = Attachment("message.eml", "message/rfc822", self.incoming.readable)
         readable = tuple(item for item in letter.attachments if item.kind is not PartKind.MESSAGE)
         mail = mails.Relayed(
             reference=conversation.ref,
@@ -136,6 +136,7 @@ class FannedOut:
             author=self.author,
             sent_at=letter.sent_at or self.unit.now,
             text=readable_text(letter),
+            unsigned=unsigned_text(letter).strip(),
             attachments=conversation.exchanges[-1].attachments,
         )
         answers_to = reply_to(self.unit, conversation)

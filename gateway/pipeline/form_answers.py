@@ -87,7 +87,7 @@ async def _brings_more(unit: Unit, incoming: Incoming, sheet: Sheet) -> bool:
     may be.
     """
     known = {attachment.content for attachment in await kept_attachments(unit, sheet.options)}
-    new = {attachment.content for attachment in incoming.letter.attachments} - known
+    new = {attachment.content for attachment in incoming.letter.signed_attachments} - known
     if new and sum(map(len, known | new)) > unit.services.settings.smtp.max_message_bytes:
         raise MessageTooBig
     return bool(new)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from uuid import UUID
 
+from certs.dkim import DkimReport
 from certs.verdicts import Reason, SignatureReport, Verdict
 from gateway.pipeline import member_mail
-from gateway.pipeline.incoming import Incoming
+from gateway.pipeline.incoming import Encryption, Incoming, noted
 from gateway.pipeline.refusing import within_rate
 from gateway.pipeline.stored_letters import read_signed
 from gateway.pipeline.unit import Unit
@@ -75,13 +76,15 @@ async def revived(unit: Unit, message: UUID) -> Incoming:
     """A stored mail as it stood at the door, from what was kept with it; its signature was judged then."""
     row = await unit.tx.messages.get(message)
     raw = await unit.tx.messages.get_raw(message)
+    clear = await unit.tx.messages.get_clear(message)
     assert row is not None, "a held mail is kept until it is settled"
     assert raw is not None, "a held mail is kept until it is settled"
-    signature = await unit.services.trust.verify(raw, row.received_at)
-    letter = await read_signed(unit.services, raw, signature, row.received_at)
+    readable = raw if clear is None else clear
+    signature = await unit.services.trust.verify(readable, row.received_at)
+    letter = await read_signed(unit.services, readable, signature, row.received_at)
     if not letter.message_id:
         letter = replace(letter, message_id=row.mail_id)
-    return _incoming(unit, row, raw, letter, signature)
+    return replace(_incoming(unit, row, raw, letter, signature), clear=clear)
 
 
 def _incoming(
@@ -105,12 +108,14 @@ def _incoming(
         letter=letter,
         login=login,
         local=local,
-        signature=replace(
-            signature, verdict=Verdict(str(kept["signature"])), reason=Reason(str(kept["reason"]))
+        signature=noted(
+            replace(signature, verdict=Verdict(str(kept["signature"])), reason=Reason(str(kept["reason"]))),
+            letter,
         ),
         trace=tuple((str(name), str(value)) for name, value in kept["trace"]),
         addressed=unit.services.book.sort(envelope.recipients),
         automatic=None,
-        encrypted=str(kept["reason"]) == Reason.ENCRYPTED,
+        encryption=Encryption(kept["encryption"]) if kept.get("encryption") else None,
         received_at=row.received_at,
+        dkim=DkimReport(),  # its keys may be gone by now, so nothing is believed for its sake
     )

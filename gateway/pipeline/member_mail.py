@@ -125,7 +125,8 @@ async def post_letter(
     """Invite who was named, then decide on the mail itself: it is the first that the invited see."""
     conversation = await join(unit, incoming, message, conversation, by, invited)
     letter = incoming.letter
-    given = count_given(letter.attachments)
+    # What cannot be read, or stands outside of the signed part, brings no element of the request.
+    given = count_given(() if incoming.encrypted else letter.signed_attachments)
     exchanged = Exchanged(
         side=by.side,
         attachments=notes_of(letter.attachments),

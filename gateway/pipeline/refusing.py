@@ -9,7 +9,7 @@ from teleexpertise.letters import Mailbox
 from teleexpertise.texts.contexts import RateLimited, RefusalReason
 from teleexpertise.texts.contexts import Refusal as RefusalMail
 
-__all__ = ["refused", "within_rate"]
+__all__ = ["not_opened", "refused", "within_rate"]
 
 
 def refused(services: Services, reason: RefusalReason, detail: str = "") -> Refusal:
@@ -17,6 +17,14 @@ def refused(services: Services, reason: RefusalReason, detail: str = "") -> Refu
     §4.2``).
     """
     return PolicyRefused(services.texts.sentence(RefusalMail(reason=reason, detail=detail)))
+
+
+def not_opened(services: Services) -> Refusal:
+    """The one refusal of an encrypted mail that was not opened, whatever the cause: ``550 5.7.5`` (``RFC 3463
+    §3.8``).
+    """
+    sentence = services.texts.sentence(RefusalMail(reason=RefusalReason.NOT_OPENED))
+    return Refusal(sentence, code=550, enhanced="5.7.5")
 
 
 async def within_rate(unit: Unit, sender: Mailbox) -> None:

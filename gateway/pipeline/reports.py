@@ -38,7 +38,7 @@ async def match_bounce(unit: Unit, incoming: Incoming) -> str:
         if conversation is not None:
             return await member_mail.automatic(unit, incoming, conversation)
     message = await unit.store(incoming)
-    report = read_report(incoming.raw)
+    report = read_report(incoming.readable)
     failed = [each for each in report.recipients if each.action is Action.FAILED] if report else []
     if not failed or bounce is None:
         return "report ignored"
@@ -47,13 +47,20 @@ async def match_bounce(unit: Unit, incoming: Incoming) -> str:
 
 
 async def tell_failure(
-    unit: Unit, bounce: BounceRow, evidence: MessageRow | None, status: str, diagnostic: str
+    unit: Unit,
+    bounce: BounceRow,
+    evidence: MessageRow | None,
+    status: str,
+    diagnostic: str,
+    *,
+    told: bool = False,
 ) -> bool:
     """Record that a mail of a conversation did not reach somebody, and tell its author; ``False`` without
     one.
 
     ``evidence`` is the stored report; where our own queue gave up there is none, and a signed mail of ours is
-    kept in its place: every event has its message. Once per recipient and message: reports repeat.
+    kept in its place: every event has its message. Once per recipient and message: reports repeat. ``told``
+    says that the author knows already, by the evidence itself.
     """
     failed = await unit.tx.messages.get(bounce.message_id) if bounce.message_id else None
     if failed is None or failed.conversation_id is None:
@@ -72,7 +79,7 @@ async def tell_failure(
     act = Act(
         facts=facts,
         message=evidence,
-        answer_to=writer,
+        answer_to=None if told else writer,
         recipient=bounce.recipient,
         sent_at=failed.received_at,
         diagnostic=diagnostic,

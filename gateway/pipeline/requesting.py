@@ -16,7 +16,7 @@ from gateway.store.rows import FormRow
 from teleexpertise.events import Author, Opened, Side
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.forms import FormKind, Value, element_answers, request_form
-from teleexpertise.letters import Attachment, Mailbox
+from teleexpertise.letters import Attachment, Letter, Mailbox
 from teleexpertise.patients import Patient
 from teleexpertise.people import Account, Expert, IdentityPolicy, Party
 from teleexpertise.prerequisites import count_given
@@ -128,6 +128,13 @@ def _opening(
     )
 
 
+def _left_out(unit: Unit, letter: Letter) -> tuple[str, ...]:
+    """What a mail enclosed outside of its signed part goes no further, and its author hears it."""
+    names = ", ".join(attachment.filename for attachment in letter.attachments if attachment.unsigned)
+    sentence = unit.services.texts.words.of("forms", "unsigned_attachments")
+    return (sentence.format(names=names),) if names else ()
+
+
 async def open_request(unit: Unit, incoming: Incoming, filled: FilledForm) -> str:
     """Decide on a complete request; the rules open it, redirect it, or answer that one must call 15."""
     expert = filled.sheet.expert
@@ -147,11 +154,9 @@ async def open_request(unit: Unit, incoming: Incoming, filled: FilledForm) -> st
     if chosen != login.address:
         author = replace(author, acting_for=chosen, acting_for_name=requester.name)
     earlier = await kept_attachments(unit, filled.row.options)
-    seen = {attachment.content for attachment in incoming.letter.attachments}
-    attachments = (
-        *(attachment for attachment in earlier if attachment.content not in seen),
-        *incoming.letter.attachments,
-    )
+    brought = incoming.letter.signed_attachments
+    seen = {attachment.content for attachment in brought}
+    attachments = (*(attachment for attachment in earlier if attachment.content not in seen), *brought)
     identifier = unit.services.new_id()
     message = await unit.store(incoming)
     facts = Facts(
@@ -169,7 +174,7 @@ async def open_request(unit: Unit, incoming: Incoming, filled: FilledForm) -> st
         answer_to=login,
         documents=expert.documents,
         attachments=attachments,
-        warnings=filled.warnings,
+        warnings=(*filled.warnings, *_left_out(unit, incoming.letter)),
     )
     _, conversation = await carry_out(unit, None, identifier, act)
     if conversation is None:

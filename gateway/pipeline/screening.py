@@ -12,24 +12,29 @@ from datetime import datetime
 from email.utils import format_datetime
 from hashlib import sha256
 
-from certs.results import render_results, smime_result
-from certs.verdicts import Reason, SignatureReport, Verdict
+from certs.dkim import DkimReport
+from certs.harvest import FoundCertificate
+from certs.results import dkim_results, render_results, smime_result
+from certs.verdicts import Verdict
 from gateway.intake.faults import IntakeFault
 from gateway.intake.letter import read_letter
 from gateway.intake.rawmail import count_received, header_fields, split
-from gateway.pipeline.incoming import Incoming
+from gateway.pipeline.incoming import Incoming, noted
+from gateway.pipeline.opening import OpenedMail, open_mail
 from gateway.pipeline.refusing import refused
-from gateway.pipeline.stored_letters import read_signed
 from gateway.services import Services
 from gateway.smtp.envelope import Envelope, PeerKind
-from gateway.smtp.refusals import ContentRefused, PolicyRefused, Refusal, TemporaryFailure
+from gateway.smtp.refusals import ContentRefused, OperatorRefused, PolicyRefused, Refusal
 from gateway.smtp.trace import received_field
 from teleexpertise.automatic import classify
 from teleexpertise.letters import Letter, Mailbox
 from teleexpertise.people import Account, Rights
 from teleexpertise.texts.contexts import RefusalReason
 
-__all__ = ["LOOP_FIELD", "screen"]
+__all__ = ["DECRYPTED_FIELD", "LOOP_FIELD", "screen"]
+
+#: Our mark on what came encrypted and was decrypted here: by whom, and the cipher.
+DECRYPTED_FIELD = "X-TLE-Decrypted"
 
 #: Our own mark on what leaves to other operators: seeing it come back is a loop.
 LOOP_FIELD = "X-TLE-Loop"
@@ -68,14 +73,14 @@ async def _operator_may_write(services: Services, envelope: Envelope, author: Ma
     report refused is a failure that nobody hears of.
     """
     if services.is_local(author.address) or services.is_local(envelope.mail_from or "@"):
-        raise PolicyRefused("Our own domains do not write from outside")
+        raise OperatorRefused("Our own domains do not write from outside")
     certificate = envelope.peer.certificate or b""
     fault = services.trust.sender_fault(certificate, envelope.mail_from, author.address)
     if fault is None:
         return
     reported = await _reported(services, envelope)
     if not reported or services.trust.sender_fault(certificate, "", reported) is not None:
-        raise PolicyRefused(fault)
+        raise OperatorRefused(fault)
 
 
 async def _reported(services: Services, envelope: Envelope) -> str:
@@ -106,22 +111,21 @@ def _trace(
     return tuple(fields)
 
 
-async def _opened(
-    services: Services, raw: bytes, letter: Letter, signature: SignatureReport, now: datetime
-) -> Letter:
-    """The letter as it will be read: an opaque signature opened, a missing Message-ID made up (``RFC 6409
-    §8.3``).
+def _identified(services: Services, raw: bytes, letter: Letter) -> Letter:
+    """The letter with a Message-ID, made up where it is missing (``RFC 6409 §8.3``).
 
-    The identifier follows from the octets, so that the same mail sent again is known again.
+    It follows from the octets, so that the same mail sent again is known again.
     """
-    if letter.content_type.endswith("pkcs7-mime"):
-        try:
-            letter = await read_signed(services, raw, signature, now)
-        except IntakeFault as fault:
-            raise ContentRefused(fault) from fault
     if letter.message_id:
         return letter
     return replace(letter, message_id=f"<{sha256(raw).hexdigest()[:40]}@{services.settings.service.domain}>")
+
+
+def _decrypted_by(services: Services, mail: OpenedMail) -> tuple[tuple[str, str], ...]:
+    """The mark on every copy of a mail that was decrypted here; in what comes in the field is taken out."""
+    if mail.clear is None:
+        return ()
+    return ((DECRYPTED_FIELD, f"{services.settings.service.domain}; cipher={mail.cipher}"),)
 
 
 def _completed(services: Services, raw: bytes, letter: Letter) -> tuple[tuple[str, str], ...]:
@@ -130,6 +134,14 @@ def _completed(services: Services, raw: bytes, letter: Letter) -> tuple[tuple[st
     there = {name for name, _ in header_fields(header)}
     fields = () if "message-id" in there else (("Message-ID", letter.message_id),)
     return fields if "date" in there else (*fields, ("Date", format_datetime(services.clock())))
+
+
+async def _dkim(services: Services, raw: bytes, now: datetime, *, local: bool) -> DkimReport:
+    """What the DKIM signatures of an operator's mail say; a user of ours is known by the login.
+
+    They refuse no mail: the operator's certificate was judged already.
+    """
+    return DkimReport() if local else await services.dkim.judge(raw, now)
 
 
 async def screen(services: Services, envelope: Envelope, raw: bytes) -> Incoming:
@@ -154,13 +166,15 @@ async def screen(services: Services, envelope: Envelope, raw: bytes) -> Incoming
     else:
         await _operator_may_write(services, envelope, author)
     now = services.clock()
-    signature = await services.trust.verify(raw, now)
-    if signature.verdict is Verdict.INDETERMINATE:
-        # Three-valued verdicts: what cannot be judged now is asked again later, never passed (design,
-        # section 3.3).
-        raise TemporaryFailure("Signature cannot be judged now", code=451, enhanced="4.7.5")
-    letter = await _opened(services, raw, letter, signature, now)
-    results = render_results(services.settings.hostname, [smime_result(signature)])
+    mail, dkim = await asyncio.gather(
+        open_mail(services, raw, letter, now), _dkim(services, raw, now, local=local)
+    )
+    letter = _identified(services, raw, mail.letter)
+    signature = noted(mail.signature, letter)
+    told = smime_result(signature)
+    if mail.clear is not None:
+        told = replace(told, reason="; ".join(filter(None, ("decrypted", told.reason))))
+    results = render_results(services.settings.hostname, [told, *([] if local else dkim_results(dkim))])
     return Incoming(
         id=services.new_id(),
         envelope=envelope,
@@ -171,11 +185,25 @@ async def screen(services: Services, envelope: Envelope, raw: bytes) -> Incoming
         local=local,
         signature=signature,
         trace=(
+            *_decrypted_by(services, mail),
             *_trace(services, envelope, results, login if _unnamed(letter, login) else None),
             *_completed(services, raw, letter),
         ),
         addressed=services.book.sort(envelope.recipients),
         automatic=classify(letter, envelope.mail_from),
-        encrypted=signature.reason is Reason.ENCRYPTED,
         received_at=now,
+        dkim=dkim,
+        encryption=mail.encryption,
+        clear=mail.clear,
+        known=await _known(services, mail, author, raw, now) if not local else (),
     )
+
+
+async def _known(
+    services: Services, mail: OpenedMail, author: Mailbox, raw: bytes, now: datetime
+) -> tuple[FoundCertificate, ...]:
+    """Certificates to which mail for this author of another operator can be encrypted from now on."""
+    if mail.signature.verdict is not Verdict.PASSED:
+        return ()
+    octets = raw if mail.clear is None else mail.clear
+    return await services.trust.harvest(octets, mail.signature, author.address, now)

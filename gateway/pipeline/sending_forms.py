@@ -73,6 +73,7 @@ async def send_form(
             *enclosed,
             *(Attachment(each.filename, each.content_type, each.content) for each in documents),
         ),
+        about=[conversation.id] if conversation else [],
     )
     row = FormRow(
         id=identifier,
@@ -94,6 +95,6 @@ async def kept_attachments(unit: Unit, options: Mapping[str, object]) -> tuple[A
     assert isinstance(kept, list), "kept is a list of message ids"
     for message in kept:
         letter = await stored_letter(unit.services, unit.tx, unit.identifier(message))
-        for attachment in letter.attachments if letter else ():
+        for attachment in letter.signed_attachments if letter else ():
             found.setdefault(attachment.content, attachment)
     return tuple(found.values())

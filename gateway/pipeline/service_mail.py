@@ -9,7 +9,7 @@ from gateway.pipeline.refusing import refused, within_rate
 from gateway.pipeline.unit import Unit
 from teleexpertise.commands import Unknown, read_command
 from teleexpertise.forms import find_form
-from teleexpertise.plaintext import readable_text
+from teleexpertise.plaintext import readable_text, unsigned_text
 from teleexpertise.texts import contexts as mails
 from teleexpertise.texts.contexts import RefusalReason
 
@@ -34,6 +34,8 @@ async def receive(unit: Unit, incoming: Incoming) -> str:
     command = read_command(letter.subject)
     if found is not None:
         outcome = await form_answers.receive(unit, incoming, found)
+    elif find_form(unsigned_text(letter)) is not None:
+        outcome = await _form_not_taken(unit, incoming, RefusalReason.UNSIGNED_FORM)
     elif not isinstance(command, Unknown):
         outcome = await commanding.obey(unit, incoming, command)
     else:
@@ -43,8 +45,10 @@ async def receive(unit: Unit, incoming: Incoming) -> str:
             raise refused(unit.services, RefusalReason.TWO_CONVERSATIONS)
         if conversations:
             return await member_mail.receive(unit, incoming, conversations[0])
-        if await _answers_a_form(unit, cited):
-            outcome = await _form_lost(unit, incoming)
+        if incoming.encrypted:
+            outcome = await _form_not_taken(unit, incoming, RefusalReason.NOT_OPENED)
+        elif await _answers_a_form(unit, cited):
+            outcome = await _form_not_taken(unit, incoming, RefusalReason.FORM_UNKNOWN)
         else:
             outcome = await commanding.obey(unit, incoming, command)
     await _pass_on_copies(unit, incoming)
@@ -89,12 +93,12 @@ async def _answers_a_form(unit: Unit, cited: tuple[str, ...]) -> bool:
     return False
 
 
-async def _form_lost(unit: Unit, incoming: Incoming) -> str:
+async def _form_not_taken(unit: Unit, incoming: Incoming, reason: RefusalReason) -> str:
     links = unit.services.links
     mail = mails.Refusal(
-        reason=RefusalReason.FORM_UNKNOWN,
+        reason=reason,
         subject_received=incoming.letter.subject,
         links=links.everyday(),
     )
     await unit.reply(incoming, mail)
-    return "form lost"
+    return f"form not taken: {reason}"

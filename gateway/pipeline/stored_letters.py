@@ -1,4 +1,4 @@
-"""Stored mails read again, with what an opaque signature encloses opened as it was at the door."""
+"""Stored mails read again as they were at the door: decrypted, an opaque signature opened."""
 
 from __future__ import annotations
 
@@ -8,34 +8,46 @@ from uuid import UUID
 
 from certs.verdicts import SignatureReport
 from gateway.intake.letter import read_letter
+from gateway.intake.protected import with_protected
 from gateway.services import Services
 from gateway.store.transaction import Transaction
 from teleexpertise.letters import Letter
 
-__all__ = ["read_signed", "stored_letter"]
+__all__ = ["believed_letter", "read_signed", "stored_letter"]
 
 
 async def read_signed(
     services: Services, raw: bytes, signature: SignatureReport | None, now: datetime
 ) -> Letter:
     """The letter in octets: an opaque signature (``application/pkcs7-mime``) is opened, its words are the
-    mail's.
+    mail's; protected header fields are believed (RFC 9788) where ``signature`` is known and passed.
 
     ``signature`` is the report on it where it is known already. Raises ``IntakeFault``.
     """
     letter = await asyncio.to_thread(read_letter, raw, services.limits)
-    if not letter.content_type.endswith("pkcs7-mime"):
-        return letter
-    report = signature or await services.trust.verify(raw, now)
-    if report.entity is None:
-        return letter
-    return await asyncio.to_thread(read_letter, raw, services.limits, report.entity)
+    if letter.content_type.endswith("pkcs7-mime"):
+        signature = signature or await services.trust.verify(raw, now)
+        if signature.entity is not None:
+            letter = await asyncio.to_thread(read_letter, raw, services.limits, signature.entity)
+    return (
+        letter if signature is None else with_protected(letter, signature.protected_headers, services.limits)
+    )
 
 
 async def stored_letter(services: Services, tx: Transaction, message: UUID) -> Letter | None:
-    """A stored mail as a letter, ``None`` when its octets are purged. It was readable when it was
-    accepted.
+    """A stored mail as a letter, for its words and attachments; ``None`` when its octets are purged. It was
+    readable when it was accepted.
     """
     row = await tx.messages.get(message)
-    raw = await tx.messages.get_raw(message)
+    raw = await tx.messages.get_readable(message)
     return await read_signed(services, raw, None, row.received_at) if row and raw is not None else None
+
+
+async def believed_letter(services: Services, tx: Transaction, message: UUID) -> Letter | None:
+    """The same with its signature judged again, so that subject and addressees are the protected ones."""
+    row = await tx.messages.get(message)
+    raw = await tx.messages.get_readable(message)
+    if row is None or raw is None:
+        return None
+    signature = await services.trust.verify(raw, row.received_at)
+    return await read_signed(services, raw, signature, row.received_at)

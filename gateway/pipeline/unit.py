@@ -12,12 +12,13 @@ from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
 
+from asn1crypto.pem import armor
 from pydantic import TypeAdapter
 
 from gateway.compose.composer import Draft
 from gateway.pipeline.incoming import Incoming
 from gateway.services import Services
-from gateway.store.rows import BounceRow, Direction, MessageRow, OutboxRow, Projection
+from gateway.store.rows import BounceRow, Direction, KnownCertificateRow, MessageRow, OutboxRow, Projection
 from gateway.store.transaction import Transaction
 from teleexpertise.conversation import Conversation, apply, fold
 from teleexpertise.events import AnyEvent, Author, Opened, Record
@@ -100,9 +101,24 @@ class Unit:
                 "signature": str(incoming.signature.verdict),
                 "reason": str(incoming.signature.reason),
                 "trace": [list(pair) for pair in incoming.trace],
+                "findings": list(incoming.findings),
+                "encryption": str(incoming.encryption or ""),
             },
         )
         await self.tx.messages.add(row, incoming.raw)
+        if incoming.clear is not None:
+            await self.tx.messages.add_clear(row.id, incoming.clear)
+        for found in incoming.known:
+            await self.tx.certificates.learn(
+                KnownCertificateRow(
+                    address=incoming.written_as,
+                    fingerprint=found.fingerprint,
+                    certificate=found.certificate,
+                    issuers=b"".join(armor("CERTIFICATE", issuer) for issuer in found.issuers),
+                    announces_gcm=found.gcm,
+                    signed_at=found.signed_at,
+                )
+            )
         return row
 
     async def write(self, draft: Draft, conversation: UUID | None = None) -> MessageRow:
@@ -148,7 +164,7 @@ class Unit:
 
         ``mail_from`` ``None`` makes a bounce address of ours, so that a bounce comes back to the gateway;
         ``wishes`` are
-        the sender's for delivery reports (``RFC 3461``).
+        the sender's for delivery reports (``RFC 3461``), and further facts that the delivery needs.
         """
         action = "deliver" if self.services.is_local(recipient) else "relay"
         key = f"{action}:{message.id}:{recipient}"
@@ -223,9 +239,10 @@ class Unit:
         in_reply_to: str = "",
         attachments: tuple[Attachment, ...] = (),
         conversation: UUID | None = None,
+        about: Iterable[UUID] = (),
     ) -> MessageRow:
         """An automatic answer: ``MAIL FROM:<>``, ``auto-replied``, into the INBOX of one person (``RFC
-        3834``).
+        3834``). ``about`` are conversations that it tells of without belonging to them.
         """
         draft = Draft(
             body=self.services.texts.render(mail),
@@ -236,13 +253,15 @@ class Unit:
             attachments=attachments,
         )
         row = await self.write(draft, conversation)
-        await self.send(row, to.address, conversation=conversation, mail_from="")
+        named = [str(each) for each in about]
+        wishes = {"about": named} if named else None
+        await self.send(row, to.address, conversation=conversation, mail_from="", wishes=wishes)
         return row
 
-    async def reply(self, incoming: Incoming, mail: Mail) -> None:
+    async def reply(self, incoming: Incoming, mail: Mail, about: Iterable[UUID] = ()) -> None:
         """Keep a mail that needs no more than an answer, and answer its author."""
         await self.store(incoming)
-        await self.answer(mail, incoming.login, in_reply_to=incoming.letter.message_id)
+        await self.answer(mail, incoming.login, in_reply_to=incoming.letter.message_id, about=about)
 
     # -- conversations
 

@@ -4,6 +4,8 @@ for.
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from gateway.pipeline.unit import Unit
 from teleexpertise.conversation import Conversation
 from teleexpertise.events import Side
@@ -31,9 +33,9 @@ def next_step(conversation: Conversation, side: Side) -> NextStep:
             return NextStep.NONE
 
 
-async def of(unit: Unit, login: Mailbox) -> mails.Worklist:
-    """The worklist: open conversations first, the oldest first; closed ones after them, the last closed
-    first.
+async def of(unit: Unit, login: Mailbox) -> tuple[mails.Worklist, tuple[UUID, ...]]:
+    """The worklist and the conversations that it shows: open ones first, the oldest first; closed ones after
+    them, the last closed first.
     """
     rights = await unit.tx.delegations.rights()
     mine = {login.address, *rights.principals(login.address)}
@@ -42,11 +44,12 @@ async def of(unit: Unit, login: Mailbox) -> mails.Worklist:
     opened = sorted((c for c in found if not c.closed), key=lambda c: c.opened_at)
     closed = sorted((c for c in found if c.closed), key=lambda c: c.updated_at, reverse=True)
     shown = [*opened, *closed][:_MOST_ROWS]
-    return mails.Worklist(
+    listed = mails.Worklist(
         owner=login.name or login.address,
         rows=tuple(_row(unit, conversation, mine) for conversation in shown),
         total=len(opened),
     )
+    return listed, tuple(conversation.id for conversation in shown)
 
 
 def _row(unit: Unit, conversation: Conversation, mine: set[str]) -> mails.WorklistRow:
@@ -65,4 +68,5 @@ def _row(unit: Unit, conversation: Conversation, mine: set[str]) -> mails.Workli
         next_step=next_step(conversation, side),
         overdue=not conversation.closed and unit.now > conversation.promised_at,
         links=unit.services.links.of(conversation, side),
+        encrypted=sum(exchange.encrypted for exchange in conversation.exchanges),
     )

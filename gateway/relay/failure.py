@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 
-__all__ = ["RelayFailed"]
+__all__ = ["OwnWords", "RelayFailed"]
 
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s|$)")
 _LONGEST_TEXT = 500
+
+
+class OwnWords(StrEnum):
+    """How the text of a failure begins where it is ours and no host's answer: the templates of reports
+    explain each in French.
+    """
+
+    HOST_UNTRUSTED = "Host not trusted for this domain"
+    HOST_UNUSABLE = "Host cannot be used"
+    DOMAIN_UNLISTED = "Domain not in the trust space"
+    LIST_STALE = "List of operators too old"
 
 
 class RelayFailed(Exception):

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException, SMTPTimeoutError
 
+from certs.tls import peer_chain
 from gateway.intake.rawmail import wire_fault
-from gateway.relay.failure import RelayFailed
+from gateway.relay.failure import OwnWords, RelayFailed
 from gateway.relay.routes import Routes, Target
 from gateway.smtp.envelope import DsnOptions, RecipientOptions
+from gateway.smtp.handshake import handshake_reason
 from gateway.smtp.xtext import encode_xtext
 
-__all__ = ["Relay", "RelayTimes", "VerifyPeer"]
+__all__ = ["CheckDomain", "Relay", "RelayTimes", "VerifyPeer"]
 
-VerifyPeer = Callable[[bytes, str], str | None]
-"""``verify_peer(DER certificate of the host, recipient domain)``: why it must not get the mail,
-``None`` if it may.
+VerifyPeer = Callable[[bytes, tuple[bytes, ...], str], Awaitable[str | None]]
+"""``verify_peer(DER certificate of the host, those above it, recipient domain)``: why it must not get the
+mail, ``None`` if it may.
+"""
+CheckDomain = Callable[[str], None]
+"""``check_domain(recipient domain)`` raises ``RelayFailed`` where nobody may get mail for it, whatever its
+certificate: asked before any host is looked up.
 """
 
 _TLS_VERSIONS = ("TLSv1.2", "TLSv1.3")
@@ -58,12 +64,14 @@ class Relay:
         verify_peer: VerifyPeer,
         hostname: str,
         times: RelayTimes | None = None,
+        check_domain: CheckDomain | None = None,
     ) -> None:
         self._routes = routes
         self._tls = tls
         self._verify_peer = verify_peer
         self._hostname = hostname
         self._times = times or RelayTimes()
+        self._check_domain = check_domain
 
     async def send(
         self,
@@ -88,6 +96,8 @@ class Relay:
         fault = wire_fault(raw)
         if fault is not None:
             raise RelayFailed(True, 554, fault.enhanced, fault.text)
+        if self._check_domain is not None:
+            self._check_domain(domain)
         message = _Message(
             mail_from, recipient, domain, raw, dsn or DsnOptions(), options or RecipientOptions()
         )
@@ -124,8 +134,11 @@ class Relay:
         try:
             await client.connect()
             await client.ehlo()
+            if not client.supports_extension("starttls"):
+                text = f"{OwnWords.HOST_UNTRUSTED}: no STARTTLS"
+                raise _HostUnusable(RelayFailed(False, 454, "4.7.5", text, target.host))
             await client.starttls(server_hostname=target.host)
-            self._judge(client.get_transport_info("ssl_object"), target, message.domain)
+            await self._judge(client.get_transport_info("ssl_object"), target, message.domain)
             await client.ehlo()
         except SMTPResponseException as error:
             failure = RelayFailed.answered(error.code, error.message, target.host)
@@ -133,20 +146,17 @@ class Relay:
             raise _HostUnusable(failure) from error
         except (SMTPException, OSError) as error:
             # The handshake fails here where the host trusts not our authority, or we not its.
-            enhanced = "4.7.5" if isinstance(error, ssl.SSLError) else "4.4.1"
-            text = f"Host cannot be used: {type(error).__name__}"
-            raise _HostUnusable(RelayFailed(False, 451, enhanced, text, target.host)) from error
+            raise _HostUnusable(_unusable(error, target.host)) from error
 
-    def _judge(self, ssl_object: ssl.SSLObject | None, target: Target, domain: str) -> None:
+    async def _judge(self, ssl_object: ssl.SSLObject | None, target: Target, domain: str) -> None:
         certificate = ssl_object.getpeercert(binary_form=True) if ssl_object is not None else None
         if ssl_object is None or certificate is None or ssl_object.version() not in _TLS_VERSIONS:
             reason: str | None = "no TLS 1.2 with a certificate"
         else:
-            reason = self._verify_peer(certificate, domain)
+            reason = await self._verify_peer(certificate, peer_chain(ssl_object), domain)
         if reason is not None:
-            raise _HostUnusable(
-                RelayFailed(False, 454, "4.7.5", f"Host not trusted for this domain: {reason}", target.host)
-            )
+            text = f"{OwnWords.HOST_UNTRUSTED}: {reason}"
+            raise _HostUnusable(RelayFailed(False, 454, "4.7.5", text, target.host))
 
     async def _transfer(self, client: SMTP, target: Target, message: _Message) -> None:
         """MAIL, RCPT, DATA; an answer is the end of it, whatever other hosts there are."""
@@ -163,6 +173,19 @@ class Relay:
             raise RelayFailed(False, 451, "4.4.2", "No answer in time", target.host) from error
         except (SMTPException, OSError) as error:
             raise RelayFailed(False, 451, "4.4.2", "Connection lost", target.host) from error
+
+
+def _unusable(error: Exception, host: str) -> RelayFailed:
+    """The failure of a host that could not be reached, or not protected: aiosmtplib hides the TLS error in
+    its own.
+    """
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is not None:
+        text = f"{OwnWords.HOST_UNTRUSTED}: tls: {handshake_reason(cause)}"
+        return RelayFailed(False, 454, "4.7.5", text, host)
+    return RelayFailed(False, 451, "4.4.1", f"{OwnWords.HOST_UNUSABLE}: {type(error).__name__}", host)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,14 @@ in a bare LF, answers without enhanced codes, keeps no count of errors and arms 
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 
 import structlog
 from aiosmtpd.smtp import SMTP, TLSSetupException
 
 from gateway.failures import failure_place
+from gateway.smtp.handshake import HandshakeProtocol
 from gateway.smtp.lobby import Lobby
 from gateway.smtp.refusals import (
     AuthenticationFailed,
@@ -99,6 +101,29 @@ class Connection(SMTP):
         for transport in (self.transport, self._original_transport):
             if transport is not None:
                 transport.close()
+
+    async def begin_tls(self, tls: ssl.SSLContext) -> None:
+        """Answer 220 and take the connection under TLS; what came in clear text behind is thrown away
+        (RFC 3207 §4.2).
+
+        Raises ``TLSSetupException`` with its cause where the handshake fails; the peer got its alert then.
+        """
+        await self.say(220, "2.0.0", "Ready to start TLS")
+        done = self.loop.create_future()
+        limit = math.ceil(self.lobby.limits.handshake_seconds)
+        protocol = HandshakeProtocol(
+            self.loop, self, tls, done, server_side=True, ssl_handshake_timeout=limit
+        )
+        assert self.transport is not None
+        self._tls_protocol = protocol
+        self._original_transport = self.transport
+        self._original_transport.set_protocol(protocol)
+        self.transport = protocol.app_transport
+        protocol.connection_made(self._original_transport)
+        try:
+            await done
+        except (OSError, ssl.SSLError, TimeoutError) as error:
+            raise TLSSetupException from error
 
     def hold_timer(self) -> None:
         """Stop the idle timer until the next command: what takes time now is ours, not the client's

@@ -7,10 +7,14 @@ import ssl
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from aiosmtpd.smtp import TLSSetupException
+
+from certs.tls import peer_chain
 from gateway.intake.rawmail import wire_fault
 from gateway.smtp.commands import MailCommand, decode_sasl, read_hello, read_mail, read_plain, read_rcpt
 from gateway.smtp.connection import Connection, Farewell
 from gateway.smtp.envelope import Envelope, Peer, PeerKind, RecipientOptions
+from gateway.smtp.handshake import handshake_reason
 from gateway.smtp.lobby import Lobby
 from gateway.smtp.payload import read_payload
 from gateway.smtp.refusals import (
@@ -78,6 +82,7 @@ class Dialogue(Connection):
             tls_cipher=cipher[0] if cipher else "",
             login=self._login,
             certificate=ssl_object.getpeercert(binary_form=True) if ssl_object else None,
+            chain=peer_chain(ssl_object) if self._kind is ListenerKind.MX else (),
         )
 
     async def obey(self, line: bytes) -> None:
@@ -87,6 +92,8 @@ class Dialogue(Connection):
         if len(line) + 2 > _COMMAND_LIMITS.get(command, _COMMAND_LIMIT):
             raise BadSyntax("Line too long", code=500, enhanced="5.5.2")
         if not self.secured and command not in _BEFORE_TLS:
+            if command == "MAIL":
+                await self._note("mail without tls")
             raise SecurityRequired
         method = self._smtp_methods.get(command)
         if method is None:
@@ -118,12 +125,23 @@ class Dialogue(Connection):
         await self.say(250, "", answer)
 
     async def smtp_STARTTLS(self, argument: str) -> None:  # noqa: N802
-        """STARTTLS once (RFC 3207 §4.2); aiosmtpd throws away what came behind it in clear text."""
+        """STARTTLS once (RFC 3207 §4.2)."""
         if argument:
             raise BadSyntax
-        if self.secured:
+        if self.secured or self.tls_context is None:
             raise BadSequence("Already under TLS")
-        await super().smtp_STARTTLS(argument)
+        try:
+            await self.begin_tls(self.tls_context)
+        except TLSSetupException as failed:
+            await self._note(f"tls: {handshake_reason(failed.__cause__)}")
+            raise
+
+    async def _note(self, reason: str) -> None:
+        """Let the doors know of an operator that could not even begin; clients of users that fail are no
+        news.
+        """
+        if self._kind is ListenerKind.MX:
+            await self.lobby.note(self._peer(), reason)
 
     async def smtp_AUTH(self, argument: str) -> None:  # noqa: N802
         """AUTH PLAIN or LOGIN, for users under TLS (RFC 4954, RFC 4616)."""

@@ -29,7 +29,8 @@ class Peer:
     """The other end of a connection at one moment.
 
     ``login`` is the address of the authenticated account, '' before AUTH and at the MX. ``certificate`` is
-    the DER client certificate that TLS verified, ``None`` without one. ``tls_version`` is '' before TLS.
+    the DER client certificate that TLS verified, ``None`` without one; ``chain`` are those above it.
+    ``tls_version`` is '' before TLS.
     """
 
     kind: PeerKind
@@ -39,6 +40,7 @@ class Peer:
     tls_cipher: str = ""
     login: str = ""
     certificate: bytes | None = None
+    chain: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +104,6 @@ class Doors(Protocol):
         It runs to its end although the client leaves, so the same message may come again: commit
         idempotently.
         """
+
+    async def turned_away(self, peer: Peer, reason: str) -> None:
+        """An operator did not get as far as MAIL under TLS: its handshake failed, or it asked for none."""

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 import structlog
 
 from gateway.failures import failure_place
-from gateway.smtp.envelope import Doors, Envelope
+from gateway.smtp.envelope import Doors, Envelope, Peer
 from gateway.smtp.limits import SmtpLimits
 from gateway.smtp.refusals import Refusal, TemporaryFailure
 
@@ -76,6 +76,13 @@ class Lobby:
         except Exception as error:
             _log.error("smtp.doors_failed", **failure_place(error))
             raise TemporaryFailure from error
+
+    async def note(self, peer: Peer, reason: str) -> None:
+        """Tell the doors of a peer that was turned away; raises nothing."""
+        try:
+            await self.doors.turned_away(peer, reason)
+        except Exception as error:  # noqa: BLE001 - what could not be noted must not change the answer
+            _log.error("smtp.not_noted", **failure_place(error))
 
     async def commit(self, envelope: Envelope, raw: bytes) -> str:
         """Hand a message to the doors, whatever becomes of the client. Raises ``Refusal`` only."""

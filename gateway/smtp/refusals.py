@@ -15,6 +15,7 @@ __all__ = [
     "LineEndRefused",
     "MessageTooBig",
     "NotImplementedHere",
+    "OperatorRefused",
     "ParameterUnknown",
     "PolicyRefused",
     "RecipientUnknown",
@@ -56,6 +57,10 @@ class PolicyRefused(Refusal):
     """Not allowed for this sender or recipient: relaying, a foreign address, a domain not on the trust
     list.
     """
+
+
+class OperatorRefused(PolicyRefused):
+    """An operator may not send this: its text names domains and reasons only, so that it may be audited."""
 
 
 class RecipientUnknown(Refusal):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from gateway.store.repository import ID_CHUNK, Repository, column_values
 from gateway.store.rows import DecisionRow, HeldState, MessageRow, OutboxState
 from gateway.store.schema import conversation as conversations
 from gateway.store.schema import decision as decisions
+from gateway.store.schema import decrypted_message as decrypted
 from gateway.store.schema import event as events
 from gateway.store.schema import form_copy, held_letter, outbox
 from gateway.store.schema import message as messages
@@ -26,6 +28,10 @@ _COLUMNS = (*(c for c in messages.c if c.name != "raw"), messages.c.raw.is_(None
 
 
 _TO_BE_DONE = (OutboxState.PENDING, OutboxState.HELD)
+
+
+def _digest(octets: bytes) -> str:
+    return sha256(octets).hexdigest()
 
 
 def _row_of(row: RowMapping) -> MessageRow:
@@ -51,6 +57,31 @@ class Messages(Repository):
         """The octets as received; ``None`` when purged or unknown."""
         row = await self._first(select(messages.c.raw).where(messages.c.id == message_id))
         return row["raw"] if row else None
+
+    async def add_clear(self, message_id: UUID, clear: bytes) -> None:
+        """Keep the mail with its decrypted content beside the ciphertext that was received."""
+        await self._add(decrypted, {"message_id": message_id, "sha256": _digest(clear), "raw": clear})
+
+    async def get_clear(self, message_id: UUID) -> bytes | None:
+        """The mail with its decrypted content; ``None`` where it was not encrypted to us, or is purged."""
+        row = await self._first(select(decrypted.c.raw).where(decrypted.c.message_id == message_id))
+        return row["raw"] if row else None
+
+    async def clear_sha256(self, message_id: UUID) -> str | None:
+        """The hash of what was decrypted, also once it is purged; ``None`` where nothing was."""
+        row = await self._first(select(decrypted.c.sha256).where(decrypted.c.message_id == message_id))
+        return row["sha256"] if row else None
+
+    async def get_readable(self, message_id: UUID) -> bytes | None:
+        """The octets that are read and delivered: decrypted where the mail came encrypted to us."""
+        clear = await self.get_clear(message_id)
+        return clear if clear is not None else await self.get_raw(message_id)
+
+    async def any_decrypted(self, message_ids: Collection[UUID], conversations: Collection[UUID]) -> bool:
+        """Whether one of these messages, or one of these conversations' messages, came encrypted to us."""
+        concerned = messages.c.id.in_(message_ids) | messages.c.conversation_id.in_(conversations)
+        statement = select(decrypted.c.message_id).join(messages).where(concerned).limit(1)
+        return await self._first(statement) is not None
 
     async def place(self, message_id: UUID, conversation_id: UUID) -> bool:
         """Say which conversation a message belongs to, once that is known; ``False`` for an unknown
@@ -134,6 +165,7 @@ class Messages(Repository):
         """Forget the octets and the envelope; hash and identifiers stay. ``False`` when nothing was left to
         purge.
         """
+        await self._changed(update(decrypted).where(decrypted.c.message_id == message_id).values(raw=None))
         kept = (messages.c.id == message_id) & messages.c.raw.is_not(None)
         return bool(await self._changed(update(messages).where(kept).values(raw=None, envelope={})))
 

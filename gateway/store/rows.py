@@ -24,6 +24,7 @@ __all__ = [
     "HeldRow",
     "HeldState",
     "Json",
+    "KnownCertificateRow",
     "MessageRow",
     "OutboxRow",
     "OutboxState",
@@ -207,6 +208,21 @@ class BounceRow:
     created_at: datetime
     outbox_id: UUID | None = None
     message_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownCertificateRow:
+    """A certificate (DER) to which mail for ``address`` can be encrypted; ``fingerprint`` is its SHA-256 in
+    hex, ``issuers`` are the authorities that came with it (PEM), which are not believed for that.
+    ``announces_gcm``: its holder's program says that it reads AES-GCM (RFC 8551 §2.5.2).
+    """
+
+    address: str
+    fingerprint: str
+    certificate: bytes
+    issuers: bytes
+    announces_gcm: bool
+    signed_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

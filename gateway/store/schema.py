@@ -32,12 +32,14 @@ __all__ = [
     "conversation",
     "conversation_member",
     "decision",
+    "decrypted_message",
     "delegation",
     "event",
     "expert",
     "expert_document",
     "form_copy",
     "held_letter",
+    "known_certificate",
     "message",
     "metadata",
     "outbox",
@@ -196,6 +198,28 @@ message = Table(
     # Last, so that SQLite need not walk the pages of a large message to read the columns before it.
     Column("raw", LargeBinary, nullable=True),
     Index("ix_message_duplicate", "conversation_id", "sender", "mail_id", "body_sha256"),
+)
+
+# What came encrypted to us, as it is read and delivered; `message.raw` stays the ciphertext.
+decrypted_message = Table(
+    "decrypted_message",
+    metadata,
+    Column("message_id", Uuid, ForeignKey("message.id"), primary_key=True),
+    _text("sha256"),
+    Column("raw", LargeBinary, nullable=True),
+)
+
+known_certificate = Table(
+    "known_certificate",
+    metadata,
+    _text("address", primary_key=True),
+    _text("fingerprint", primary_key=True),
+    Column("certificate", LargeBinary, nullable=False),
+    # PEM of the authorities that came with it and lead to an anchor.
+    Column("issuers", LargeBinary, nullable=False),
+    Column("announces_gcm", Boolean, nullable=False),
+    # When its holder signed the mail that brought it: an old mail sent again makes nothing newer.
+    Column("signed_at", UtcDateTime, nullable=False),
 )
 
 event = Table(

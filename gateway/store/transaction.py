@@ -6,6 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.store.activities import Activities
 from gateway.store.audit import Audit
+from gateway.store.certificates import Certificates
 from gateway.store.conversations import Conversations, Events
 from gateway.store.experts import Experts
 from gateway.store.letters import Answers, Bounces, Forms, Held
@@ -26,6 +27,7 @@ class Transaction:
         "answers",
         "audit",
         "bounces",
+        "certificates",
         "conversations",
         "decisions",
         "delegations",
@@ -44,6 +46,7 @@ class Transaction:
         self.answers = Answers(connection)
         self.audit = Audit(connection)
         self.bounces = Bounces(connection)
+        self.certificates = Certificates(connection)
         self.conversations = Conversations(connection)
         self.decisions = Decisions(connection)
         self.delegations = Delegations(connection)

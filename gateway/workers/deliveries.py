@@ -7,9 +7,13 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 
+import structlog
+
+from certs.dkim import DkimFault
 from certs.results import remove_forged
 from gateway.compose.copies import copy_for, delivery_key, is_gateway_field
 from gateway.intake.rawmail import remove_fields, split
+from gateway.pipeline.opening import with_entity
 from gateway.pipeline.screening import LOOP_FIELD
 from gateway.pipeline.unit import Unit
 from gateway.relay.dsn import Action
@@ -17,7 +21,8 @@ from gateway.relay.failure import RelayFailed
 from gateway.relay.outbound import Relay
 from gateway.services import Services
 from gateway.smtp.envelope import DsnOptions, RecipientOptions
-from gateway.store.rows import Direction, OutboxRow
+from gateway.store.rows import Direction, MessageRow, OutboxRow
+from gateway.workers.confidential import sealed
 from gateway.workers.failure import ActionFailed
 from gateway.workers.receipts import report_delivery, wishes_success
 from mailboxes.errors import DeliveryFailed
@@ -36,25 +41,32 @@ class Deliveries:
     lmtp: LmtpDelivery
     outbound: Relay
 
-    async def _copy(self, row: OutboxRow) -> tuple[bytes, str]:
-        """The mail as this recipient gets it, and the SHA-256 of the stored original."""
+    async def _copy(self, row: OutboxRow, *, leaves: bool = False) -> tuple[bytes, MessageRow]:
+        """The mail as this recipient gets it before anything is encrypted, and what the store knows of it.
+
+        What came encrypted goes decrypted to people here. Where it ``leaves`` again, its header stays the one
+        that its author showed outside: a subject that was hidden is not told to the way.
+        """
         assert row.message_id is not None, "a delivery has a message"
         async with self.services.store.reading() as tx:
             message = await tx.messages.get(row.message_id)
             raw = await tx.messages.get_raw(row.message_id)
+            clear = await tx.messages.get_clear(row.message_id)
         if message is None or raw is None:
             raise ActionFailed(True, "5.3.0", "message purged")
+        if clear is not None:
+            raw = with_entity(raw, clear) if leaves else clear
         if message.direction is Direction.RECEIVED:
             header, body = split(raw)
             header = remove_forged(header, self.services.settings.hostname)
             raw = remove_fields(header, is_gateway_field) + body
         fields = [(str(name), str(value)) for name, value in row.payload["fields"]]
-        return copy_for(raw, fields, map(str, row.payload["drop"])), message.sha256
+        return copy_for(raw, fields, map(str, row.payload["drop"])), message
 
     async def deliver(self, row: OutboxRow) -> None:
         """Into a mailbox of ours (``RFC 2033``)."""
-        raw, digest = await self._copy(row)
-        key = delivery_key(self.services.key, digest, row.recipient)
+        raw, message = await self._copy(row)
+        key = delivery_key(self.services.key, message.sha256, row.recipient)
         raw = copy_for(raw, [("X-TLE-Delivery", key)])
         try:
             await self.lmtp.deliver(row.mail_from, row.recipient, raw)
@@ -77,14 +89,27 @@ class Deliveries:
 
     async def relay(self, row: OutboxRow) -> None:
         """To another operator, marked so that it does not come back unnoticed."""
-        raw, _ = await self._copy(row)
+        raw, message = await self._copy(row, leaves=True)
         raw = copy_for(raw, [(LOOP_FIELD, self.services.settings.service.domain)])
+        raw = await sealed(self.services, row, message, raw)
+        raw = await self._signed(raw, row)
         try:
             await self.outbound.send(row.mail_from, row.recipient, raw, *_wishes(row))
         except RelayFailed as failure:
             raise ActionFailed(failure.permanent, failure.enhanced, failure.text) from failure
         except ssl.SSLError as failure:
             raise ActionFailed(False, "4.7.5", type(failure).__name__) from failure
+
+    async def _signed(self, raw: bytes, row: OutboxRow) -> bytes:
+        """The finished octets with our DKIM signature, the same at each attempt.
+
+        A mail that cannot be signed leaves without: what the next operator requires is our certificate.
+        """
+        try:
+            return await self.services.dkim.sign(raw, row.first_at, self.services.clock())
+        except DkimFault as fault:
+            structlog.get_logger("relay").warning("not signed", outbox=str(row.id), reason=str(fault))
+            return raw
 
 
 def _wishes(row: OutboxRow) -> tuple[DsnOptions, RecipientOptions]:

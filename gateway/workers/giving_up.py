@@ -4,14 +4,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.pipeline.reports import tell_failure
 from gateway.pipeline.unit import Unit
 from gateway.relay.dsn import Action
 from gateway.services import Services
-from gateway.store.rows import OutboxRow
+from gateway.store.rows import Direction, MessageRow, OutboxRow
 from gateway.store.transaction import Transaction
+from gateway.workers.confidential import NOT_SEALED
 from gateway.workers.failure import ActionFailed
 from gateway.workers.receipts import report_delivery, wishes_failure
 from teleexpertise.letters import Mailbox
@@ -52,9 +53,26 @@ class GivingUp:
         bounce_id = self.services.book.bounced(row.mail_from)
         bounce = await tx.bounces.get(bounce_id) if bounce_id else None
         if bounce is not None:
-            await tell_failure(unit, bounce, None, failure.status, failure.text)
+            evidence = await _reported_to_author(unit, row, message, failure)
+            await tell_failure(
+                unit, bounce, evidence, failure.status, failure.text, told=evidence is not None
+            )
         elif bounce_id is None and wishes_failure(row):
             await report_delivery(unit, row, message, Action.FAILED, failure.status, failure.text)
+
+
+async def _reported_to_author(
+    unit: Unit, row: OutboxRow, message: MessageRow, failure: ActionFailed
+) -> MessageRow | None:
+    """A delivery report to the author of a mail that came encrypted and could not be passed on so; ``None``
+    for all other failures, which are told in the thread.
+    """
+    author = str(message.envelope.get("login", ""))
+    if failure.status != NOT_SEALED or message.direction is not Direction.RECEIVED or not author:
+        return None
+    return await report_delivery(
+        unit, replace(row, mail_from=author), message, Action.FAILED, failure.status, failure.text
+    )
 
 
 async def _tell_unmade(unit: Unit, row: OutboxRow, work: mails.UnmadeWork) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from gateway.intake.letter import read_letter
+from gateway.pipeline.stored_letters import believed_letter
 from gateway.pipeline.unit import Unit
 from gateway.services import Services
 from gateway.store.errors import StoreError
@@ -64,15 +64,15 @@ async def _drop_doubts(services: Services, now: datetime) -> None:
 
 async def _tell_dropped(unit: Unit, row: HeldRow, days: int) -> None:
     message = await unit.tx.messages.get(row.message_id)
-    raw = await unit.tx.messages.get_raw(row.message_id)
+    letter = await believed_letter(unit.services, unit.tx, row.message_id)
     conversation = await unit.load(row.conversation_id)
     assert message is not None, "a held letter is stored"
-    assert raw is not None, "the octets of a held letter are kept"
+    assert letter is not None, "the octets of a held letter are kept"
     assert conversation is not None, "a letter is held for a conversation"
     mail = mails.DoubtExpired(
         reference=conversation.ref,
         state=conversation.state,
-        subject_received=read_letter(raw, unit.services.limits).subject,
+        subject_received=letter.subject,
         received_at=row.created_at,
         days=days,
     )

@@ -8,6 +8,7 @@ from gateway.intake.rawmail import split
 from gateway.pipeline.unit import Unit
 from gateway.relay.dsn import Action, RecipientReport, ReportFacts, build_report
 from gateway.store.rows import MessageRow, OutboxRow
+from gateway.workers.confidential import NOT_SEALED
 from teleexpertise.letters import Mailbox
 from teleexpertise.texts import contexts as mails
 
@@ -27,9 +28,9 @@ def wishes_success(row: OutboxRow) -> bool:
 
 async def report_delivery(
     unit: Unit, row: OutboxRow, message: MessageRow, action: Action, status: str, diagnostic: str
-) -> None:
+) -> MessageRow:
     """Write a report (``RFC 3464``) and put it into the outbox with a null sender, so that it is never
-    answered.
+    answered. It holds the header of the original as it came: of an encrypted one what stood outside.
     """
     services = unit.services
     raw = await unit.tx.messages.get_raw(message.id)
@@ -39,6 +40,7 @@ async def report_delivery(
         sent_at=message.received_at,
         diagnostic=diagnostic,
         delivered=action is Action.DELIVERED,
+        unsealed=status == NOT_SEALED,
     )
     body = services.texts.render(mail)
     identifier = services.new_id()
@@ -55,4 +57,5 @@ async def report_delivery(
         envelope_id=str(row.payload.get("envid", "")),
     )
     report = await unit.keep(identifier, facts.message_id, build_report(facts, body.text, header))
-    await unit.send(report, row.mail_from, mail_from="")
+    await unit.send(report, row.mail_from, mail_from="", wishes={"open": True})
+    return report

@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from certs.verdicts import Verdict
 from gateway.pipeline import closing
 from gateway.pipeline.consequences import Act, carry_out
 from gateway.pipeline.sending_forms import send_form
@@ -25,7 +26,7 @@ from teleexpertise.events import AttachmentNote, Completed, Posted, Record, Repo
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.forms import FormKind
 from teleexpertise.letters import Attachment, Letter, Mailbox
-from teleexpertise.plaintext import readable_text
+from teleexpertise.plaintext import readable_text, unsigned_text
 from teleexpertise.quotation import own_words
 from teleexpertise.report import Report, ReportAttachment, ReportExchange
 from teleexpertise.texts import contexts as mails
@@ -127,7 +128,9 @@ class ReportWork:
                 mail = mails.Synthesis(
                     reference=conversation.ref, state=conversation.state, filename=enclosed[0].filename
                 )
-                await unit.answer(mail, to, in_reply_to=in_reply_to, attachments=enclosed)
+                await unit.answer(
+                    mail, to, in_reply_to=in_reply_to, attachments=enclosed, about=[conversation.id]
+                )
             await tx.outbox.done(row, unit.now)
 
     async def _print(self, report: Report) -> bytes:
@@ -198,27 +201,31 @@ class ReportWork:
 
     async def _exchange(self, tx: Transaction, number: int, exchange: Exchange) -> ReportExchange:
         letter = await stored_letter(self.services, tx, exchange.message)
-        readable = letter is not None and not exchange.encrypted
+        readable = letter if letter is not None and not exchange.encrypted else None
+        row = await tx.messages.get(exchange.message)
         return ReportExchange(
             number=number,
             at=exchange.at,
             author=exchange.author,
-            text=own_words(readable_text(letter)) if readable and letter else "",
-            attachments=_attachments(exchange.attachments, letter if readable else None),
+            text=own_words(readable_text(readable)) if readable else "",
+            attachments=_attachments(exchange.attachments, readable),
             late=exchange.late,
             encrypted=exchange.encrypted,
+            unsigned=unsigned_text(readable).strip() if readable else "",
+            bad_signature=row is not None and row.envelope.get("signature") == Verdict.FAILED,
         )
 
 
 def _attachments(notes: tuple[AttachmentNote, ...], letter: Letter | None) -> tuple[ReportAttachment, ...]:
-    contents = {sha256(a.content).hexdigest(): a.content for a in letter.attachments} if letter else {}
+    found = {sha256(a.content).hexdigest(): a for a in letter.attachments} if letter else {}
     return tuple(
         ReportAttachment(
             filename=note.filename,
             content_type=note.content_type,
             size=note.size,
             sha256=note.sha256,
-            content=contents.get(note.sha256),
+            content=found[note.sha256].content if note.sha256 in found else None,
+            unsigned=note.sha256 in found and found[note.sha256].unsigned,
         )
         for note in notes
     )

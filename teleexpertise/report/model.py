@@ -16,7 +16,7 @@ __all__ = ["Report", "ReportAttachment", "ReportExchange"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportAttachment:
     """One attachment: always listed; shown too when it is an image and ``content`` is given. ``sha256`` in
-    hex.
+    hex. ``unsigned``: it stood outside of the signed part of its mail.
     """
 
     filename: str
@@ -24,6 +24,7 @@ class ReportAttachment:
     size: int
     sha256: str
     content: bytes | None = None
+    unsigned: bool = False
 
     @property
     def is_image(self) -> bool:
@@ -36,6 +37,8 @@ class ReportExchange:
     """One mail chosen for the report; ``number`` as the finalisation form listed it.
 
     ``late``: received after the closing. ``encrypted``: end to end, so that its words cannot be shown.
+    ``text`` is the author's; ``unsigned`` is what stood outside of the signed part and is nobody's word.
+    ``bad_signature``: signed, and the signature does not hold.
     """
 
     number: int
@@ -45,6 +48,8 @@ class ReportExchange:
     attachments: tuple[ReportAttachment, ...] = ()
     late: bool = False
     encrypted: bool = False
+    unsigned: str = ""
+    bad_signature: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -231,6 +231,8 @@ class WorklistRow:
     next_step: NextStep
     overdue: bool = False
     links: tuple[Link, ...] = ()
+    encrypted: int = 0
+    """Mails that are encrypted end to end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -426,6 +428,8 @@ class Undelivered(Mail):
     sent_at: datetime
     diagnostic: str = ""
     delivered: bool = False
+    unsealed: bool = False
+    """It came encrypted, and nothing is known to encrypt it for this recipient."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -446,6 +450,8 @@ class Notice(ConversationMail):
     who: str
     folder: str
     missing: tuple[str, ...] = ()
+    false_name: bool = False
+    """The sender's display name shows an address that is not the sender's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -457,6 +463,8 @@ class Relayed(ConversationMail):
     sent_at: datetime
     text: str
     attachments: tuple[AttachmentNote, ...] = ()
+    unsigned: str = ""
+    """What stood outside of the signed part of the mail."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,6 +76,7 @@ class RefusalReason(StrEnum):
     MAY_NOT_ACT = "may_not_act"
     TWO_CONVERSATIONS = "two_conversations"
     OUTSIDE_TRUST = "outside_trust"
+    LIST_STALE = "list_stale"
     UNKNOWN_CONVERSATION = "unknown_conversation"
     CONVERSATION_CLOSED = "conversation_closed"
     EXPERT_ONLY = "expert_only"
@@ -92,6 +93,8 @@ class RefusalReason(StrEnum):
     SUSPENDED = "suspended"
     HAS_LEFT = "has_left"
     TOO_MANY_MEMBERS = "too_many_members"
+    NOT_OPENED = "not_opened"
+    UNSIGNED_FORM = "unsigned_form"
     OTHER = "other"
 
 

@@ -21,8 +21,15 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
+import pytest
+
+from certs.dkim import KeyKind, sign_dkim, verify_dkim
+from certs.listsignature import ListSigner, signed_list
+from certs.names import DistinguishedName
+from certs.operators import TrustEntry, read_trust_list, render_trust_list
 from certs.smime import sign_message, verify_message
 from certs.verdicts import Verdict
+from gateway.dkimkeys import key_place
 from gateway.intake.letter import read_letter
 from gateway.intake.limits import IntakeLimits
 from gateway.intake.rawmail import wire_fault
@@ -34,6 +41,7 @@ from teleexpertise.forms import FormCopy, find_form, read_form, render_html, ren
 from teleexpertise.plaintext import html_lines
 from tests.support import certificates
 from tests.support.cases import OVERVIEW, START, author, conversation, opened, rules
+from tests.support.dkim import KEY, NOW, Dkimpy, dkim_signer, dkimpy, keys_of, record_text
 from tests.support.forms import FILLED, FORM_ID, TODAY, quoted, sample_request
 
 ENTRIES = 100_000
@@ -131,6 +139,52 @@ def of_children() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def measure_dkim() -> None:
+    try:
+        with dkimpy() as peer:
+            _measure_dkim(peer)
+    except pytest.skip.Exception:
+        _measure_dkim(None)
+
+
+def _measure_dkim(peer: Dkimpy | None) -> None:
+    """Ours beside python3-dkim, which measures itself: a relaxed header, a simple body."""
+    for size, octets in (("100 kB", 100_000), ("5 MB", 5_000_000)):
+        raw = mail(octets)
+        for kind in KeyKind:
+            signer, keys = dkim_signer(kind), keys_of(record_text(kind))
+            signed = sign_dkim(raw, signer, NOW) + raw
+            table = {key_place(KEY): record_text(kind)}
+            beside = peer.seconds(raw, signed, kind, table) if peer else (0.0, 0.0)
+            name = f"{kind}, {size}"
+            sign = median(partial(sign_dkim, raw, signer, NOW))
+            tell(f"sign_dkim, {name}", sign, "python3-dkim", beside[0])
+            verify = median(partial(verify_dkim, signed, keys, NOW))
+            tell(f"verify_dkim, {name}", verify, "python3-dkim", beside[1])
+    for kind in KeyKind:
+        tell(f"bare signature, {kind}", median(partial(dkim_signer(kind).signature, b"x" * 2000)))
+
+
+def measure_trust_list() -> None:
+    """A list of the size of the national one: 9,000 domains, 321 certificates."""
+    names = [
+        DistinguishedName.from_text(
+            f"CN=mx{n}.op.example,OU=3183100213{n:05},O=GIP {n},ST=Haute-Garonne (31),C=FR"
+        )
+        for n in range(321)
+    ]
+    entries = [
+        TrustEntry(f"etab-{n}.mssante.example", names[n % 321], "Centre hospitalier") for n in range(9000)
+    ]
+    document = render_trust_list(entries, certificates.NOW)
+    signed, signer = certificates.signed_trust_list(document), ListSigner(certificates.trust())
+    tell("read_trust_list, 9,000 domains", median(lambda: read_trust_list(document)))
+    tell(
+        "signed_list and read_trust_list, 9,000 domains",
+        median(lambda: read_trust_list(signed_list(signed, signer, certificates.NOW))),
+    )
+
+
 def measure_directory() -> None:
     chance = Random(1)
     first, last = ("Aude", "Rémy", "Léa", "Zoé", "Ysoline", "Léopold"), ("BELLON", "PERRET", "CHANY", "ROUX")
@@ -179,7 +233,14 @@ def measure_domain() -> None:
 
 def main() -> int:
     """Print all figures."""
-    for measure in (measure_intake, measure_signatures, measure_directory, measure_domain):
+    for measure in (
+        measure_intake,
+        measure_signatures,
+        measure_dkim,
+        measure_trust_list,
+        measure_directory,
+        measure_domain,
+    ):
         measure()
     return 0
 

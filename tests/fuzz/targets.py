@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID
 
 from certs.authority import issue_crl
 from certs.cms import CmsFault, check_signers, read_signed_data
+from certs.crls import CrlFault, verified_crl
+from certs.dkim import KeyKind, KeyRecordFault, parse_key_record, sign_dkim, signatures_in, verify_dkim
+from certs.envelopes import (
+    DecryptionFailed,
+    decrypt_message,
+    encrypt_message,
+    open_envelope,
+    read_capabilities,
+    seal_envelope,
+)
+from certs.listsignature import ListSigner, signed_list
 from certs.names import DistinguishedName
 from certs.operators import TrustEntry, TrustListFault, read_trust_list, render_trust_list
-from certs.paths import Usage, read_certificates, validate
+from certs.paths import TrustAnchors, Usage, read_certificates, validate
 from certs.signing import sign_detached
 from certs.smime import sign_message, verify_message
 from gateway.intake.faults import IntakeFault
@@ -30,8 +41,9 @@ from teleexpertise.quotation import own_words
 from teleexpertise.rules import RuleError, load_rules
 from teleexpertise.texts import Texts
 from teleexpertise.tokens import seal, unseal
-from tests.support import certificates, samples
+from tests.support import certificates, envelopes, samples
 from tests.support.cases import DEFAULT_RULES
+from tests.support.dkim import NOW, dkim_signer, keys_of, record_text
 from tests.support.forms import FILLED, FORM_ID, TODAY, quoted, sample_request
 
 __all__ = ["Target", "targets"]
@@ -98,6 +110,38 @@ def _mails(signed: bytes, html: str) -> tuple[bytes, ...]:
     return plain + certificates.ENTITY, signed, away + page, away + nested, _report()
 
 
+def _dkim(octets: bytes) -> object:
+    signatures_in(octets)
+    report = verify_dkim(octets, keys_of(record_text()), NOW)
+    return [(one.covers_all("X-TLE-"), one.oversigns("From")) for one in report.signatures]
+
+
+def _dkim_mails(plain: bytes) -> tuple[bytes, ...]:
+    """Signed mails: ours, one that names other canonical forms, one with a tag of each kind."""
+    field = sign_dkim(plain, dkim_signer(), NOW)
+    tags = b"v=1; i=@sub.demo.mssante.example; q=dns/txt; x=9999999999; z=From:a|To:b;"
+    simple = field.replace(b"relaxed/simple", b"simple/relaxed")
+    return field + plain, simple + field + plain, field.replace(b"v=1;", tags) + plain
+
+
+def _encrypted() -> list[Target]:
+    """Envelopes for a key of each kind, as structures and as mails, with both ciphers."""
+    keys = [envelopes.decryptor(kind) for kind in envelopes.KINDS]
+    ours = [(envelopes.target(kind, gcm=gcm),) for kind in envelopes.KINDS for gcm in (False, True)]
+    content, chance = certificates.ENTITY, envelopes.entropy
+    structures = tuple(seal_envelope(content, target, chance)[0] for target in ours)
+    chunked = envelopes.rewritten_in_chunks(structures[0])
+    mails = tuple(encrypt_message(certificates.headers(), content, target, chance) for target in ours)
+    announced = sign_message(certificates.headers(), content, certificates.signer(), certificates.NOW)
+    signers = verify_message(announced, certificates.trust(), certificates.NOW).signers
+    failed = (DecryptionFailed,)
+    return [
+        Target("open_envelope", (*structures, chunked), lambda octets: open_envelope(octets, keys), failed),
+        Target("decrypt_message", mails, lambda octets: decrypt_message(octets, keys), failed),
+        Target("read_capabilities", (signers[0].capabilities,), read_capabilities),
+    ]
+
+
 def _trust_list() -> bytes:
     name = DistinguishedName.from_text(
         "CN=mx.a.example,OU=318310021300028,O=GIP A,ST=Haute-Garonne (31),C=FR"
@@ -134,6 +178,15 @@ def _text_targets(texts: Mapping[str, tuple[str, str]]) -> list[Target]:
     ]
 
 
+def _signed_list(trust: TrustAnchors, now: datetime) -> Callable[[bytes], object]:
+    return lambda octets: signed_list(octets, ListSigner(trust), now)
+
+
+def _verified_crl(octets: bytes) -> object:
+    authorities = read_certificates(certificates.space().root.certificate_pem)
+    return verified_crl(octets, authorities, certificates.NOW, timedelta(days=3))
+
+
 def targets() -> list[Target]:
     """All parsers that read what others write."""
     texts = Texts(samples.SERVICE, UTC)
@@ -146,6 +199,8 @@ def targets() -> list[Target]:
     issued = certificates.certificate()
     own, chain = read_certificates(issued.certificate_pem)[0], read_certificates(issued.chain_pem)
     mails = _mails(signed, pages["ouverture"][0])
+    signed_trust = certificates.signed_trust_list(_trust_list())
+    crls = (issue_crl(certificates.space().root, certificates.NOW),)
     now = certificates.NOW
 
     def validated(octets: bytes) -> object:
@@ -159,7 +214,17 @@ def targets() -> list[Target]:
         Target(
             "validate (certificates)", (own, chain[0], issue_crl(certificates.space().root, now)), validated
         ),
+        Target("verify_dkim", _dkim_mails(mails[0]), _dkim),
+        Target(
+            "parse_key_record",
+            tuple((record_text(kind) + "; t=y:s; h=sha256; s=email; n=x").encode() for kind in KeyKind),
+            parse_key_record,
+            (KeyRecordFault,),
+        ),
+        *_encrypted(),
         Target("read_trust_list", (_trust_list(),), read_trust_list, (TrustListFault,)),
+        Target("signed_list", (signed_trust,), _signed_list(trust, now), (TrustListFault,)),
+        Target("verified_crl", crls, _verified_crl, (CrlFault,)),
         Target("read_report", (_report(), signed), read_report),
         *_text_targets(pages),
     ]

@@ -86,8 +86,11 @@ def relay_to(
     verify: Callable[[bytes, str], str | None] = lambda certificate, domain: None,
     seconds: float = 20,
 ) -> Relay:
+    async def verified(certificate: bytes, chain: tuple[bytes, ...], domain: str) -> str | None:
+        return verify(certificate, domain)
+
     routes = TableRoutes({"b.test": Target("localhost", port)}, None)
-    return Relay(routes, tls, verify, "gateway.example", RelayTimes(seconds, seconds, seconds * 2))
+    return Relay(routes, tls, verified, "gateway.example", RelayTimes(seconds, seconds, seconds * 2))
 
 
 async def test_octets_arrive_as_they_were(credentials: Credentials) -> None:

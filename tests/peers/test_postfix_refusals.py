@@ -5,14 +5,17 @@ from __future__ import annotations
 import smtplib
 import ssl
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
+from certs.operators import TrustEntry, read_trust_list, render_trust_list
+from certs.pki import write_public
 from certs.tls import submission_client_context
 from gateway.services import Services
-from gateway.store.rows import OutboxRow, OutboxState
+from gateway.store.rows import AuditRow, OutboxRow, OutboxState
 from tests.support import region
-from tests.support.gateway import Client, eventually
+from tests.support.gateway import Client, eventually, refusal_text
 from tests.support.operators import OperatorCertificate, issued_certificate, opened, operator_session
 from tests.support.postfix import AUTRE, ForeignClient, Operators, operators
 
@@ -20,12 +23,14 @@ pytestmark = pytest.mark.timeout(120)
 
 #: Listed with another certificate than the host's, and with a host that offers no TLS.
 STRANGER, CLEAR = "tiers.mssante.example", "clair.mssante.example"
+#: Listed at first, nobody listens there; it is taken off the list while mail for it waits.
+LEAVING = "partant.mssante.example"
 UNLISTED = "ailleurs.test"
 
 
 @pytest.fixture(scope="module")
 def both() -> Iterator[Operators]:
-    with operators({STRANGER: "stranger", CLEAR: "clear"}) as made:
+    with operators({STRANGER: "stranger", CLEAR: "clear", LEAVING: "mute"}) as made:
         yield made
 
 
@@ -61,6 +66,18 @@ def refusal(
     return 0, ""
 
 
+def refused_lines(both: Operators) -> list[AuditRow]:
+    """The lines of the audit trail about mail that was not taken."""
+
+    async def read(services: Services) -> list[AuditRow]:
+        async with services.store.reading() as tx:
+            lines = await tx.audit.list(limit=10_000)
+        return [line for line in lines if line.action in ("refuse", "turn away")]
+
+    found: list[AuditRow] = both.gateway.ask(read)
+    return found
+
+
 FOREIGNER = f"luc.morel@{AUTRE}"
 
 
@@ -80,9 +97,13 @@ FOREIGNER = f"luc.morel@{AUTRE}"
     ],
 )
 def test_an_operator_writes_only_in_its_own_domains(both: Operators, mail_from: str, author: str) -> None:
+    before = len(refused_lines(both))
     code, answer = refusal(both, mail_from, region.GP.address, author)
     assert code == 550, answer
     assert answer.startswith(("5.7.1", "5.6.0"))
+    written = refused_lines(both)[before:]
+    assert [line.actor for line in written] == ["127.0.0.1"]
+    assert answer.startswith("5.6.0") or written[0].detail["reason"] in answer
 
 
 def test_case_of_addresses_does_not_matter(both: Operators) -> None:
@@ -170,6 +191,90 @@ def test_our_users_write_to_listed_domains_only(ours: Client) -> None:
     assert answer[0] == 550
 
 
+def tried(both: Operators, address: str) -> list[OutboxRow]:
+    """Deliveries to an address that were tried once at least."""
+
+    async def read(services: Services) -> list[OutboxRow]:
+        async with services.store.reading() as tx:
+            rows = await tx.outbox.list(list(OutboxState))
+        return [row for row in rows if row.recipient == address and row.attempts and row.last_error]
+
+    found: list[OutboxRow] = both.gateway.ask(read)
+    return found
+
+
+def tried_again(both: Operators, row: OutboxRow) -> None:
+    """As `gateway queue retry` does: the attempt after the last one, so that it is given up if it fails."""
+
+    async def work(services: Services) -> None:
+        async with services.store.transaction() as tx:
+            await tx.outbox.retry(row, row.last_error, services.clock())
+
+    both.gateway.ask(work)
+
+
+def test_a_host_that_never_shows_the_listed_certificate_is_told_to_the_author_in_the_end(
+    both: Operators, ours: Client
+) -> None:
+    address = f"ines.garnier@{STRANGER}"
+    ours.send(ours.compose(address, "Confidentiel", "Bonjour"))
+    (row,) = eventually(lambda: tried(both, address), "a failed attempt")
+    tried_again(both, row)
+    report = ours.wait(lambda mail: mail.get_content_type() == "multipart/report" and address in str(mail))
+    words = " ".join(report.get_payload(0).get_content().split())  # type: ignore[union-attr]
+    assert "n'a pas prouvé" in words.replace("’", "'")
+    assert "rien ne lui a été transmis" in words
+    assert "Status: 4.7.5" in report.as_string()
+    assert not both.postfix.received(address)
+
+
+def test_mail_that_waits_for_a_domain_bounces_once_it_leaves_the_list_without_restart(
+    both: Operators, ours: Client
+) -> None:
+    settings = both.gateway.settings
+    address = f"luc.morel@{LEAVING}"
+    listed = settings.trust.list_file.read_bytes()
+    ours.send(ours.compose(address, "Rendez-vous", "Bonjour"))
+    (row,) = eventually(lambda: tried(both, address), "a failed attempt")
+    assert row.last_error.startswith("4.4.1")
+    held = read_trust_list(listed)
+    entries = [
+        TrustEntry(domain, name)
+        for domain, names in held.domains.items()
+        for name in names
+        if domain != LEAVING
+    ]
+    write_public(settings.trust.list_file, render_trust_list(entries, datetime.now(UTC)))
+    eventually(lambda: not both.gateway.services.trust.listed(LEAVING), "the new list in force")
+    tried_again(both, row)
+    report = ours.wait(lambda mail: mail.get_content_type() == "multipart/report" and address in str(mail))
+    words = " ".join(report.get_payload(0).get_content().split())  # type: ignore[union-attr]
+    assert "ne fait plus partie de l'espace de confiance" in words.replace("’", "'")
+    assert "Status: 5.7.1" in report.as_string()
+    with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
+        ours.send(ours.compose(address, "Encore"))
+    assert "espace de confiance" in refusal_text(refused.value)
+    assert not both.postfix.received(address)
+
+
+def test_a_null_sender_is_never_a_members_words(both: Operators, doctor: ForeignClient) -> None:
+    """A mail with MAIL FROM:<> and a member's From, that no mark tells to be automatic."""
+    expert = both.gateway.client(region.DERMATOLOGIST)
+    thread = opened(doctor, expert, both.gateway.service)
+    question = thread.question(expert)
+    reply = str(question["reply-to"]).partition("<")[2].rstrip(">")
+    text = (
+        f"From: {doctor.address}\r\nTo: {reply}\r\nSubject: Re: {question['subject']}\r\n"
+        f"References: {question['message-id']}\r\nMessage-ID: <null@x.{AUTRE}>\r\n\r\nMots volants\r\n"
+    )
+    with operator_session(both.gateway.mx_port, both.postfix.credentials.client_tls) as smtp:
+        smtp.sendmail("", [reply], text.encode())
+    after = doctor.send(doctor.reply(thread.question(doctor), "Merci de votre avis."))
+    expert.wait(lambda mail: mail["message-id"] == after["message-id"], "Téléexpertises")
+    for folder in ("INBOX", "Téléexpertises"):
+        assert not [raw for raw, _ in expert.raw_mails(folder) if b"Mots volants" in raw]
+
+
 @pytest.mark.parametrize("domain", [STRANGER, CLEAR], ids=["certificate of another", "no TLS"])
 def test_mail_for_a_host_that_is_not_the_listed_one_stays_in_the_queue_and_is_not_shown_to_it(
     both: Operators, ours: Client, domain: str
@@ -178,12 +283,7 @@ def test_mail_for_a_host_that_is_not_the_listed_one_stays_in_the_queue_and_is_no
     before = both.postfix.log
     sent = ours.send(ours.compose(address, "Confidentiel", "Bonjour"))
 
-    async def read(services: Services) -> list[OutboxRow]:
-        async with services.store.reading() as tx:
-            rows = await tx.outbox.list(list(OutboxState))
-        return [row for row in rows if row.recipient == address and row.attempts and row.last_error]
-
-    (row,) = eventually(lambda: both.gateway.ask(read), "a failed attempt")
+    (row,) = eventually(lambda: tried(both, address), "a failed attempt")
     assert row.state is OutboxState.PENDING
     assert not row.claimed_until
     eventually(lambda: "connect from" in both.postfix.log[len(before) :], "the connection in Postfix's log")

@@ -2,43 +2,43 @@
 
 import re
 from contextlib import suppress
+from datetime import timedelta
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from certs.authority import issue_crl
 from certs.ber import EncodingFault, check_encoding
 from certs.cms import CmsFault, check_signers, read_signed_data
+from certs.crls import CrlFault, crl_facts, verified_crl
 from certs.fields import FieldFault, parse_mailbox, split_message
+from certs.listsignature import ListSigner, signed_list
 from certs.names import DistinguishedName, NameFault
-from certs.operators import TrustListFault, normal_domain, read_trust_list
+from certs.operators import TrustEntry, TrustListFault, normal_domain, read_trust_list, render_trust_list
 from certs.paths import Usage, read_certificates, validate
 from certs.results import remove_forged
 from certs.signing import sign_detached
 from certs.smime import sign_message, verify_message
 from certs.verdicts import SignatureReport, Verdict
-from tests.support.certificates import ENTITY, NOW, certificate, headers, signer, trust
+from tests.support.certificates import (
+    ENTITY,
+    NOW,
+    certificate,
+    headers,
+    signed_trust_list,
+    signer,
+    space,
+    trust,
+)
+from tests.support.mutations import EDITS, Edits, mutated
 
 TRUST = trust()
 SIGNED = sign_message(headers(), ENTITY, signer(), NOW)
 STRUCTURE = sign_detached(ENTITY, [signer()], NOW)
 CERTIFICATE = read_certificates(certificate().certificate_pem)[0]
 CHAIN = read_certificates(certificate().chain_pem)
-
-Edits = list[tuple[float, int, bytes]]
-EDITS = st.lists(
-    st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 3), st.binary(max_size=6)),
-    min_size=1,
-    max_size=4,
-)
-
-
-def mutated(octets: bytes, edits: Edits) -> bytes:
-    """Cut, overwrite or insert at relative places."""
-    for place, cut, put in edits:
-        at = int(place * len(octets))
-        octets = octets[:at] + put + octets[at + cut :]
-    return octets
 
 
 @given(st.binary(max_size=400))
@@ -125,6 +125,33 @@ def test_domains_are_normal_or_refused(text: str) -> None:
 def test_any_document_is_a_list_or_a_fault(document: bytes) -> None:
     with suppress(TrustListFault):
         read_trust_list(document)
+
+
+LIST = render_trust_list([TrustEntry("a.example", DistinguishedName.from_text("CN=a,C=FR"))], NOW)
+SIGNED_LIST = signed_trust_list(LIST)
+CRL = issue_crl(space().organisations, NOW)
+AUTHORITIES = (read_certificates(space().organisations.certificate_pem)[0],)
+
+
+@given(EDITS)
+def test_a_mutated_signed_list_is_a_fault_or_the_list_that_was_signed(edits: Edits) -> None:
+    try:
+        signed = signed_list(mutated(SIGNED_LIST, edits), ListSigner(TRUST), NOW)
+    except TrustListFault:
+        return
+    assert read_trust_list(signed).domains == read_trust_list(LIST).domains
+
+
+@given(st.binary(max_size=300))
+def test_any_octets_are_no_crl(octets: bytes) -> None:
+    with pytest.raises(CrlFault):
+        crl_facts(octets)
+
+
+@given(EDITS)
+def test_a_mutated_crl_is_a_fault_or_the_same(edits: Edits) -> None:
+    with suppress(CrlFault):
+        assert verified_crl(mutated(CRL, edits), AUTHORITIES, NOW, timedelta(0)).der == CRL
 
 
 VALUE = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=20)

@@ -9,6 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from lxml import etree
+from signxml.signer import XMLSigner
+
 from certs.authority import (
     Authority,
     IssuedCertificate,
@@ -100,6 +103,13 @@ def trust(
     return load_anchors(
         here.root.certificate_pem, b"", [lists[name]() for name in crls], revocation, **properties
     )
+
+
+def signed_trust_list(document: bytes, issued: IssuedCertificate | None = None) -> bytes:
+    """The same trust list with an enveloped XML signature of a certificate of the first space."""
+    shown = issued or certificate(address=None)
+    chain = [shown.certificate_pem.decode(), shown.chain_pem.decode()]
+    return etree.tostring(XMLSigner().sign(etree.fromstring(document), key=shown.key_pem, cert=chain))
 
 
 def headers(sender: str = ADDRESS, **others: str) -> list[tuple[str, str]]:

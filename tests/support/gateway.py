@@ -409,6 +409,7 @@ def made_deployment(folder: Path, extra_toml: str = "", *, fixed_ports: bool = F
         ("smtp", "submissions_port", free_port() if fixed_ports else 0),
         ("imap", "starttls_port", free_port()),
         ("imap", "tls_port", free_port()),
+        ("dkim", "dns", False),  # no test asks the network
     )
     new = NewDeployment(
         folder=folder, domain=region.DOMAIN, organisation="Téléexpertise d'essai", ports=ports

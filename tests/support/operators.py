@@ -97,8 +97,11 @@ def made_operator(
     *,
     mx_port: int = 0,
     retry_minutes: Sequence[int] = (60,),
+    more: str = "",
 ) -> Settings:
-    """A deployment with the test region's people in ``domain``; ``routes``: ports of other domains."""
+    """A deployment with the test region's people in ``domain``; ``routes``: ports of other domains; ``more``:
+    further tables of its settings.
+    """
     ports = (
         ("smtp", "mx_port", mx_port),
         ("smtp", "submission_port", 0),
@@ -106,13 +109,14 @@ def made_operator(
         ("imap", "starttls_port", free_port()),
         ("imap", "tls_port", free_port()),
         ("conversation", "answers_per_hour", 500),
+        ("dkim", "dns", False),
     )
     new = NewDeployment(folder=folder, domain=domain, organisation=f"Opérateur {domain}", ports=ports)
     settings = make_deployment(new, datetime.now(UTC))
     relay = ["", "[relay]", f"retry_minutes = {list(retry_minutes)}", "[relay.routes]"]
     relay += [f'"{name}" = "127.0.0.1:{port}"' for name, port in routes.items()]
     path = folder / "gateway.toml"
-    path.write_text(path.read_text("utf-8") + "\n".join(relay) + "\n", "utf-8")
+    path.write_text(path.read_text("utf-8") + "\n".join(relay) + f"\n{more}\n", "utf-8")
     settings = make_deployment(new, datetime.now(UTC))
     asyncio.run(_fill(settings))
     return settings

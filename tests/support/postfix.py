@@ -74,6 +74,8 @@ class Postfix:
     clear_port: int
     user_port: int
     credentials: OperatorCertificate
+    services: str = ""
+    """Further lines of master.cf."""
 
     @property
     def log(self) -> str:
@@ -134,7 +136,11 @@ def require_postfix() -> None:
         pytest.skip("a Postfix of our own needs root")
 
 
-def _main_cf(postfix: Postfix, domains: Iterable[str], routes: Mapping[str, int]) -> str:
+def _transport(route: int | str) -> str:
+    return route if isinstance(route, str) else f"smtp:[127.0.0.1]:{route}"
+
+
+def _main_cf(postfix: Postfix, domains: Iterable[str], routes: Mapping[str, int | str]) -> str:
     folder, credentials = postfix.folder, postfix.credentials
     nobody = pwd.getpwnam("nobody")
     own = sorted(domains)
@@ -164,7 +170,7 @@ def _main_cf(postfix: Postfix, domains: Iterable[str], routes: Mapping[str, int]
         "virtual_mailbox_base": folder / "mail",
         "virtual_uid_maps": f"static:{nobody.pw_uid}",
         "virtual_gid_maps": f"static:{nobody.pw_gid}",
-        "transport_maps": _inline({name: f"smtp:[127.0.0.1]:{port}" for name, port in routes.items()}),
+        "transport_maps": _inline({name: _transport(route) for name, route in routes.items()}),
         "smtp_tls_security_level": "verify",
         "smtp_tls_verify_cert_match": "localhost",
         "smtp_tls_CAfile": credentials.anchors,
@@ -203,11 +209,13 @@ def _master_cf(postfix: Postfix) -> str:
         ),
     )
     return (
-        "".join(f"127.0.0.1:{port} inet n - n - - smtpd {options}\n" for port, options in doors) + _SERVICES
+        "".join(f"127.0.0.1:{port} inet n - n - - smtpd {options}\n" for port, options in doors)
+        + _SERVICES
+        + postfix.services
     )
 
 
-def _lay_out(postfix: Postfix, domains: Iterable[str], routes: Mapping[str, int]) -> Path:
+def _lay_out(postfix: Postfix, domains: Iterable[str], routes: Mapping[str, int | str]) -> Path:
     """Write the configuration and make the folders; returns the configuration folder."""
     folder, owner = postfix.folder, pwd.getpwnam("postfix")
     for name in ("etc", "queue", "data", "mail"):
@@ -226,8 +234,12 @@ def _lay_out(postfix: Postfix, domains: Iterable[str], routes: Mapping[str, int]
 
 
 @contextmanager
-def served_postfix(postfix: Postfix, domains: Iterable[str], routes: Mapping[str, int]) -> Iterator[Postfix]:
-    """Run it for ``domains``; ``routes`` are the MX ports of others on loopback. Leaves no process."""
+def served_postfix(
+    postfix: Postfix, domains: Iterable[str], routes: Mapping[str, int | str]
+) -> Iterator[Postfix]:
+    """Run it for ``domains``; ``routes`` are the MX ports of others on loopback, or whole transports, by
+    domain or address. Leaves no process.
+    """
     configuration = _lay_out(postfix, domains, routes)
     with (postfix.folder / "errors").open("wb") as errors:
         process = subprocess.Popen(

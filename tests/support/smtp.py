@@ -110,6 +110,7 @@ class RecordingDoors:
     peers: list[Peer] = field(default_factory=list)
     senders: list[tuple[str, int]] = field(default_factory=list)
     on_accept: Callable[[Envelope], Awaitable[None]] | None = None
+    away: list[tuple[str, str]] = field(default_factory=list)
 
     async def authenticate(self, login: str, password: str, peer: Peer) -> str | None:
         return self.account if (login, password) == (self.account, self.password) else None
@@ -131,6 +132,9 @@ class RecordingDoors:
             await self.on_accept(envelope)
         self.accepted.append((envelope, raw))
         return f"queued as {envelope.queue_id}"
+
+    async def turned_away(self, peer: Peer, reason: str) -> None:
+        self.away.append((peer.ip, reason))
 
 
 @asynccontextmanager

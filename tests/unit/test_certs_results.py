@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from certs.results import MethodResult, remove_forged, render_results, smime_result
+from certs.dkim import DkimReason, DkimReport, DkimSignature
+from certs.results import MethodResult, dkim_results, remove_forged, render_results, smime_result
 from certs.signing import SigningFault
 from certs.smime import sign_message, verify_message
 from certs.verdicts import Reason, SignatureReport, Verdict
@@ -90,3 +91,57 @@ def test_results_in_our_name_are_removed_and_the_rest_stays(forged: bytes) -> No
 def test_a_header_without_them_stays_byte_for_byte() -> None:
     assert remove_forged(OTHER, "mx.example") == OTHER
     assert remove_forged(b"", "mx.example") == b""
+
+
+DKIM_FAILURES = [
+    (DkimReason.BODY_CHANGED, "fail"),
+    (DkimReason.SIGNATURE_WRONG, "fail"),
+    (DkimReason.EXPIRED, "fail"),
+    (DkimReason.BODY_LENGTH, "policy"),
+    (DkimReason.KEY_WEAK, "policy"),
+    (DkimReason.KEY_TESTING, "policy"),
+    (DkimReason.ALGORITHM_WEAK, "permerror"),
+    (DkimReason.KEY_SHORT, "permerror"),
+    (DkimReason.KEY_MISSING, "permerror"),
+    (DkimReason.MALFORMED, "permerror"),
+]
+
+
+def dkim_field(*signatures: DkimSignature, fault: DkimReason | None = None) -> str:
+    return unfolded(render_results("mx.example", dkim_results(DkimReport(signatures, fault))))
+
+
+def unfolded(field: bytes) -> str:
+    return field.decode("ascii").replace("\r\n ", " ").strip()
+
+
+@pytest.mark.parametrize(("reason", "word"), DKIM_FAILURES)
+def test_each_dkim_failure_has_its_word_and_names_no_identity(reason: DkimReason, word: str) -> None:
+    found = DkimSignature(Verdict.FAILED, reason, "a.example", "s1", "secret@a.example", digits="abcdefgh")
+    assert dkim_field(found) == (
+        f"Authentication-Results: mx.example; dkim={word} reason={reason} header.d=a.example header.s=s1"
+        " header.b=abcdefgh"
+    )
+
+
+def test_dkim_signatures_are_told_one_by_one() -> None:
+    good = DkimSignature(Verdict.PASSED, DkimReason.GENUINE, "a.example", "s1", "@a.example", digits="a/b=")
+    late = DkimSignature(Verdict.INDETERMINATE, DkimReason.KEY_UNAVAILABLE, "b.example", "s2")
+    assert dkim_field(good, late) == (
+        "Authentication-Results: mx.example; dkim=pass header.d=a.example header.i=@a.example header.s=s1"
+        ' header.b="a/b="; dkim=temperror reason=key-unavailable header.d=b.example header.s=s2'
+    )
+
+
+def test_a_mail_without_dkim_and_one_that_cannot_be_read() -> None:
+    assert dkim_field() == "Authentication-Results: mx.example; dkim=none"
+    malformed = "Authentication-Results: mx.example; dkim=permerror reason=message-malformed"
+    assert dkim_field(fault=DkimReason.MESSAGE_MALFORMED) == malformed
+
+
+def test_an_identity_cannot_break_out_of_the_field() -> None:
+    odd = 'x"; dkim=pass\r\n header.d=b.example@a.example'
+    good = DkimSignature(Verdict.PASSED, DkimReason.GENUINE, "a.example", "s1", odd, digits='";(\\')
+    field = dkim_field(good)
+    assert "\r" not in field
+    assert field.count("; dkim=pass ") == 1

@@ -13,9 +13,13 @@ from gateway.intake.letter import read_letter
 from gateway.intake.limits import IntakeLimits
 from gateway.intake.rawmail import wire_fault
 from gateway.relay.dsn import Action, RecipientReport, ReportFacts, build_report, read_report
+from gateway.relay.failure import OwnWords
 from gateway.relay.schedule import next_attempt
 from teleexpertise.letters import Mailbox
+from teleexpertise.texts import Texts, contexts
+from tests.support.samples import SERVICE
 
+TEXTS = Texts(SERVICE, UTC)
 NOW = datetime(2026, 6, 1, 8, 30, tzinfo=UTC)
 FACTS = ReportFacts(
     sender=Mailbox("postmaster@gateway.example", "Téléexpertise"),
@@ -166,3 +170,12 @@ def test_schedule() -> None:
     minutes = [1, 5, 15]
     times = [next_attempt(attempts, NOW, minutes) for attempts in range(5)]
     assert times == [None, *(NOW + timedelta(minutes=m) for m in minutes), None]
+
+
+@pytest.mark.parametrize("words", OwnWords)
+def test_why_nothing_was_sent_is_told_in_french_and_not_in_our_words(words: OwnWords) -> None:
+    mail = contexts.Undelivered(recipient="a@b.test", sent_at=NOW, diagnostic=f"{words}: detail")
+    text = " ".join(TEXTS.render(mail).text.split())
+    assert str(words) not in text
+    assert "serveur du destinataire" not in text
+    assert text.count(".") >= 3

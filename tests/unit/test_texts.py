@@ -139,7 +139,7 @@ def test_required_pieces(name: str, pieces: list[str]) -> None:
 
 def test_the_notice_has_no_place_for_patient_data() -> None:
     names = {field.name for field in dataclasses.fields(contexts.Notice)}
-    assert names == {"reference", "state", "event", "who", "folder", "missing"}
+    assert names == {"reference", "state", "event", "who", "folder", "missing", "false_name"}
 
 
 def test_subjects_show_reference_and_state() -> None:
