@@ -15,11 +15,8 @@ from gateway.cli.audit import audit
 from gateway.cli.context import Invocation, errors_in_one_line
 from gateway.cli.conversations import conversation
 from gateway.cli.demo import demo
-<<<<<<< HEAD
-from gateway.cli.documents import document
-=======
 from gateway.cli.dkim import dkim
->>>>>>> main
+from gateway.cli.documents import document
 from gateway.cli.experts import expert
 from gateway.cli.explain import explain
 from gateway.cli.exports import export
@@ -71,11 +68,8 @@ def cli(context: click.Context, path: Path) -> None:
 
 for command in (
     *(init, serve_command, run, demo, check_config),
-<<<<<<< HEAD
-    *(account, audit, conversation, document, expert, explain, export, pki, queue, rebuild, rules),
-=======
-    *(account, audit, conversation, dkim, expert, explain, export, pki, queue, rebuild, rules, smime, trust),
->>>>>>> main
+    *(account, audit, conversation, dkim, document, expert, explain, export, pki, queue, rebuild, rules),
+    *(smime, trust),
 ):
     cli.add_command(command)
 document.add_command(open_command)
