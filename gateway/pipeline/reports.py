@@ -5,7 +5,7 @@ author.
 from __future__ import annotations
 
 from gateway.compose.composer import Draft
-from gateway.pipeline import member_mail
+from gateway.pipeline import member_mail, receipts
 from gateway.pipeline.consequences import Act, carry_out
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.refusing import refused
@@ -26,10 +26,14 @@ __all__ = ["match_bounce", "tell_failure"]
 async def match_bounce(unit: Unit, incoming: Incoming) -> str:
     """A mail to one of our bounce addresses: a failure report goes to the author concerned; an absence
     notice,
-    which comes there too (``RFC 3834 §4``), is shown in its conversation; a person is told where to write.
+    which comes there too (``RFC 3834 §4``), is shown in its conversation; a receipt that the mail asked for
+    is noted; a person is told where to write.
     """
     (first, *_) = sorted(incoming.addressed.bounces, key=str)
     bounce = await unit.tx.bounces.get(first)
+    receipt = receipts.receipt_of(incoming)
+    if receipt is not None and bounce is not None:
+        return await receipts.note_at_bounce(unit, incoming, receipt, bounce)
     if incoming.automatic is None:
         raise refused(unit.services, RefusalReason.REPORTS_ONLY)
     sent = await unit.tx.messages.get(bounce.message_id) if bounce and bounce.message_id else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.pipeline import member_mail, reports, service_mail
+from gateway.pipeline import member_mail, receipts, reports, service_mail
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.ordinary import pass_on
 from gateway.pipeline.refusing import refused
@@ -20,6 +20,11 @@ async def route(unit: Unit, incoming: Incoming) -> str:
     addressed = incoming.addressed
     if len(addressed.conversations) > 1:
         raise refused(unit.services, RefusalReason.TWO_CONVERSATIONS)
+    receipt = None if addressed.bounces else receipts.receipt_of(incoming)
+    if receipt is not None:
+        noted = await receipts.receive(unit, incoming, receipt)
+        if noted is not None:
+            return noted
     if addressed.conversations:
         (conversation,) = addressed.conversations
         return await member_mail.receive(unit, incoming, conversation)

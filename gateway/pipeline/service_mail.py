@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.pipeline import commanding, form_answers, member_mail
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.ordinary import pass_on
+from gateway.pipeline.receipts import acknowledge
 from gateway.pipeline.refusing import refused, within_rate
 from gateway.pipeline.unit import Unit
 from teleexpertise.commands import Unknown, read_command
@@ -52,6 +53,7 @@ async def receive(unit: Unit, incoming: Incoming) -> str:
         else:
             outcome = await commanding.obey(unit, incoming, command)
     await _pass_on_copies(unit, incoming)
+    await acknowledge(unit, incoming)
     return outcome
 
 

@@ -1,8 +1,8 @@
 """Message disposition notifications: written by a pure builder, read by a total parser (RFC 8098).
 
-Read in both national forms of an integration that failed: the text of the error behind ``processed/Error:`` (before
-2026) or in a field ``Error:`` of its own, and in the plain mail ``[KO Intégration système !][902] …`` that software
-sends where no notification was asked for (ANS, "Transmission au LPS de documents CDA provenant d'un courriel").
+Read in both national forms of an integration that failed: the text of the error behind ``processed/Error:``
+(before 2026) or in a field ``Error:`` of its own, and in the plain mail ``[KO Intégration système !][902] …``
+that software sends where no notification was asked for (ANS, volet "Transmission au LPS de documents CDA").
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class DispositionReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptFacts:
-    """All that a receipt of ours states: ``recipient`` is the address of ours that the mail was processed at."""
+    """All that a receipt of ours states: ``recipient`` is the address that the mail was processed at."""
 
     sender: Mailbox
     addressee: str

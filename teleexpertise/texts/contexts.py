@@ -43,6 +43,7 @@ __all__ = [
     "FormProblem",
     "FormPurpose",
     "Help",
+    "IntegrationRefused",
     "Invited",
     "Mail",
     "MissingItems",
@@ -53,6 +54,7 @@ __all__ = [
     "NoticeEvent",
     "Opening",
     "OtherTool",
+    "Processed",
     "Question",
     "RateLimited",
     "Refusal",
@@ -417,6 +419,28 @@ class NotDelivered(ConversationMail):
     recipient: str
     sent_at: datetime
     diagnostic: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntegrationRefused(ConversationMail):
+    """``integration-echouee``: the software of ``recipient`` did not take in what the mail carried.
+
+    ``code`` is the national error (900 to 906, '' for another), ``diagnostic`` the words of that software.
+    """
+
+    template: ClassVar[str] = "integration-echouee"
+    recipient: str
+    sent_at: datetime
+    code: str = ""
+    diagnostic: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Processed(Mail):
+    """``accuse-traitement``: the receipt that a mail to the service asked for; it says no more than that."""
+
+    template: ClassVar[str] = "accuse-traitement"
+    received_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

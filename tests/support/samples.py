@@ -264,6 +264,14 @@ def _answers() -> dict[str, contexts.Mail]:
             diagnostic="550 5.1.1 unknown user",
             **ABOUT,
         ),
+        "integration-echouee": contexts.IntegrationRefused(
+            recipient="dossier@autre.mssante.example",
+            sent_at=NOW,
+            code="902",
+            diagnostic="902^Identifiant de patient inconnu",
+            **ABOUT,
+        ),
+        "accuse-traitement": contexts.Processed(received_at=NOW),
         "synthese": contexts.Synthesis(filename=f"{REF}-synthese.pdf", **ABOUT),
     }
 
