@@ -1,6 +1,6 @@
 # The two commands that need nothing but a bare Debian machine: `make run` and `make test`. `make help` lists all.
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lock load bench fuzz clean
+.PHONY: help run test check format lock load bench bench-trust fuzz clean
 
 ROOMS := $(wildcard config certs mailboxes teleexpertise gateway)
 SOURCES := $(ROOMS) $(wildcard tests) scripts
@@ -8,7 +8,7 @@ BIN := .venv/bin
 PYTEST_ARGS ?=
 
 help: ## this list
-	@sed -n -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 
 run: ## install what is missing, then run an embedded deployment under ./var until Ctrl-C
 	@scripts/install.sh run
@@ -43,7 +43,11 @@ bench: ## measurements of the parts
 	@scripts/install.sh test
 	@exec $(BIN)/python -m tests.bench
 
-fuzz: ## every parser against random and mutated input
+bench-trust: ## processor time of signing and verifying, beside openssl and the bare operations
+	@scripts/install.sh test
+	@exec $(BIN)/python -m tests.bench.trust
+
+fuzz: ## a million inputs for what decides about trust, a minute for the other parsers
 	@scripts/install.sh test
 	@exec $(BIN)/python -m tests.fuzz
 

@@ -33,32 +33,37 @@ class EncodingFault(ValueError):
 def check_encoding(encoded: bytes) -> None:
     """Walk one BER value (X.690 §8.1) that must fill `encoded` exactly. Raises EncodingFault only."""
     ends: list[int | None] = []  # where each open constructed value ends; None for indefinite length
+    limits: list[int] = [len(encoded)]  # how far a value within them may reach
     position = 0
     for _ in range(MAXIMUM_ELEMENTS):
         while ends and ends[-1] == position:
             ends.pop()
+            limits.pop()
         if not ends and position:
             break
         tag, start, length = _header(encoded, position)
-        limit = next((end for end in reversed(ends) if end is not None), len(encoded))
         if tag == 0 and length == 0:
             if not ends or ends[-1] is not None:
                 raise EncodingFault("end of contents out of place")
             ends.pop()
+            limits.pop()
             position = start
-        elif tag & 0x20:
+            continue
+        end = None if length is None else start + length
+        if end is not None and end > limits[-1]:
+            raise EncodingFault("value exceeds its container")
+        if tag & 0x20:
             if len(ends) >= MAXIMUM_DEPTH:
                 raise EncodingFault("nested too deep")
-            end = None if length is None else start + length
-            if (end or 0) > limit:
-                raise EncodingFault("value exceeds its container")
             ends.append(end)
+            limits.append(limits[-1] if end is None else end)
             position = start
+        elif end is None:
+            raise EncodingFault("value exceeds its container")
         else:
-            if length is None or start + length > limit:
-                raise EncodingFault("value exceeds its container")
-            _check_primitive(tag, length, len(ends))
-            position = start + length
+            if end - start > MAXIMUM_IDENTIFIER:
+                _check_primitive(tag, end - start, len(ends))
+            position = end
     if ends or position != len(encoded):
         raise EncodingFault("not exactly one value, or too many parts")
 

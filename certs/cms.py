@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from asn1crypto import cms, core, tsp, x509
+from asn1crypto import cms, core, parser, tsp, x509
 
 from certs.algorithms import AlgorithmRefused, check_digest, load_public_key, read_algorithm, verify
 from certs.ber import EncodingFault, check_encoding, joined_octets
@@ -24,6 +24,10 @@ __all__ = ["DECODING_ERRORS", "CheckedSigner", "CmsFault", "SignedData", "check_
 
 MAXIMUM_SIGNERS = 8
 MAXIMUM_CERTIFICATES = 32
+MAXIMUM_CERTIFICATE = 32 * 1024
+"""Octets of one certificate; real ones have up to four thousand. Names are prepared for comparison letter by
+letter, so that their length is processor time.
+"""
 MAXIMUM_OVERHEAD = 512 * 1024
 """Octets beside the content: 8 signers with their chains take about 60 kB; CRLs are sometimes enclosed."""
 
@@ -38,6 +42,9 @@ DECODING_ERRORS = (
     RecursionError,
     NotImplementedError,
 )
+
+_ATTRIBUTES_PLACE = 3
+"""Members of SignerInfo before its signed attributes: version, sid, digestAlgorithm (RFC 5652 §5.3)."""
 
 _ATTRIBUTE_TYPES = {
     "1.2.840.113549.1.9.3": "content_type",
@@ -152,8 +159,8 @@ def _encapsulated_content(encapsulated: Any) -> bytes | None:
 
 def _certificates(choices: Any) -> tuple[bytes, ...]:
     found = [choice.chosen.dump() for choice in choices or () if choice.name == "certificate"]
-    if len(found) > MAXIMUM_CERTIFICATES:
-        raise ValueError("too many certificates")
+    if len(found) > MAXIMUM_CERTIFICATES or max(map(len, found), default=0) > MAXIMUM_CERTIFICATE:
+        raise ValueError("too many certificates or too large ones")
     return tuple(found)
 
 
@@ -212,9 +219,9 @@ def _find_certificate(identifier: Any, candidates: Sequence[bytes]) -> bytes | N
         candidate = x509.Certificate.load(der)
         if by_serial:
             wanted = identifier.chosen
-            same = (
-                candidate.serial_number == wanted["serial_number"].native
-                and candidate.issuer == wanted["issuer"]
+            same = candidate.serial_number == wanted["serial_number"].native and (
+                # The same octets are the same name; comparing prepared strings costs fifty times as much.
+                candidate.issuer.dump() == wanted["issuer"].dump() or candidate.issuer == wanted["issuer"]
             )
         else:
             same = candidate.key_identifier == identifier.chosen.native
@@ -225,13 +232,16 @@ def _find_certificate(identifier: Any, candidates: Sequence[bytes]) -> bytes | N
 
 def _attribute_octets(signer: Any) -> bytes | None:
     """Return the signed attributes as they were transmitted, tagged SET OF instead of [0] (RFC 5652 §5.4)."""
-    attributes = signer["signed_attrs"]
-    if _is_absent(attributes):
+    if _is_absent(signer["signed_attrs"]):
         return None
-    transmitted: bytes = attributes.dump()
-    if transmitted[1] == 0x80:
+    # Read from the octets: the library's `dump` writes a value of indefinite length anew.
+    octets = signer.contents
+    for _ in range(_ATTRIBUTES_PLACE):
+        octets = octets[len(b"".join(parser.parse(octets)[3:])) :]
+    header, contents, _ = parser.parse(octets)[3:]
+    if header[0] != 0xA0 or header[1] == 0x80:
         raise ValueError("signed attributes are not in DER")
-    return b"\x31" + transmitted[1:]
+    return b"\x31" + bytes(header[1:] + contents)
 
 
 def _is_absent(value: Any) -> bool:

@@ -143,7 +143,14 @@ def content_type(fields: Sequence[Field]) -> ContentType:
     return ContentType(media, tuple(_parameters(field.value, matched.end())))
 
 
+# What decides how a message is split and whether its header is protected.
+_STRUCTURAL = frozenset({"boundary", "protocol", "smime-type", "hp"})
+
+
 def _parameters(value: bytes, position: int) -> Iterator[tuple[str, str]]:
+    """Read parameters one by one. Those that decide about structure must not come in sections or encoded
+    (RFC 2231 §3-4): one reader would take `boundary*0`, another the plain one or none.
+    """
     seen: set[str] = set()
     while value[position:].strip(b"; \t"):
         matched = _PARAMETER.match(value, position)
@@ -153,6 +160,8 @@ def _parameters(value: bytes, position: int) -> Iterator[tuple[str, str]]:
         key = name.decode("ascii").lower()
         if key in seen:
             raise FieldFault("content type parameter given twice")
+        if key.partition("*")[0] in _STRUCTURAL and "*" in key:
+            raise FieldFault("content type parameter in sections")
         seen.add(key)
         octets = token if token is not None else re.sub(rb"\\(.)", rb"\1", quoted)
         yield key, octets.decode("utf-8", "replace")

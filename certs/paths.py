@@ -34,8 +34,12 @@ from pyhanko_certvalidator.policy_decl import (
     RevocationCheckingRule,
 )
 
-from certs.cms import DECODING_ERRORS
+from certs.algorithms import AlgorithmRefused, load_public_key
+from certs.cms import DECODING_ERRORS, MAXIMUM_CERTIFICATE
 from certs.names import DistinguishedName
+from certs.pathcache import KnownPath, PathCache, path_key
+from certs.pathrules import PathRules
+from certs.revocations import revoked_ahead
 from certs.verdicts import Reason, Verdict
 
 __all__ = [
@@ -48,6 +52,7 @@ __all__ = [
     "is_authority",
     "load_anchors",
     "read_certificates",
+    "read_crl",
     "validate",
 ]
 
@@ -97,6 +102,7 @@ class TrustAnchors:
     threads would give wrong verdicts.
     `grace` is how long a CRL is still used after its nextUpdate. `bindings` say for certificates without mail
     address which domains they may write for: (issuer, part of the subject) -> domains in lower case.
+    `rules` are what every path must satisfy.
     """
 
     roots: tuple[bytes, ...]
@@ -107,6 +113,7 @@ class TrustAnchors:
     bindings: Mapping[tuple[DistinguishedName, DistinguishedName], frozenset[str]] = field(
         default_factory=lambda: MappingProxyType({})
     )
+    rules: PathRules = field(default_factory=PathRules)
 
     def domains_bound_to(self, issuer: DistinguishedName, subject: DistinguishedName) -> frozenset[str]:
         """Return the domains that the bindings allow a certificate of these names to write for."""
@@ -134,18 +141,25 @@ def load_anchors(
     revocation: RevocationMode = RevocationMode.REQUIRE,
     grace: timedelta = timedelta(days=3),
     bindings: Mapping[tuple[DistinguishedName, DistinguishedName], frozenset[str]] | None = None,
+    rules: PathRules | None = None,
 ) -> TrustAnchors:
-    """Read anchors from PEM and CRLs from DER or PEM. Raises TrustFault."""
+    """Read anchors from PEM and CRLs from DER or PEM. Raises TrustFault.
+
+    Where revocation is required an anchor must be self-signed: the validator finds no issuer for the CRLs of
+    another one, so that each certificate below it would be unknown for ever.
+    """
     try:
         roots = read_certificates(roots_pem)
         intermediates = read_certificates(intermediates_pem) if intermediates_pem else ()
-        lists = tuple(_read_crl(encoded) for encoded in crls)
+        lists = tuple(read_crl(encoded) for encoded in crls)
     except DECODING_ERRORS as error:
         raise TrustFault("anchors or CRLs cannot be read") from error
     if not roots:
         raise TrustFault("no trust anchor")
+    if revocation is RevocationMode.REQUIRE and any(one.self_signed == "no" for one in _loaded(roots)):
+        raise TrustFault("an anchor is not self-signed, so that revocation below it cannot be required")
     frozen = MappingProxyType(dict(bindings or {}))
-    return TrustAnchors(roots, intermediates, lists, revocation, grace, frozen)
+    return TrustAnchors(roots, intermediates, lists, revocation, grace, frozen, rules or PathRules())
 
 
 def read_certificates(text: bytes) -> tuple[bytes, ...]:
@@ -161,7 +175,8 @@ def is_authority(certificate: bytes) -> bool:
     return bool(x509.Certificate.load(certificate).ca)
 
 
-def _read_crl(encoded: bytes) -> RevocationList:
+def read_crl(encoded: bytes) -> RevocationList:
+    """Read a CRL in DER or PEM. Raises what asn1crypto raises, `DECODING_ERRORS`."""
     der = pem.unarmor(encoded)[2] if pem.detect(encoded) else encoded
     body = crl.CertificateList.load(der, strict=True)["tbs_cert_list"]
     issued = body["this_update"].native
@@ -176,29 +191,73 @@ def validate(
     usage: Usage | None,
     now: datetime,
     signed_at: datetime | None = None,
+    cache: PathCache | None = None,
 ) -> PathResult:
     """Judge a DER certificate for `usage` (None: whatever it is used for) at `now` and, where given, at the
     signing time.
 
-    `enclosed` are certificates that came with it: they help to build a path and are never believed. Total:
-    any bytes give a result.
+    `enclosed` are certificates that came with it: they help to build a path and are never believed. `cache`
+    remembers valid paths under these very anchors. Total: any bytes give a result.
     """
-    try:
-        leaf = x509.Certificate.load(certificate, strict=True)
-        refused = None if usage is None else _check_usage(leaf, usage)
-        if refused is not None:
-            return refused
-        near = _relevant(leaf, [x509.Certificate.load(other) for other in enclosed])
-        # Ours first: of two certificates with one issuer and serial number the validator keeps the first, and
-        # an altered copy in the message must not hide the true one.
-        candidates = [other for other in (*_loaded(trust.intermediates), *near) if _fits(other, leaf)]
-        search = _Search(trust, tuple(candidates), now, _current_crls(trust, now))
-        path = _checked_path(leaf, search)
-        if not isinstance(path, PathResult) and signed_at is not None:
-            path = _check_signing_time(path, signed_at, now) or path
-    except DECODING_ERRORS:
-        return PathResult(Verdict.FAILED, Reason.MALFORMED, "a certificate cannot be decoded")
-    return path if isinstance(path, PathResult) else PathResult(Verdict.PASSED, Reason.GENUINE)
+    key = path_key(certificate, enclosed, "" if usage is None else usage.value)
+    known = cache.find(trust, key, now) if cache is not None else None
+    if known is None:
+        try:
+            built = _built_path(certificate, enclosed, trust, usage, now)
+        except DECODING_ERRORS:
+            return PathResult(Verdict.FAILED, Reason.MALFORMED, "a certificate cannot be decoded")
+        if isinstance(built, PathResult):
+            return _told_with_signing_time(built, signed_at)
+        known = built
+        if cache is not None and known.holds(now):
+            cache.keep(trust, key, known)
+    refused = None if signed_at is None else _check_signing_time(known.periods, signed_at, now)
+    return refused or PathResult(Verdict.PASSED, Reason.GENUINE)
+
+
+def _built_path(
+    certificate: bytes, enclosed: Sequence[bytes], trust: TrustAnchors, usage: Usage | None, now: datetime
+) -> KnownPath | PathResult:
+    if max(map(len, (certificate, *enclosed))) > MAXIMUM_CERTIFICATE:
+        return PathResult(Verdict.FAILED, Reason.MALFORMED, "a certificate is too large")
+    leaf = x509.Certificate.load(certificate, strict=True)
+    refused = None if usage is None else _check_usage(leaf, usage)
+    if refused is None and trust.rules.modern_algorithms:
+        refused = _check_key(leaf)
+    if refused is not None:
+        return refused
+    near = _relevant(leaf, [x509.Certificate.load(other) for other in enclosed])
+    # Ours first: of two certificates with one issuer and serial number the validator keeps the first, and
+    # an altered copy in the message must not hide the true one.
+    candidates = [other for other in (*_loaded(trust.intermediates), *near) if _fits(other, leaf)]
+    search = _Search(trust, tuple(candidates), now, _current_crls(trust, now))
+    path = _checked_path(leaf, search)
+    if isinstance(path, PathResult):
+        return path
+    periods = tuple((one.not_valid_before, one.not_valid_after) for one in path[1:])
+    return KnownPath(periods, now, _until(periods, trust, now))
+
+
+def _until(periods: Sequence[tuple[datetime, datetime]], trust: TrustAnchors, now: datetime) -> datetime:
+    """Return when to ask anew: a certificate ends, or the set of CRLs that count changes."""
+    changes = [ends for _, ends in periods]
+    for known in trust.crls:
+        changes += [
+            moment for moment in (known.issued - CLOCK_TOLERANCE, known.ends + trust.grace) if moment > now
+        ]
+    return min(changes, default=now)
+
+
+def _told_with_signing_time(refused: PathResult, signed_at: datetime | None) -> PathResult:
+    """Say of a revocation that the signature claims to be older; the verdict does not change.
+
+    The signing time is the signer's own word: whoever stole the key would write a time before its revocation
+    (RFC 5652 §11.3 gives it no authority). Only a time stamp of a third party could prove it.
+    """
+    if refused.reason is not Reason.REVOKED or signed_at is None:
+        return refused
+    claimed = f"{refused.detail}; claims to be signed on {signed_at:%Y-%m-%d %H:%M:%SZ}"
+    return PathResult(refused.verdict, refused.reason, claimed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +306,15 @@ def _fits(authority: Any, certificate: Any) -> bool:
     return authority.public_key.algorithm in kinds.get(kind, {kind})
 
 
+def _check_key(certificate: Any) -> PathResult | None:
+    """Hold the certificate's own key to the bounds of `certs.algorithms`; those above are the path's."""
+    try:
+        load_public_key(certificate.public_key.dump())
+    except AlgorithmRefused as refused:
+        return PathResult(Verdict.FAILED, refused.reason, str(refused))
+    return None
+
+
 def _relevant(certificate: Any, enclosed: Sequence[Any]) -> list[Any]:
     """Choose the enclosed CA certificates that can stand above `certificate`, nearest first, at most four."""
     chosen: list[Any] = []
@@ -271,7 +339,9 @@ def _checked_path(leaf: Any, search: _Search) -> list[Any] | PathResult:
     """Return the valid path, anchor first, with every certificate below the anchor asked for in the CRLs."""
     required = RevocationCheckingRule.CRL_REQUIRED
     path = _path(leaf, search, required, required)
-    if not isinstance(path, PathResult) or path.verdict is not Verdict.INDETERMINATE:
+    if not isinstance(path, PathResult):
+        return _revoked_ahead(path, search) or path
+    if path.verdict is not Verdict.INDETERMINATE:
         return path
     # Some CRL is missing. Each certificate is asked for by itself: otherwise an intermediate without CRL
     # would hide that the signer's certificate is revoked.
@@ -284,7 +354,18 @@ def _checked_path(leaf: Any, search: _Search) -> list[Any] | PathResult:
         asked = _path(certificate, search, required, unchecked)
         if isinstance(asked, PathResult) and asked.verdict is Verdict.FAILED:
             return asked
+    ahead = _revoked_ahead(path, search)
+    if ahead is not None:
+        return ahead
     return unknown if search.trust.revocation is RevocationMode.REQUIRE else path
+
+
+def _revoked_ahead(path: Sequence[Any], search: _Search) -> PathResult | None:
+    """Refuse a path of which a certificate is revoked with a date that has not come yet."""
+    ahead = revoked_ahead(path, search.crls, search.now)
+    if ahead is None:
+        return None
+    return PathResult(Verdict.FAILED, Reason.REVOKED, f"revoked on {ahead:%Y-%m-%d %H:%M:%SZ}")
 
 
 def _path(
@@ -304,13 +385,16 @@ def _path(
         allow_fetching=False,
         crls=search.crls,
         revinfo_policy=policy,
+        algorithm_usage_policy=search.trust.rules.algorithms,
+    )
+    validator = CertificateValidator(
+        certificate, validation_context=context, pkix_params=search.trust.rules.parameters()
     )
     try:
-        return list(_run(CertificateValidator(certificate, validation_context=context).async_validate_path()))
+        return list(_run(validator.async_validate_path()))
     except RevokedError as error:
-        return PathResult(
-            Verdict.FAILED, Reason.REVOKED, f"revoked on {error.revocation_dt:%Y-%m-%d %H:%M:%SZ}"
-        )
+        when, why = error.revocation_dt, error.reason.native
+        return PathResult(Verdict.FAILED, Reason.REVOKED, f"revoked on {when:%Y-%m-%d %H:%M:%SZ} ({why})")
     except ExpiredError as error:
         return PathResult(Verdict.FAILED, Reason.EXPIRED, f"expired on {error.expired_dt:%Y-%m-%d %H:%M:%SZ}")
     except NotYetValidError as error:
@@ -342,22 +426,26 @@ def _run(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 def _current_crls(trust: TrustAnchors, now: datetime) -> tuple[Any, ...]:
-    return tuple(
+    lists = (
         crl.CertificateList.load(known.der)
         for known in trust.crls
         if known.issued <= now + CLOCK_TOLERANCE and now <= known.ends + trust.grace
     )
+    allowed = trust.rules.algorithms.signature_algorithm_allowed
+    return tuple(one for one in lists if allowed(one["signature_algorithm"], None, None))
 
 
-def _check_signing_time(path: Sequence[Any], signed_at: datetime, now: datetime) -> PathResult | None:
+def _check_signing_time(
+    periods: Sequence[tuple[datetime, datetime]], signed_at: datetime, now: datetime
+) -> PathResult | None:
     """Say what speaks against the claimed signing time, None when nothing does."""
     if signed_at > now + CLOCK_TOLERANCE:
         return PathResult(
             Verdict.FAILED, Reason.SIGNED_IN_FUTURE, f"signing time {signed_at:%Y-%m-%d %H:%M:%SZ}"
         )
-    for certificate in path[1:]:
-        if signed_at < certificate.not_valid_before - CLOCK_TOLERANCE:
+    for begins, ends in periods:
+        if signed_at < begins - CLOCK_TOLERANCE:
             return PathResult(Verdict.FAILED, Reason.NOT_YET_VALID, "not valid yet at the signing time")
-        if signed_at > certificate.not_valid_after:
+        if signed_at > ends:
             return PathResult(Verdict.FAILED, Reason.EXPIRED, "expired at the signing time")
     return None

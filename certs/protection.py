@@ -62,10 +62,14 @@ _FOLDING = re.compile(r"\r\n(?=[ \t])")
 
 @dataclass(frozen=True, slots=True)
 class ProtectedHeaders:
-    """The fields inside of the signed part, and by HP-Outer those that were meant to be seen outside."""
+    """The fields inside of the signed part, and by HP-Outer those that were meant to be seen outside.
+
+    `confidential` says that the sender meant the message to be encrypted (`hp="cipher"`).
+    """
 
     fields: tuple[Field, ...]
     outer: tuple[Field, ...] = ()
+    confidential: bool = False
 
 
 def render_field(name: str, value: str) -> bytes:
@@ -137,11 +141,13 @@ def read_protected(entity: bytes) -> ProtectedHeaders | None:
     FieldFault.
     """
     fields, _ = split_message(entity)
-    if (content_type(fields).parameter("hp") or "").lower() not in ("clear", "cipher"):
+    intent = (content_type(fields).parameter("hp") or "").lower()
+    if intent not in ("clear", "cipher"):
         return None
     outer = []
     for field in fields:
-        if field.key == "hp-outer":
+        # What was never meant to be hidden has nothing to announce (RFC 9788 §2.2).
+        if field.key == "hp-outer" and intent == "cipher":
             name, _, value = field.value.partition(b":")
             outer.append(Field(name.strip().decode("ascii", "replace"), value.strip()))
     inner = tuple(
@@ -149,7 +155,7 @@ def read_protected(entity: bytes) -> ProtectedHeaders | None:
         for field in fields
         if not field.key.startswith("content-") and field.key not in ("mime-version", "hp-outer")
     )
-    return ProtectedHeaders(inner, tuple(outer))
+    return ProtectedHeaders(inner, tuple(outer), intent == "cipher")
 
 
 def differing(outer: Sequence[Field], protected: ProtectedHeaders) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
@@ -26,6 +27,7 @@ from certs.cms import (
 from certs.entities import Detached, Opaque, Unsigned, claims_signature, find_signature
 from certs.fields import MAXIMUM_HEADER, Field, FieldFault, Mailbox, parse_mailbox, split_message
 from certs.names import DistinguishedName, NameFault
+from certs.pathcache import CertificateNames, PathCache
 from certs.paths import TrustAnchors, Usage, validate
 from certs.protection import MAXIMUM_LINE, ProtectedHeaders, differing, protect, read_protected, render_field
 from certs.signing import Signer, SigningFault, sign_detached
@@ -43,6 +45,8 @@ __all__ = [
 
 DATE_TOLERANCE = timedelta(hours=1)
 """How far Date may be from the signing time: the same client writes both; Thunderbird allows as much."""
+
+_CLAIMS_PROTECTION = re.compile(rb"\bhp\s*[*=]", re.IGNORECASE)
 
 # Only from the start of a word: a long one without "@" would be searched anew from each of its letters.
 _ADDRESS_IN_NAME = re.compile(r"(?<![^\s<>\"'(),;])[^\s<>\"'(),;]+@[^\s<>\"'(),;]+")
@@ -114,16 +118,28 @@ def _check_lines(entity: bytes) -> None:
         raise SigningFault("the entity is not 7-bit: encode it as base64 or quoted-printable")
     if not entity.count(b"\r\n") == entity.count(b"\r") == entity.count(b"\n"):
         raise SigningFault("the entity has line ends other than CRLF")
-    if any(len(line) > MAXIMUM_LINE for line in entity.split(b"\r\n")):
-        raise SigningFault("the entity has a line longer than 998 octets")
+    start, longest = 0, MAXIMUM_LINE + 2
+    while len(entity) - start > MAXIMUM_LINE:  # from the last line end of a line's length to the next such
+        end = entity.rfind(b"\n", start, start + longest)
+        if end < 0:
+            raise SigningFault("the entity has a line longer than 998 octets")
+        start = end + 1
 
 
-def verify_message(raw: bytes, trust: TrustAnchors, now: datetime) -> SignatureReport:
+def verify_message(
+    raw: bytes,
+    trust: TrustAnchors,
+    now: datetime,
+    cache: PathCache | None = None,
+    in_clear: bool = False,
+) -> SignatureReport:
     """Judge the S/MIME signature over the whole body of a message as it was received. Total: any octets give
     a report.
 
     Passed means: every signature and certificate path holds, and the one From address is the signer's. A
-    message that is not signed as a whole has verdict none. Octets must be in CRLF form.
+    message that is not signed as a whole has verdict none. Octets must be in CRLF form. `cache` remembers
+    paths of signers from one message to the next. `in_clear` says that the message came unencrypted: what
+    it was meant to hide is noted as lost then, and excuses no difference (RFC 9788 §4.3).
     """
     try:
         fields, body = split_message(raw)
@@ -144,11 +160,13 @@ def verify_message(raw: bytes, trust: TrustAnchors, now: datetime) -> SignatureR
     except CmsFault as fault:
         verdict = Verdict.NONE if fault.reason is Reason.CERTIFICATES_ONLY else Verdict.FAILED
         return SignatureReport(verdict, fault.reason, str(fault))
-    signers = tuple(_judge_signer(checked, signed, trust, now) for checked in check_signers(signed, entity))
+    signers = tuple(
+        _judge_signer(checked, signed, trust, now, cache) for checked in check_signers(signed, entity)
+    )
     decisive = worst(signers)
     if decisive.verdict is not Verdict.PASSED:
         return SignatureReport(decisive.verdict, decisive.reason, decisive.detail, signers, entity=entity)
-    return _judge_author(fields, entity, signers, trust)
+    return _judge_author(fields, entity, signers, trust, now, in_clear)
 
 
 _ENCRYPTED = frozenset({"enveloped_data", "authenticated_enveloped_data", "encrypted_data"})
@@ -168,7 +186,7 @@ def _signed_entity(found: Detached | Opaque, signed: SignedData) -> bytes:
 
 
 def _judge_signer(
-    checked: CheckedSigner, signed: SignedData, trust: TrustAnchors, now: datetime
+    checked: CheckedSigner, signed: SignedData, trust: TrustAnchors, now: datetime, cache: PathCache | None
 ) -> SignerReport:
     """Add the certificate path to what the signature is worth."""
     verdict, reason, detail = Verdict.FAILED, checked.reason, checked.detail
@@ -182,26 +200,36 @@ def _judge_signer(
             Usage.EMAIL_SIGNATURE,
             now,
             checked.signing_time,
+            cache,
         )
         verdict, reason, detail = path.verdict, path.reason, path.detail
     try:
-        certificate = x509.Certificate.load(checked.certificate)
-        subject = DistinguishedName.from_asn1(certificate.subject)
-        issuer = DistinguishedName.from_asn1(certificate.issuer)
-        return SignerReport(
-            verdict,
-            reason,
-            detail,
-            subject.text,
-            issuer.text,
-            certificate.serial_number,
-            certificate_addresses(certificate),
-            checked.signing_time,
-            hashlib.sha256(checked.certificate).hexdigest(),
-            checked.capabilities if verdict is Verdict.PASSED else b"",
-        )
+        names = _names(checked.certificate) if cache is None else cache.names(checked.certificate, _names)
     except DECODING_ERRORS:
         return SignerReport(Verdict.FAILED, Reason.MALFORMED, "the signer's names cannot be decoded")
+    return SignerReport(
+        verdict,
+        reason,
+        detail,
+        names.subject,
+        names.issuer,
+        names.serial,
+        names.addresses,
+        checked.signing_time,
+        names.fingerprint,
+        checked.capabilities if verdict is Verdict.PASSED else b"",
+    )
+
+
+def _names(der: bytes) -> CertificateNames:
+    certificate = x509.Certificate.load(der)
+    return CertificateNames(
+        DistinguishedName.from_asn1(certificate.subject).text,
+        DistinguishedName.from_asn1(certificate.issuer).text,
+        certificate.serial_number,
+        certificate_addresses(certificate),
+        hashlib.sha256(der).hexdigest(),
+    )
 
 
 def certificate_addresses(certificate: Any) -> tuple[str, ...]:
@@ -220,6 +248,8 @@ def _judge_author(
     entity: bytes,
     signers: tuple[SignerReport, ...],
     trust: TrustAnchors,
+    now: datetime,
+    in_clear: bool,
 ) -> SignatureReport:
     """Hold the author who is shown against the signers, and the outer header against the protected one."""
 
@@ -239,12 +269,20 @@ def _judge_author(
     if reason is not None:
         return failed(reason, "no signer may write for the From address")
     believed = fields if protected is None else protected.fields
-    if not _dates_agree(believed, signers):
+    if not _dates_agree(believed, signers, now):
         return failed(Reason.DATE_DIFFERS, "Date is more than an hour from the signing time")
+    exposed = protected is not None and protected.confidential and in_clear
+    if protected is not None and exposed:  # it hid nothing, so nothing of it excuses a difference
+        protected = replace(protected, outer=())
     differences = () if protected is None else differing(fields, protected)
     notes = [Note.HEADERS_DIFFER] if differences else []
-    if shows_other_address(author.name, author.address):
+    shown = [author] if inner is None else [author, inner]
+    if any(shows_other_address(one.name, one.address) for one in shown):
         notes.append(Note.DISPLAY_NAME_ADDRESS)
+    if _names_other_sender(believed, author) or _names_other_sender(fields, author):
+        notes.append(Note.SENDER_DIFFERS)
+    if exposed:
+        notes.append(Note.MEANT_TO_BE_ENCRYPTED)
     headers = () if protected is None else tuple((field.name, field.text) for field in protected.fields)
     return SignatureReport(
         Verdict.PASSED, Reason.GENUINE, "", signers, headers, differences, tuple(notes), entity
@@ -258,7 +296,7 @@ def _protected(entity: bytes) -> ProtectedHeaders | None:
     try:
         return read_protected(entity)
     except FieldFault:
-        if b"hp=" in entity[:MAXIMUM_HEADER].lower():
+        if _CLAIMS_PROTECTION.search(entity, 0, MAXIMUM_HEADER) is not None:
             raise
         return None
 
@@ -297,17 +335,32 @@ def _bind(author: Mailbox, signers: Sequence[SignerReport], trust: TrustAnchors)
     return reason
 
 
-def _dates_agree(fields: Sequence[Field], signers: Sequence[SignerReport]) -> bool:
+def _dates_agree(fields: Sequence[Field], signers: Sequence[SignerReport], now: datetime) -> bool:
+    """Hold Date against the signing times; where there is none, is none readable or are two, `now` stands for
+    it: the reader is shown when the message came, and an old one sent again would look new.
+    """
     dates = [field.text for field in fields if field.key == "date"]
     times = [signer.signing_time for signer in signers if signer.signing_time is not None]
-    if len(dates) != 1 or not times:
-        return True  # nothing to compare; a missing Date is intake's business
+    moment = now
     try:
-        date = parsedate_to_datetime(dates[0])
+        [text] = dates
+        date = parsedate_to_datetime(text)
+        moment = date.replace(tzinfo=UTC) if date.tzinfo is None else date
     except DECODING_ERRORS:
-        return True
-    moment = date.replace(tzinfo=UTC) if date.tzinfo is None else date
-    return any(abs(moment - time) <= DATE_TOLERANCE for time in times)
+        pass
+    return not times or any(abs(moment - time) <= DATE_TOLERANCE for time in times)
+
+
+def _names_other_sender(fields: Sequence[Field], author: Mailbox) -> bool:
+    """Tell whether a Sender field is there that is not the author's address (RFC 5322 §3.6.2)."""
+    for field in fields:
+        if field.key == "sender":
+            try:
+                if parse_mailbox(field.value).address.lower() != author.address.lower():
+                    return True
+            except FieldFault:
+                return True
+    return False
 
 
 def shows_other_address(name: str, address: str) -> bool:

@@ -80,6 +80,11 @@ class Note(StrEnum):
     """A protected header field differs from the outer one; the protected one is believed (RFC 9788 §4)."""
     DISPLAY_NAME_ADDRESS = "display-name-address"
     """The display name of From shows an address that is not the sender's."""
+    SENDER_DIFFERS = "sender-differs"
+    """A Sender field names somebody else than From, whom the signature does not speak for."""
+    MEANT_TO_BE_ENCRYPTED = "meant-to-be-encrypted"
+    """The sender protected the headers as of an encrypted message (`hp="cipher"`), and it came in clear: the
+    secret was lost on the way, or somebody passes on what was written to others (RFC 9788 §4.7)."""
 
 
 @dataclass(frozen=True, slots=True)

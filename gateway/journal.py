@@ -23,6 +23,8 @@ def configure_logging(settings: Settings) -> None:
     # Libraries that tell of connections and of content: nothing of it below a warning.
     for library in ("mail.log", "aioimaplib", "weasyprint", "fontTools"):
         logging.getLogger(library).setLevel(logging.WARNING)
+    # The path validator writes the names of certificates into its warnings; we tell the reason ourselves.
+    logging.getLogger("pyhanko_certvalidator").setLevel(logging.CRITICAL + 1)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

@@ -81,8 +81,10 @@ class TrustSpace(Protocol):
         """Why the server with this DER certificate must not get mail for a domain; ``None`` where it may."""
         ...
 
-    async def verify(self, raw: bytes, now: datetime) -> SignatureReport:
-        """The verdict on the S/MIME signature of a mail, on its original octets."""
+    async def verify(self, raw: bytes, now: datetime, in_clear: bool = False) -> SignatureReport:
+        """The verdict on the S/MIME signature of a mail, on its original octets; ``in_clear`` says that it
+        came unencrypted, so that what was meant to be hidden is noted.
+        """
         ...
 
     async def harvest(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,7 +15,8 @@ from certs.operators import (
     sender_allowed,
     server_allowed,
 )
-from certs.paths import PathResult, TrustAnchors, Usage, validate
+from certs.pathcache import PathCache
+from certs.paths import TrustAnchors, Usage, validate
 from certs.recipients import EncryptionFault, EncryptionTarget, check_target
 from certs.smime import verify_message
 from certs.tls import peer_name
@@ -29,27 +28,6 @@ from gateway.trust.listfiles import find_list
 
 __all__ = ["OperatorTrust", "TrustState", "load_trust"]
 
-_MOST_PATHS = 1024
-_PATHS_STAY = timedelta(minutes=5)
-"""A path that holds now ends one day by the clock alone; a verdict is not older than this."""
-
-
-@dataclass(slots=True)
-class _Paths:
-    """Verdicts on peer certificates, each with the moment until which it counts; the oldest goes first."""
-
-    known: OrderedDict[bytes, tuple[PathResult, datetime]] = field(default_factory=OrderedDict)
-
-    def get(self, key: bytes, now: datetime) -> PathResult | None:
-        found = self.known.get(key)
-        return found[0] if found is not None and found[1] - _PATHS_STAY <= now < found[1] else None
-
-    def put(self, key: bytes, result: PathResult, now: datetime) -> None:
-        self.known[key] = (result, now + _PATHS_STAY)
-        self.known.move_to_end(key)
-        while len(self.known) > _MOST_PATHS:
-            self.known.popitem(last=False)
-
 
 @dataclass(frozen=True, slots=True)
 class TrustState:
@@ -60,7 +38,7 @@ class TrustState:
     operators: TrustList
     anchors: TrustAnchors
     maximum_age: timedelta
-    paths: _Paths = field(default_factory=_Paths, compare=False, repr=False)
+    paths: PathCache = field(default_factory=PathCache, compare=False, repr=False)
 
 
 class OperatorTrust:
@@ -139,28 +117,20 @@ class OperatorTrust:
             return PeerRefusal(451, "4.7.1", "the list of operators is too old")
         if certificate is None:
             return PeerRefusal(554, "5.7.1", "no certificate")
-        result = await self._path(certificate, chain, usage, now)
+        state = self.state
+        result = await asyncio.to_thread(
+            validate, certificate, chain, state.anchors, usage, now, None, state.paths
+        )
         if result.verdict is Verdict.PASSED:
             return None
         if result.reason is Reason.REVOCATION_UNKNOWN:
             return PeerRefusal(454, "4.7.0", "revocation of the certificate is not known now")
         return PeerRefusal(554, "5.7.1", f"certificate {result.reason}")
 
-    async def _path(
-        self, certificate: bytes, chain: tuple[bytes, ...], usage: Usage, now: datetime
-    ) -> PathResult:
-        state = self.state
-        octets = b"".join(len(each).to_bytes(4) + each for each in (certificate, *chain))
-        key = hashlib.sha256(usage.value.encode() + octets).digest()
-        result = state.paths.get(key, now)
-        if result is None:
-            result = await asyncio.to_thread(validate, certificate, chain, state.anchors, usage, now)
-            state.paths.put(key, result, now)
-        return result
-
-    async def verify(self, raw: bytes, now: datetime) -> SignatureReport:
+    async def verify(self, raw: bytes, now: datetime, in_clear: bool = False) -> SignatureReport:
         """The verdict on a mail's S/MIME signature; the work is done beside the event loop."""
-        return await asyncio.to_thread(verify_message, raw, self.anchors, now)
+        state = self.state
+        return await asyncio.to_thread(verify_message, raw, state.anchors, now, state.paths, in_clear)
 
     async def harvest(
         self, raw: bytes, report: SignatureReport, address: str, now: datetime

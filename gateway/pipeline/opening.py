@@ -73,14 +73,14 @@ async def open_mail(services: Services, raw: bytes, letter: Letter, now: datetim
                 await asyncio.sleep(max(0.0, began + FAILURE_SECONDS - loop.time()))
             if not opened.others:
                 raise not_opened(services)
-            return OpenedMail(letter, await _judged(services, raw, now), Encryption.NOT_OPENED)
-    signature = await _judged(services, raw, now)
+            return OpenedMail(letter, await _judged(services, raw, now, in_clear=True), Encryption.NOT_OPENED)
+    signature = await _judged(services, raw, now, in_clear=True)
     encryption = Encryption.BETWEEN_USERS if signature.reason is Reason.ENCRYPTED else None
     return OpenedMail(await _read(services, raw, letter, signature), signature, encryption)
 
 
-async def _judged(services: Services, raw: bytes, now: datetime) -> SignatureReport:
-    signature = await services.trust.verify(raw, now)
+async def _judged(services: Services, raw: bytes, now: datetime, *, in_clear: bool) -> SignatureReport:
+    signature = await services.trust.verify(raw, now, in_clear)
     if signature.verdict is Verdict.INDETERMINATE:
         # Three-valued verdicts: what cannot be judged now is asked again later, never passed (design,
         # section 3.3).
@@ -111,7 +111,7 @@ async def _released(services: Services, raw: bytes, opened: OpenedMessage, now: 
         clear = await asyncio.to_thread(with_entity, raw, entity)
     except ValueError as fault:
         raise _NotOpenedError from fault
-    signature = await _judged(services, clear, now)
+    signature = await _judged(services, clear, now, in_clear=False)
     taken_unsigned = cipher.authenticated and services.settings.smime.unsigned_content == "gcm"
     if signature.verdict is not Verdict.PASSED and not (
         taken_unsigned and signature.reason is Reason.UNSIGNED

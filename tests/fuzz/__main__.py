@@ -1,13 +1,20 @@
-"""``python -m tests.fuzz``: mutate what parsers read, for some seconds each; keep what breaks one.
+"""``python -m tests.fuzz``: mutate what parsers read; keep what breaks one.
 
-A parser breaks by an exception that it does not declare, or by more than a second of processor time. Exit 0
-when none broke, 1 otherwise. The same ``--seed`` gives the same edits, as many as there is time for; keys and
-certificates are made anew each time.
+What decides about trust gets ``--count`` inputs (a million), shared out among its targets and the processor's
+cores; the other parsers get ``--seconds`` together. A parser breaks by an exception that it does not declare,
+by more than a second of processor time, or by more memory than its process may have. Exit 0 when none broke,
+1 otherwise. The same ``--seed`` gives the same edits; keys and certificates are made anew each time. An input
+that breaks one is made as small as it goes on breaking; put it into ``tests/fuzz/corpus`` with the mending,
+where ``make test`` replays it.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
+import multiprocessing
+import os
+import resource
 import signal
 import sys
 import tempfile
@@ -17,25 +24,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from random import Random
 from types import FrameType
+from typing import Any
 
 from tests.fuzz.targets import Target, targets
+from tests.fuzz.trust import trust_targets
 
 SLOW_SECONDS = 1.0
 KILLED_SECONDS = 10.0
-LONGEST_OCTETS = 200_000
+SMALLER_SECONDS = 20.0
+SILENT_SECONDS = 300
+MEMORY_OCTETS = 512 * 1024 * 1024
+JOB_INPUTS = 2_000
+PROGRESS_INPUTS = 100_000
 MOST_KEPT = 5
-
-#: What parsers trip over, whatever they read.
-MORSELS = (
-    b"", b"\x00", b"\r", b"\n", b"\r\n", b"\r\n\r\n", b"\xff", b"\xef\xbb\xbf", b"\xc2\xa0", b"\xe2\x80\xae",
-    b"=", b"==", b":", b";", b"\"", b"'", b"\\", b"(", b")", b"<", b">", b"<!--", b"&#x110000;", b"[", b"]",
-    b"{", b"}", b"@", b"a@", b"--", b"--frontier", b"=?utf-8?b?w6k=?=", b"%00", b"*0*=", b"\x30\x80",
-    b"\x84\xff\xff\xff\xff", b"999999999999999999999", b"-1", b"1e999", b"$now", b"not ", b" in ", b"do = [",
-    b"> ", b"Re: ", b"<div>", b"e\xcc\x81",
-)  # fmt: skip
 
 
 class TooSlow(BaseException):
@@ -51,30 +56,13 @@ class Tally:
     slowest: float = 0.0
     broken: dict[str, int] = field(default_factory=dict)
 
-
-def mutated(chance: Random, seeds: Sequence[bytes]) -> bytes:
-    """A seed with a few edits: cut, overwritten, doubled, crossed with another, one morsel often."""
-    octets = chance.choice(seeds)
-    for _ in range(chance.choice((1, 1, 2, 3, 5, 8, 30))):
-        start = chance.randrange(len(octets) + 1)
-        end = min(len(octets), start + chance.choice((0, 1, 2, 8, 64, 1024)))
-        match chance.randrange(6):
-            case 0:
-                piece = b""
-            case 1:
-                piece = chance.randbytes(end - start)
-            case 2:
-                piece = octets[start:end] * chance.choice((2, 3, 100))
-            case 3:
-                other = chance.choice(seeds)
-                piece = other[chance.randrange(len(other) + 1) :][: chance.choice((4, 100, 4000))]
-            case 4:
-                piece = chance.choice(MORSELS) * chance.choice((1, 1, 1, 2, 50, 20_000))
-            case _:
-                piece = bytes([octets[start] ^ 1 << chance.randrange(8)]) if start < len(octets) else b"\x00"
-                end = start + 1
-        octets = (octets[:start] + piece + octets[end:])[:LONGEST_OCTETS]
-    return octets
+    def add(self, other: Tally) -> None:
+        """Count what happened in another process, too."""
+        self.read += other.read
+        self.refused += other.refused
+        self.slowest = max(self.slowest, other.slowest)
+        for why, times in other.broken.items():
+            self.broken[why] = self.broken.get(why, 0) + times
 
 
 @contextmanager
@@ -113,46 +101,164 @@ def tried(target: Target, octets: bytes, tally: Tally) -> str:
     return why or ("slower than a second" if seconds > SLOW_SECONDS else "")
 
 
+def broken(target: Target, octets: bytes, tally: Tally, folder: Path) -> None:
+    """Let the parser read once; keep the first inputs that break it in one way, made small."""
+    why = tried(target, octets, tally)
+    if not why:
+        return
+    tally.broken[why] = tally.broken.get(why, 0) + 1
+    if tally.broken[why] <= MOST_KEPT:
+        small = smaller(target, octets, why)
+        folder.mkdir(parents=True, exist_ok=True)
+        reason = "".join(letter if letter.isalnum() else "-" for letter in why)
+        (folder / f"{slug(target.name)}--{reason}-{sha256(small).hexdigest()[:8]}.bin").write_bytes(small)
+
+
+def slug(name: str) -> str:
+    """A target's name as the names of its files in the corpus begin."""
+    return "-".join("".join(letter if letter.isalnum() else " " for letter in name).split())
+
+
+def smaller(target: Target, octets: bytes, why: str) -> bytes:
+    """Leave out piece after piece as long as the parser breaks in the same way."""
+    until = time.monotonic() + SMALLER_SECONDS
+    piece = max(1, len(octets) // 2)
+    while piece and time.monotonic() < until:
+        start = 0
+        while start < len(octets) and time.monotonic() < until:
+            less = octets[:start] + octets[start + piece :]
+            if tried(target, less, Tally()) == why:
+                octets = less
+            else:
+                start += piece
+        piece //= 2
+    return octets
+
+
 def fuzzed(target: Target, seconds: float, chance: Random, folder: Path) -> Tally:
-    """Feed one parser for some seconds; the first inputs that break it are kept in ``folder``."""
+    """Feed one parser for some seconds."""
     tally = Tally()
     until = time.monotonic() + seconds
     fresh = list(target.seeds)
     while time.monotonic() < until:
-        octets = fresh.pop() if fresh else mutated(chance, target.seeds)
-        why = tried(target, octets, tally)
-        if not why:
-            continue
-        tally.broken[why] = tally.broken.get(why, 0) + 1
-        if tally.broken[why] <= MOST_KEPT:
-            folder.mkdir(parents=True, exist_ok=True)
-            stem = "".join(c if c.isalnum() else "-" for c in f"{target.name}-{why}")
-            (folder / f"{stem}-{sha256(octets).hexdigest()[:8]}.bin").write_bytes(octets)
+        broken(target, fresh.pop() if fresh else target.mutate(chance, target.seeds), tally, folder)
     return tally
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A part of a target's inputs; ``number`` makes its chance another than that of the other parts."""
+
+    target: int
+    number: int
+    inputs: int
+
+
+def jobs(chosen: Sequence[Target], count: int) -> list[Job]:
+    """All inputs in parts that both cores take in turn."""
+    whole = sum(target.share for target in chosen)
+    found = []
+    for place, target in enumerate(chosen):
+        inputs = round(count * target.share / whole)
+        parts = range(0, inputs, JOB_INPUTS)
+        found += [Job(place, start, min(JOB_INPUTS, inputs - start)) for start in parts]
+    return found
+
+
+def worked(
+    chosen: Sequence[Target], mine: Sequence[Job], seed: int, folder: Path, answers: Connection
+) -> None:
+    """Do some jobs in a process of its own, within its memory; tell of each."""
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY_OCTETS, size + MEMORY_OCTETS))
+    logging.disable()  # libraries warn of what they are fed
+    for job in mine:
+        target, tally = chosen[job.target], Tally()
+        chance = Random(f"{seed} {target.name} {job.number}")
+        fresh = list(target.seeds) if job.number == 0 else []
+        for _ in range(job.inputs):
+            broken(target, fresh.pop() if fresh else target.mutate(chance, target.seeds), tally, folder)
+        answers.send((job, tally, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024))
+    answers.close()
+
+
+def counted(chosen: Sequence[Target], count: int, workers: int, seed: int, folder: Path) -> int:
+    """Feed the targets their inputs in several processes; return in how many ways they broke."""
+    todo = jobs(chosen, count)
+    Random(seed).shuffle(todo)
+    context = multiprocessing.get_context("fork")  # the targets hold keys, which are not sent but inherited
+    processes: dict[Connection, Any] = {}
+    for place in range(workers):
+        receiver, sender = context.Pipe(duplex=False)
+        mine = todo[place::workers]
+        process = context.Process(target=worked, args=(chosen, mine, seed, folder, sender), daemon=True)
+        process.start()
+        sender.close()
+        processes[receiver] = process
+    tallies = [Tally() for _ in chosen]
+    memory = faults = 0
+    while processes:
+        ready = [one for one in wait(list(processes), timeout=SILENT_SECONDS) if isinstance(one, Connection)]
+        if not ready:
+            faults += 1
+            print(f"    BROKEN: no word from a process for {SILENT_SECONDS} s")
+            for process in processes.values():
+                process.kill()
+            break
+        for receiver in ready:
+            try:
+                job, tally, megabytes = receiver.recv()
+            except EOFError:
+                process = processes.pop(receiver)
+                process.join()
+                if process.exitcode:
+                    faults += 1
+                    print(f"    BROKEN: a process ended with {process.exitcode}")
+                continue
+            tallies[job.target].add(tally)
+            done = sum(each.read for each in tallies)
+            if done // PROGRESS_INPUTS > (done - job.inputs) // PROGRESS_INPUTS:
+                print(f"    {done} inputs", file=sys.stderr, flush=True)
+            memory = max(memory, megabytes)
+    faults += sum(tell(target, tally) for target, tally in zip(chosen, tallies, strict=True))
+    print(f"{'together':34}{sum(tally.read for tally in tallies):8}  memory of a process at most {memory} MB")
+    return faults
+
+
+def tell(target: Target, tally: Tally) -> int:
+    """Print a target's line; return in how many ways it broke."""
+    print(f"{target.name:34}{tally.read:8}{tally.refused:9}{tally.slowest:8.3f} s", flush=True)
+    for why, times in tally.broken.items():
+        print(f"    BROKEN {times} times: {why}")
+    return len(tally.broken)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fuzz all parsers, or those whose names contain the words given; print a line for each."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("only", nargs="*", help="parsers whose names contain one of these words")
-    parser.add_argument("--seconds", type=float, default=60, help="time for all parsers together")
+    parser.add_argument("--count", type=int, default=1_000_000, help="inputs of all trust parsers together")
+    parser.add_argument("--seconds", type=float, default=60, help="time for all other parsers together")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes for the counted")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "tle-fuzz")
     options = parser.parse_args(arguments)
-    chosen = [t for t in targets() if not options.only or any(word in t.name for word in options.only)]
+    every = [*trust_targets(), *targets()]
+    chosen = [t for t in every if not options.only or any(word in t.name for word in options.only)]
     if not chosen:
         parser.error("no such parser")
-    broken = 0
-    print(f"{'parser':34}{'inputs':>8}{'refused':>9}{'slowest':>10}  seed {options.seed}")
-    for target in chosen:
+    faults = 0
+    print(f"{'parser':34}{'inputs':>8}{'refused':>9}{'slowest':>10}  seed {options.seed}", flush=True)
+    shared_out = [target for target in chosen if target.share]
+    if shared_out and options.count:
+        faults += counted(shared_out, options.count, options.workers, options.seed, options.out)
+    timed = [target for target in chosen if not target.share]
+    logging.disable()
+    for target in timed if options.seconds else ():
         chance = Random(f"{options.seed} {target.name}")
-        tally = fuzzed(target, options.seconds / len(chosen), chance, options.out)
-        print(f"{target.name:34}{tally.read:8}{tally.refused:9}{tally.slowest:8.3f} s")
-        for why, times in tally.broken.items():
-            print(f"    BROKEN {times} times: {why}")
-        broken += len(tally.broken)
-    print(f"inputs that break a parser are in {options.out}" if broken else "nothing broke")
-    return 1 if broken else 0
+        faults += tell(target, fuzzed(target, options.seconds / len(timed), chance, options.out))
+    print(f"inputs that break a parser are in {options.out}" if faults else "nothing broke")
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ from teleexpertise.quotation import own_words
 from teleexpertise.rules import RuleError, load_rules
 from teleexpertise.texts import Texts
 from teleexpertise.tokens import seal, unseal
+from tests.fuzz.mutation import Mutator, mutated_octets
 from tests.support import certificates, envelopes, samples
 from tests.support.cases import DEFAULT_RULES
 from tests.support.dkim import NOW, dkim_signer, keys_of, record_text
@@ -54,12 +55,18 @@ _KEY = b"a key for tests"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One parser: octets that it can read, and the exceptions that are its answer to others."""
+    """One parser: octets that it can read, and the exceptions that are its answer to others.
+
+    ``mutate`` makes its inputs. A target with a ``share`` is fed that part of a number of inputs, one without
+    is fed for a time.
+    """
 
     name: str
     seeds: tuple[bytes, ...]
     read: Callable[[bytes], object]
     declared: tuple[type[Exception], ...] = ()
+    mutate: Mutator = mutated_octets
+    share: float = 0.0
 
 
 def _as_text(read: Callable[[str], object]) -> Callable[[bytes], object]:

@@ -59,14 +59,8 @@ LOOKING = [
     ("smime", "sign", __file__),
     ("smime", "encrypt", __file__, "--to", __file__, "--sign"),
     ("smime", "decrypt", __file__),
-    ("trust", "list"),
     ("trust", "show", "b.example"),
-    ("trust", "load", __file__),
-    ("trust", "diff"),
     ("trust", "diff", __file__),
-    ("trust", "status"),
-    ("trust", "crl", "list"),
-    ("trust", "crl", "fetch"),
 ]
 
 

@@ -19,7 +19,7 @@ from certs.names import DistinguishedName, NameFault
 from certs.operators import TrustEntry, TrustListFault, normal_domain, read_trust_list, render_trust_list
 from certs.paths import Usage, read_certificates, validate
 from certs.results import remove_forged
-from certs.signing import sign_detached
+from certs.signing import SigningFault, sign_detached
 from certs.smime import sign_message, verify_message
 from certs.verdicts import SignatureReport, Verdict
 from tests.support.certificates import (
@@ -36,6 +36,7 @@ from tests.support.mutations import EDITS, Edits, mutated
 
 TRUST = trust()
 SIGNED = sign_message(headers(), ENTITY, signer(), NOW)
+ED25519 = signer("ed25519")
 STRUCTURE = sign_detached(ENTITY, [signer()], NOW)
 CERTIFICATE = read_certificates(certificate().certificate_pem)[0]
 CHAIN = read_certificates(certificate().chain_pem)
@@ -152,6 +153,20 @@ def test_any_octets_are_no_crl(octets: bytes) -> None:
 def test_a_mutated_crl_is_a_fault_or_the_same(edits: Edits) -> None:
     with suppress(CrlFault):
         assert verified_crl(mutated(CRL, edits), AUTHORITIES, NOW, timedelta(0)).der == CRL
+
+
+LENGTHS = st.lists(st.sampled_from([0, 1, 76, 499, 997, 998, 999, 1000, 1001, 1998]), max_size=8)
+
+
+@given(LENGTHS, st.sampled_from([b"\r\n", b""]))
+def test_lines_of_998_octets_are_signed_and_longer_ones_refused(lengths: list[int], end: bytes) -> None:
+    entity = b"Content-Type: text/plain\r\n\r\n" + b"\r\n".join(b"x" * length for length in lengths) + end
+    if max(lengths, default=0) > 998:
+        with pytest.raises(SigningFault):
+            sign_message(headers(), entity, ED25519, NOW)
+    else:
+        signed = sign_message(headers(), entity, ED25519, NOW)
+        assert verify_message(signed, TRUST, NOW).verdict is Verdict.PASSED
 
 
 VALUE = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=20)

@@ -173,7 +173,7 @@ def test_a_revoked_certificate_may_nothing_and_its_date_is_told() -> None:
     found = inspect_certificate(operator(), around(trust(revoked=(serial,))))
     assert not found.useful
     told = f"revoked on {NOW - timedelta(hours=2):%Y-%m-%d %H:%M:%SZ}"
-    assert all(told in one.reasons for one in found.abilities)
+    assert all(any(reason.startswith(told) for reason in one.reasons) for one in found.abilities)
 
 
 def test_without_a_current_crl_nothing_is_known_unless_it_is_not_required() -> None:
