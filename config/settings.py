@@ -439,6 +439,32 @@ class Smime(_Section):
     rsa_transport: Literal["by-capability", "pkcs1", "oaep"] = Field(
         description="how RSA gives the key of a content to its recipient: `by-capability` is OAEP beside "
         "AES-GCM and PKCS#1 v1.5 beside AES-CBC, which is what others read"
+
+
+class Documents(_Section):
+    """What national documents (CDA) say of places; without it reports leave as PDF alone, and say why."""
+
+    practice_setting: str | None = Field(
+        default=None,
+        pattern=r"^[A-Z_]{2,30}$",
+        description="code of JDV_J04 for where the experts practise: ETABLISSEMENT, AMBULATOIRE ...; "
+        "absent: no CDA report",
+    )
+    facility_type: str | None = Field(
+        default=None,
+        pattern=r"^SA\d\d$",
+        description="code of JDV_J02 for the experts' facilities: SA01 public hospital, SA05 health "
+        "centre ...; absent: no CDA report",
+    )
+    requester_practice_setting: str | None = Field(
+        default=None,
+        pattern=r"^[A-Z_]{2,30}$",
+        description="code of JDV_J04 for where the requesters practise; absent: no CDA request",
+    )
+    requester_facility_type: str | None = Field(
+        default=None,
+        pattern=r"^SA\d\d$",
+        description="code of JDV_J02 for the requesters' facilities; absent: no CDA request",
     )
 
 
@@ -462,6 +488,7 @@ class Settings(_Section):
     files: Files = Field(description="other files")
     smime: Smime = Field(description="encryption between organisations")
     dkim: Dkim = Field(description="DKIM signatures")
+    documents: Documents = Field(description="what national documents say of places")
 
     @property
     def service_address(self) -> str:

@@ -23,8 +23,10 @@ def with_own_namespaces(packet: bytes) -> bytes:
     for description in rdf:
         named = {etree.QName(name).namespace for name in description.attrib}
         named |= {etree.QName(child).namespace for child in description}
-        own = {prefix: uri for prefix, uri in rdf.nsmap.items() if uri in named - {_RDF}}
-        copy = etree.SubElement(bare, description.tag, dict(description.attrib), nsmap=own)
+        own = {prefix: uri for prefix, uri in rdf.nsmap.items() if prefix and uri in named - {_RDF}}
+        copy = etree.SubElement(bare, description.tag, nsmap=own)
+        for name, value in description.items():
+            copy.set(name, value)
         copy.extend(list(description))
     header = b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
     return header + etree.tostring(plain, encoding="utf-8") + b'\n<?xpacket end="r"?>'

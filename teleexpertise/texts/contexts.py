@@ -386,7 +386,10 @@ class Removed(ConversationMail):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportReady(ConversationMail):
-    """``rapport``: the report is attached as ``filename``; ``version`` above 1 replaces an earlier one."""
+    """``rapport``: the report is attached as ``filename``; ``version`` above 1 replaces an earlier one.
+
+    ``lacking`` says why the report is a PDF alone and no national document (CDA), one sentence each.
+    """
 
     template: ClassVar[str] = "rapport"
     requester: Party
@@ -397,6 +400,7 @@ class ReportReady(ConversationMail):
     filename: str
     version: int = 1
     addressees: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

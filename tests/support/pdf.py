@@ -1,4 +1,4 @@
-"""Independent judges of PDF: qpdf for the structure, Apache PDFBox Preflight for PDF/A-1b, Ghostscript draws."""
+"""Independent judges of PDF: qpdf (structure), Apache PDFBox Preflight (PDF/A-1b), Ghostscript (drawing)."""
 
 from __future__ import annotations
 
