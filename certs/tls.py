@@ -13,6 +13,7 @@ from certs.cms import DECODING_ERRORS
 from certs.names import DistinguishedName, NameFault
 
 __all__ = [
+    "machines_server_context",
     "mx_client_context",
     "mx_server_context",
     "peer_chain",
@@ -61,6 +62,15 @@ def mx_server_context(certificate: Path, key: Path, anchors: Path) -> ssl.SSLCon
     context.options |= ssl.OP_NO_TICKET
     context.num_tickets = 0
     return context
+
+
+def machines_server_context(certificate: Path, key: Path, anchors: Path) -> ssl.SSLContext:
+    """Make the context of the listeners for applications: a client certificate under `anchors` is required.
+
+    As for operators, and for the same reasons on listeners of their own; which mailbox it opens, its usage
+    and its revocation are judged when it logs in.
+    """
+    return mx_server_context(certificate, key, anchors)
 
 
 def mx_client_context(certificate: Path, key: Path, anchors: Path) -> ssl.SSLContext:

@@ -9,6 +9,7 @@ from typing import Protocol
 from uuid import UUID
 
 from certs.harvest import FoundCertificate
+from certs.paths import PathResult
 from certs.verdicts import SignatureReport, Verdict
 from config import Settings
 from gateway.compose.composer import Composer
@@ -52,6 +53,12 @@ class TrustSpace(Protocol):
 
     def server_fault(self, certificate: bytes, domain: str) -> str | None:
         """Why the server with this DER certificate may not receive for a domain; ``None`` where it may."""
+        ...
+
+    async def client_certificate(
+        self, certificate: bytes, chain: tuple[bytes, ...], now: datetime
+    ) -> PathResult:
+        """Whether a DER certificate may be the client of a TLS connection now: path, usage, revocation."""
         ...
 
     def current(self, now: datetime) -> bool:

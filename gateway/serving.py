@@ -8,13 +8,14 @@ import asyncio
 import resource
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import dns.asyncresolver
 import structlog
 
 from certs.tls import (
+    machines_server_context,
     mx_client_context,
     mx_server_context,
     submission_client_context,
@@ -24,12 +25,15 @@ from config import Settings
 from gateway.bootstrap import dovecot_settings, open_services
 from gateway.errors import NotAvailable
 from gateway.fetching import Fetcher
+from gateway.logins.bearers import open_bearers
+from gateway.logins.endpoint import LoginEndpoint
+from gateway.logins.machine_door import Inside, MachineDoor
 from gateway.pipeline.doors import GatewayDoors
 from gateway.relay.failure import OwnWords, RelayFailed
 from gateway.relay.outbound import Relay, RelayTimes
 from gateway.relay.routes import MxRoutes, TableRoutes, Target
 from gateway.services import Services
-from gateway.smtp.dialogue import ListenerKind
+from gateway.smtp.dialogue import PASSWORDS, ListenerKind, Mechanism
 from gateway.smtp.limits import SmtpLimits
 from gateway.smtp.server import Listener, SmtpServers
 from gateway.store.store import Store
@@ -57,11 +61,14 @@ _HANDSHAKE_ADDRESSES = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - whe
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A gateway that serves. ``ports`` are those it listens on, 0 in the settings being any free one."""
+    """A gateway that serves. ``ports`` are those it listens on, 0 in the settings being any free one;
+    ``machines_imap_port`` is that of IMAP for applications, where it is offered.
+    """
 
     services: Services
     ports: Mapping[ListenerKind, int]
     failed: asyncio.Task[None]
+    machines_imap_port: int | None = None
 
 
 async def refresh_logins(store: Store, settings: Settings) -> None:
@@ -142,16 +149,30 @@ def _keeper(services: Services, fetcher: Fetcher) -> TrustKeeper:
     return TrustKeeper(services.settings, trust, services.store, fetcher, services.clock)
 
 
-def _smtp(services: Services) -> SmtpServers:
-    settings = services.settings
+def _listeners(settings: Settings) -> tuple[Listener, ...]:
+    """The ways in that the settings open."""
     pki, smtp = settings.pki, settings.smtp
     users = submission_server_context(pki.tls_certificate, pki.tls_key)
     operators = mx_server_context(pki.tls_certificate, pki.tls_key, pki.anchors)
+    tokens = (Mechanism.XOAUTH2, Mechanism.OAUTHBEARER) if settings.oauth.enabled else ()
+    ways = (*PASSWORDS, *tokens)
     listeners = (
         Listener(ListenerKind.MX, smtp.bind, smtp.mx_port, operators),
-        Listener(ListenerKind.SUBMISSION, smtp.bind, smtp.submission_port, users),
-        Listener(ListenerKind.SUBMISSIONS, smtp.bind, smtp.submissions_port, users),
+        Listener(ListenerKind.SUBMISSION, smtp.bind, smtp.submission_port, users, mechanisms=ways),
+        Listener(ListenerKind.SUBMISSIONS, smtp.bind, smtp.submissions_port, users, mechanisms=ways),
     )
+    if smtp.machines_port is None:
+        return listeners
+    machines = machines_server_context(pki.tls_certificate, pki.tls_key, pki.anchors)
+    external = (Mechanism.EXTERNAL,)
+    return (
+        *listeners,
+        Listener(ListenerKind.MACHINES, smtp.bind, smtp.machines_port, machines, mechanisms=external),
+    )
+
+
+def _smtp(services: Services, doors: GatewayDoors) -> SmtpServers:
+    smtp = services.settings.smtp
     limits = SmtpLimits(
         max_message_bytes=smtp.max_message_bytes,
         max_header_bytes=smtp.max_header_bytes,
@@ -160,21 +181,42 @@ def _smtp(services: Services) -> SmtpServers:
         idle_seconds=float(smtp.idle_timeout_s),
     )
     return SmtpServers(
-        listeners,
-        GatewayDoors(services),
+        _listeners(services.settings),
+        doors,
         limits,
-        hostname=settings.hostname,
+        hostname=services.settings.hostname,
         now=services.clock,
         new_queue_id=lambda: services.new_id().hex[:16].upper(),
     )
 
 
+def _mailbox_host(settings: Settings) -> str:
+    """Where the mailbox server is reached by ourselves."""
+    return _HANDSHAKE_ADDRESSES.get(settings.imap.bind, settings.imap.bind)
+
+
+def _machine_door(settings: Settings, doors: GatewayDoors, dovecot: DovecotServer) -> MachineDoor | None:
+    """IMAP for applications, where the settings offer it."""
+    pki, imap = settings.pki, settings.imap
+    if imap.machines_port is None:
+        return None
+    inside = Inside(
+        _mailbox_host(settings),
+        imap.tls_port,
+        submission_client_context(pki.anchors),
+        dovecot.master_user,
+        dovecot.master_password,
+        float(settings.mailboxes.timeout_s),
+    )
+    tls = machines_server_context(pki.tls_certificate, pki.tls_key, pki.anchors)
+    return MachineDoor(imap.bind, imap.machines_port, tls, doors, inside, settings.smtp.max_connections)
+
+
 def _workers(services: Services, dovecot: DovecotServer, lmtp: LmtpDelivery, printers: Printers) -> Workers:
     settings = services.settings
     seconds = float(settings.mailboxes.timeout_s)
-    host = _HANDSHAKE_ADDRESSES.get(settings.imap.bind, settings.imap.bind)
     filing = Filing(
-        host,
+        _mailbox_host(settings),
         settings.imap.tls_port,
         submission_client_context(settings.pki.anchors),
         dovecot.master_user,
@@ -209,7 +251,14 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
         services = await stack.enter_async_context(open_services(settings))
         _allow_many_files()
         await refresh_logins(services.store, settings)
-        dovecot = DovecotServer(dovecot_settings(settings), _reported)
+        bearers = await stack.enter_async_context(
+            open_bearers(settings.oauth, services.store, services.clock)
+        )
+        doors = GatewayDoors(services, bearers)
+        endpoint = LoginEndpoint(bearers, doors.guesses, services.clock, doors.login_refused)
+        stack.push_async_callback(endpoint.stop)
+        questions = await endpoint.start()
+        dovecot = DovecotServer(replace(dovecot_settings(settings), questions=questions), _reported)
         await dovecot.start()
         stack.push_async_callback(dovecot.stop)
         # The mailbox server's lock says that no other gateway works here: claims are those of a dead one.
@@ -217,9 +266,14 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
             await tx.outbox.release_claims()
         printers = Printers(settings.workers.pdf_processes)
         stack.callback(printers.shutdown, wait=False, cancel_futures=True)
-        servers = _smtp(services)
+        servers = _smtp(services, doors)
+        machines = _machine_door(settings, doors, dovecot)
+        machines_port = None
         try:
             await servers.start()
+            if machines is not None:
+                machines_port = await machines.open()
+                stack.push_async_callback(machines.close)
         except OSError as error:
             raise NotAvailable(f"cannot listen: {error.strerror or error}") from error
         mailboxes = settings.mailboxes
@@ -235,7 +289,7 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
         trust = asyncio.create_task(_keeper(services, fetcher).run())
         watch = asyncio.create_task(_first(working, house, trust, asyncio.create_task(dovecot.watch())))
         stack.push_async_callback(_ended, watch)
-        yield Running(services, servers.ports, watch)
+        yield Running(services, servers.ports, watch, machines_port)
 
 
 async def _first(*tasks: asyncio.Task[None]) -> None:

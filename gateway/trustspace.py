@@ -16,7 +16,7 @@ from certs.operators import (
     server_allowed,
 )
 from certs.pathcache import PathCache
-from certs.paths import TrustAnchors, Usage, validate
+from certs.paths import PathResult, TrustAnchors, Usage, validate
 from certs.recipients import EncryptionFault, EncryptionTarget, check_target
 from certs.smime import verify_message
 from certs.tls import peer_name
@@ -87,6 +87,12 @@ class OperatorTrust:
         decision = server_allowed(self.operators, name, domain)
         return None if decision.allowed else f"{decision.reason} {decision.subject}".strip()
 
+    async def client_certificate(
+        self, certificate: bytes, chain: tuple[bytes, ...], now: datetime
+    ) -> PathResult:
+        """The verdict on a TLS client's certificate."""
+        return await self._path(certificate, chain, Usage.TLS_CLIENT, now)
+
     async def client_refusal(
         self, certificate: bytes | None, chain: tuple[bytes, ...], now: datetime
     ) -> PeerRefusal | None:
@@ -117,15 +123,20 @@ class OperatorTrust:
             return PeerRefusal(451, "4.7.1", "the list of operators is too old")
         if certificate is None:
             return PeerRefusal(554, "5.7.1", "no certificate")
-        state = self.state
-        result = await asyncio.to_thread(
-            validate, certificate, chain, state.anchors, usage, now, None, state.paths
-        )
+        result = await self._path(certificate, chain, usage, now)
         if result.verdict is Verdict.PASSED:
             return None
         if result.reason is Reason.REVOCATION_UNKNOWN:
             return PeerRefusal(454, "4.7.0", "revocation of the certificate is not known now")
         return PeerRefusal(554, "5.7.1", f"certificate {result.reason}")
+
+    async def _path(
+        self, certificate: bytes, chain: tuple[bytes, ...], usage: Usage, now: datetime
+    ) -> PathResult:
+        state = self.state
+        return await asyncio.to_thread(
+            validate, certificate, chain, state.anchors, usage, now, None, state.paths
+        )
 
     async def verify(self, raw: bytes, now: datetime, in_clear: bool = False) -> SignatureReport:
         """The verdict on a mail's S/MIME signature; the work is done beside the event loop."""

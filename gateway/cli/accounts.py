@@ -10,6 +10,7 @@ import click
 
 from config import Settings
 from gateway.bootstrap import dovecot_settings, read_key
+from gateway.cli.account_certificates import certificate
 from gateway.cli.context import (
     Invocation,
     as_json,
@@ -39,9 +40,12 @@ _NUMBERS: tuple[tuple[str, str, Callable[[str], Identifier]], ...] = (
 )
 
 
-@click.group(short_help="Accounts: add, list, passwd, suspend, resume.")
+@click.group(short_help="Accounts: add, list, passwd, rpps, certificate, suspend, resume.")
 def account() -> None:
-    """Accounts: add, list, change the password, suspend and resume."""
+    """Accounts: add, list, change password or RPPS number, certificates, suspend and resume."""
+
+
+account.add_command(certificate)
 
 
 @account.command(
@@ -85,7 +89,7 @@ def add(
             try:
                 await tx.accounts.add(new, hash_, now())
             except AlreadyExists as error:
-                raise GatewayError(f"{new.address} is there already") from error
+                raise GatewayError(f"{error} is there already") from error
             await tx.audit.write(now(), operator(), "account add", new.address, "done")
         await _refresh(store, settings)
         return new
@@ -159,8 +163,11 @@ def list_accounts(invocation: Invocation, suspended: bool, json_: bool) -> None:
         as_json([asdict(each) for each in found])
         return
     show_table(
-        ("address", "name", "kind", "state"),
-        [(each.address, each.name, each.kind, "active" if each.active else "suspended") for each in found],
+        ("address", "name", "kind", "rpps", "state"),
+        [
+            (each.address, each.name, each.kind, each.rpps, "active" if each.active else "suspended")
+            for each in found
+        ],
         "no account",
     )
 
@@ -184,6 +191,27 @@ def passwd(invocation: Invocation, address: str, password_file: IO[str] | None, 
         return found
 
     _told(invocation.run_on_store(work), "password changed", json_, {"password": password} if made else {})
+
+
+@account.command(epilog=example("account rpps lea.martin@demo.mssante.example 10100000017"))
+@click.argument("address")
+@click.argument("number", default="")
+@json_option
+@click.pass_obj
+def rpps(invocation: Invocation, address: str, number: str, json_: bool) -> None:
+    """Give an account its RPPS number, by which a token of Pro Santé Connect opens it; without one: none."""
+    read = read_rpps(number) if number else None
+    if read is not None and not read.valid:
+        raise GatewayError(f"{number!r} is not valid ({read.problem})")
+    value = read.value if read else ""
+
+    async def work(store: Store) -> str:
+        try:
+            return await _change(store, "account rpps", address, lambda tx, a: tx.accounts.set_rpps(a, value))
+        except AlreadyExists as error:
+            raise GatewayError(f"{error} is that of another account") from error
+
+    _told(invocation.run_on_store(work), "RPPS number changed", json_, {"rpps": value})
 
 
 @account.command()

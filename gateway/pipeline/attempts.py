@@ -4,6 +4,7 @@ takes.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,6 +14,18 @@ __all__ = ["Attempts", "Guesses", "place_of"]
 
 #: Keys remembered at once; an attacker who changes addresses pushes out the oldest, not the memory's bounds.
 _MOST_KEYS = 10_000
+
+
+#: What can be an account's name at all: anything else is kept out of the audit trail.
+_LOGIN = re.compile(r"[!-?A-~]{1,64}@[!-?A-~]{1,190}")
+
+
+def login_name(login: str) -> str:
+    """A login as it is counted and told: ``?`` for what names no account, maybe a password typed into the
+    wrong line.
+    """
+    address = login.strip().lower()
+    return address if _LOGIN.fullmatch(address) else "?"
 
 
 @dataclass(slots=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Any
 
 import structlog
@@ -12,15 +12,20 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from certs.tls import peer_name
-from gateway.pipeline.attempts import Guesses
+from gateway.logins.bearers import Bearers
+from gateway.logins.machines import Machines
+from gateway.logins.verdict import LoginVerdict
+from gateway.pipeline.attempts import Guesses, login_name
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.routing import route
 from gateway.pipeline.screening import screen
 from gateway.pipeline.strangers import Strangers
 from gateway.pipeline.unit import Unit
+from gateway.pipeline.writers import require_writer
 from gateway.services import Services
 from gateway.smtp.envelope import Envelope, Peer, PeerKind
 from gateway.smtp.refusals import (
+    AuthenticationFailed,
     OperatorRefused,
     PolicyRefused,
     RecipientUnknown,
@@ -28,16 +33,11 @@ from gateway.smtp.refusals import (
     TemporaryFailure,
 )
 from gateway.store.errors import StoreError
-from teleexpertise.people import Account
 from teleexpertise.texts.contexts import RefusalReason
 
 __all__ = ["GatewayDoors", "password_hasher"]
 
 _POSTMASTER = "postmaster"
-
-
-#: What can be an account's name at all: anything else is kept out of the audit trail.
-_LOGIN = re.compile(r"[!-?A-~]{1,64}@[!-?A-~]{1,190}")
 
 
 def password_hasher() -> PasswordHasher:
@@ -53,32 +53,73 @@ def _mailbox(address: str) -> str:
 
 @dataclass(slots=True)
 class GatewayDoors:
-    """Implements ``gateway.smtp.envelope.Doors`` on the store and the pipeline."""
+    """Implements ``gateway.smtp.envelope.Doors`` on the store and the pipeline.
+
+    ``guesses`` are counted for all ways in together; without ``bearers`` no token opens anything.
+    """
 
     services: Services
+    bearers: Bearers | None = None
+    guesses: Guesses = field(default_factory=Guesses)
     _hasher: PasswordHasher = field(default_factory=password_hasher)
-    _guesses: Guesses = field(default_factory=Guesses)
     _strangers: Strangers = field(default_factory=Strangers)
     _decoy: str = ""
 
     async def authenticate(self, login: str, password: str, peer: Peer) -> str | None:
         """The account that name and password open. An unknown name takes as long as a wrong password."""
-        address = login.strip().lower()
-        if not _LOGIN.fullmatch(address):
-            address = "?"  # no name of an account; maybe a password typed into the wrong line
-        now = self.services.clock()
-        if self._guesses.blocked(address, peer.ip, now):
-            await self._audit(address, "authenticate", peer.ip, "blocked")
-            raise Refusal("Too many failed logins, try again later", code=454, enhanced="4.7.0")
+        address = login_name(login)
+        await self._require_unblocked(address, address, peer)
         async with self.services.store.reading() as tx:
             stored = await tx.accounts.password_hash(address)
         opened = await asyncio.to_thread(self._verify, stored, password)
-        if opened:
-            self._guesses.succeeded(address, peer.ip)
-            return address
-        self._guesses.failed(address, peer.ip, now)
-        await self._audit(address, "authenticate", peer.ip, "refused")
+        verdict = LoginVerdict(address) if opened else LoginVerdict(reason="refused")
+        return await self._judged(verdict, address, address, peer)
+
+    async def authenticate_token(self, token: str, wanted: str, peer: Peer) -> str | None:
+        """The account of a token's holder, who may want the mailbox of a delegator or service."""
+        named = login_name(wanted)
+        # Many may come from one place without naming a mailbox: each token counts for itself then.
+        key = named if wanted else f"token {sha256(token.encode()).hexdigest()}"
+        await self._require_unblocked(key, named, peer)
+        if self.bearers is None:
+            return None
+        verdict = await self.bearers.login(token, wanted, may_act=True)
+        return await self._judged(verdict, key, named, peer)
+
+    async def authenticate_certificate(self, wanted: str, peer: Peer) -> str | None:
+        """The mailbox of the application with this certificate. What is wrong with it, its holder is told."""
+        services, certificate = self.services, peer.certificate or b""
+        key = f"certificate {sha256(certificate).hexdigest()}"
+        named = f"certificate {key[-12:]}"
+        await self._require_unblocked(key, named, peer)
+        machines = Machines(services.trust, services.store, services.clock)
+        verdict = await machines.login(certificate, peer.chain, wanted)
+        if await self._judged(verdict, key, named, peer) is None:
+            raise AuthenticationFailed(f"Not accepted: {verdict.reason}")
+        return verdict.account
+
+    async def _require_unblocked(self, key: str, named: str, peer: Peer) -> None:
+        """Raise ``Refusal`` where failures of this key, or from this place, were too many."""
+        if self.guesses.blocked(key, peer.ip, self.services.clock()):
+            await self._audit(named, "authenticate", peer.ip, "blocked")
+            raise Refusal("Too many failed logins, try again later", code=454, enhanced="4.7.0")
+
+    async def _judged(self, verdict: LoginVerdict, key: str, named: str, peer: Peer) -> str | None:
+        """The account that was opened; else the failure is counted and audited. What could not be judged is
+        no failure of the client: ``Refusal`` 454.
+        """
+        if verdict.account:
+            self.guesses.succeeded(key, peer.ip)
+            return verdict.account
+        await self._audit(named, "authenticate", peer.ip, verdict.reason)
+        if verdict.temporary:
+            raise Refusal("Temporary authentication failure", code=454, enhanced="4.7.0")
+        self.guesses.failed(key, peer.ip, self.services.clock())
         return None
+
+    async def login_refused(self, login: str, address: str, protocol: str) -> None:
+        """Leave an audit line of a failed login at the mailbox server, which was counted there."""
+        await self._audit(login_name(login), "authenticate", address, f"refused {protocol}".strip())
 
     def _verify(self, stored: str | None, password: str) -> bool:
         if not self._decoy:
@@ -100,11 +141,7 @@ class GatewayDoors:
                 await self._note(peer, f"{refusal.code} {refusal.enhanced}", refusal.text)
                 raise
             return
-        account = await self._active(peer.login)
-        async with self.services.store.reading() as tx:
-            rights = await tx.delegations.rights()
-        if mail_from and not rights.may_act(account.address, mail_from.lower()):
-            raise refused(self.services, RefusalReason.MAY_NOT_ACT, mail_from)
+        await require_writer(self.services, peer, (mail_from,))
 
     async def _check_operator(self, peer: Peer, mail_from: str) -> None:
         """The certificate holds and is not revoked, and its name is listed for the domain. Of a null sender
@@ -127,7 +164,9 @@ class GatewayDoors:
         await self._note(peer, "not secured", reason)
 
     async def _note(self, peer: Peer, result: str, reason: str) -> None:
-        """Count an operator that was turned away, and write a line unless its address had enough of them."""
+        """Count an operator or application that was turned away, and write a line unless its address had
+        enough of them.
+        """
         now = self.services.clock()
         unwritten = self._strangers.note(peer.ip, reason, now)
         if unwritten is None:
@@ -136,26 +175,22 @@ class GatewayDoors:
             "turned away", peer=peer.ip, result=result, reason=reason, in_all=self._strangers.total
         )
         detail: dict[str, Any] = {"reason": reason[:200], "helo": peer.helo[:100], "unwritten": unwritten}
+        way = "mx" if peer.kind is PeerKind.OPERATOR else "applications"
         name = peer_name(peer.certificate)
         if name is not None:
             detail["certificate"] = name.text[:300]
         try:
             async with self.services.store.transaction() as tx:
-                await Unit(self.services, tx, now).audit(peer.ip, "turn away", "mx", result, **detail)
+                await Unit(self.services, tx, now).audit(peer.ip, "turn away", way, result, **detail)
         except (
             StoreError
         ) as error:  # the answer stays the same: no reason to let somebody in, or to say later
             structlog.get_logger("smtp").error("turned away, not audited", error=type(error).__name__)
 
-    async def _active(self, address: str) -> Account:
-        async with self.services.store.reading() as tx:
-            account = await tx.accounts.get(address)
-        if account is None or not account.active:
-            raise PolicyRefused("Account suspended", code=535, enhanced="5.7.8")
-        return account
-
     async def check_recipient(self, peer: Peer, mail_from: str, recipient: str) -> None:
         """RCPT TO: a mailbox or service address of ours, or for our users a domain of the trust list."""
+        if peer.kind is PeerKind.USER:
+            await require_writer(self.services, peer, (mail_from,))
         address = recipient.lower()
         if self._is_postmaster(address):
             if await self._postmaster(address) is None:
@@ -175,6 +210,11 @@ class GatewayDoors:
             return refused(self.services, RefusalReason.OUTSIDE_TRUST, address)
         refusal = refused(self.services, RefusalReason.LIST_STALE, address)
         return TemporaryFailure(refusal.text, enhanced="4.7.1")
+
+    async def check_data(self, peer: Peer, mail_from: str) -> None:
+        """DATA: rights may have been withdrawn since MAIL."""
+        if peer.kind is PeerKind.USER:
+            await require_writer(self.services, peer, (mail_from,))
 
     async def _check_local(self, address: str) -> None:
         if self.services.book.is_ours(address):

@@ -21,15 +21,13 @@ from gateway.intake.letter import read_letter
 from gateway.intake.rawmail import count_received, header_fields, split
 from gateway.pipeline.incoming import Incoming, noted
 from gateway.pipeline.opening import OpenedMail, open_mail
-from gateway.pipeline.refusing import refused
+from gateway.pipeline.writers import require_writer
 from gateway.services import Services
 from gateway.smtp.envelope import Envelope, PeerKind
 from gateway.smtp.refusals import ContentRefused, OperatorRefused, PolicyRefused, Refusal
 from gateway.smtp.trace import received_field
 from teleexpertise.automatic import classify
 from teleexpertise.letters import Letter, Mailbox
-from teleexpertise.people import Account, Rights
-from teleexpertise.texts.contexts import RefusalReason
 
 __all__ = ["DECRYPTED_FIELD", "LOOP_FIELD", "screen"]
 
@@ -53,16 +51,14 @@ def _single_author(letter: Letter) -> Mailbox:
     return author
 
 
-def _user_may_write(
-    services: Services, letter: Letter, author: Mailbox, login: Account, rights: Rights
-) -> None:
-    """From is the account's own or that of a delegator; a Sender field must name the account (design,
-    section 5).
+async def _user_may_write(services: Services, envelope: Envelope, letter: Letter, author: Mailbox) -> Mailbox:
+    """Who is logged in. MAIL FROM and From are the account's own or those of delegators, now; a Sender field
+    must name the account (design, section 5).
     """
-    if not rights.may_act(login.address, author.address):
-        raise refused(services, RefusalReason.MAY_NOT_ACT, author.address)
+    login = await require_writer(services, envelope.peer, (envelope.mail_from, author.address))
     if letter.sender is not None and letter.sender.address != login.address:
         raise PolicyRefused("Sender is not the authenticated account")
+    return Mailbox(login.address, login.name)
 
 
 async def _operator_may_write(services: Services, envelope: Envelope, author: Mailbox) -> None:
@@ -156,13 +152,7 @@ async def screen(services: Services, envelope: Envelope, raw: bytes) -> Incoming
     local = envelope.peer.kind is PeerKind.USER
     login = author
     if local:
-        async with services.store.reading() as tx:
-            account = await tx.accounts.get(envelope.peer.login)
-            rights = await tx.delegations.rights()
-        if account is None or not account.active:
-            raise PolicyRefused("Account suspended", code=535, enhanced="5.7.8")
-        _user_may_write(services, letter, author, account, rights)
-        login = Mailbox(account.address, account.name)
+        login = await _user_may_write(services, envelope, letter, author)
     else:
         await _operator_may_write(services, envelope, author)
     now = services.clock()

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 
 from aiosmtpd.smtp import TLSSetupException
 
 from certs.tls import peer_chain
 from gateway.intake.rawmail import wire_fault
+from gateway.smtp.bearer import (
+    BearerMessage,
+    read_oauthbearer,
+    read_xoauth2,
+    refused_oauthbearer,
+    refused_xoauth2,
+)
 from gateway.smtp.commands import MailCommand, decode_sasl, read_hello, read_mail, read_plain, read_rcpt
 from gateway.smtp.connection import Connection, Farewell
 from gateway.smtp.envelope import Envelope, Peer, PeerKind, RecipientOptions
@@ -28,7 +37,7 @@ from gateway.smtp.refusals import (
     TooManyRecipients,
 )
 
-__all__ = ["Dialogue", "ListenerKind"]
+__all__ = ["PASSWORDS", "Dialogue", "ListenerKind", "Mechanism"]
 
 _COMMAND_LIMITS = {"MAIL": 2048, "RCPT": 2048, "AUTH": 12288}
 """512 octets (RFC 5321 §4.5.3.1.4) and room for what the extensions add (RFC 3461 §4, RFC 4954 §4)."""
@@ -37,11 +46,47 @@ _BEFORE_TLS = frozenset({"EHLO", "HELO", "NOOP", "QUIT", "RSET", "STARTTLS"})
 
 
 class ListenerKind(StrEnum):
-    """The three ways in: other operators; users by STARTTLS; users by implicit TLS (RFC 8314 §3.3)."""
+    """The ways in: other operators; users by STARTTLS; users by implicit TLS (RFC 8314 §3.3); applications by
+    implicit TLS with a client certificate.
+    """
 
     MX = "mx"
     SUBMISSION = "submission"
     SUBMISSIONS = "submissions"
+    MACHINES = "machines"
+
+    @property
+    def implicit(self) -> bool:
+        """Whether TLS stands from the first octet."""
+        return self in (ListenerKind.SUBMISSIONS, ListenerKind.MACHINES)
+
+    @property
+    def asks_certificate(self) -> bool:
+        """Whether a connection without a client certificate under our anchors is refused by TLS."""
+        return self in (ListenerKind.MX, ListenerKind.MACHINES)
+
+
+class Mechanism(StrEnum):
+    """The ways to log in (RFC 4616, RFC 7628, RFC 4422 appendix A)."""
+
+    PLAIN = "PLAIN"
+    LOGIN = "LOGIN"
+    XOAUTH2 = "XOAUTH2"
+    OAUTHBEARER = "OAUTHBEARER"
+    EXTERNAL = "EXTERNAL"
+
+
+#: What each bearer mechanism reads, and says of a refused token.
+_BEARERS: Mapping[Mechanism, tuple[Callable[[str], BearerMessage], Callable[[], str]]] = MappingProxyType(
+    {
+        Mechanism.XOAUTH2: (read_xoauth2, refused_xoauth2),
+        Mechanism.OAUTHBEARER: (read_oauthbearer, refused_oauthbearer),
+    }
+)
+
+
+PASSWORDS = (Mechanism.PLAIN, Mechanism.LOGIN)
+"""How users log in where nothing else is offered."""
 
 
 @dataclass(slots=True)
@@ -55,11 +100,18 @@ class _Transaction:
 class Dialogue(Connection):
     """The dialogue of one client on one listener; made by the server for each connection."""
 
-    def __init__(self, lobby: Lobby, kind: ListenerKind, tls: ssl.SSLContext) -> None:
+    def __init__(
+        self,
+        lobby: Lobby,
+        kind: ListenerKind,
+        tls: ssl.SSLContext,
+        mechanisms: Sequence[Mechanism] = PASSWORDS,
+    ) -> None:
         self._kind = kind
+        self._mechanisms = tuple(mechanisms)
         self._transaction = _Transaction()
         self._hello = self._login = ""
-        super().__init__(lobby, None if kind is ListenerKind.SUBMISSIONS else tls)
+        super().__init__(lobby, None if kind.implicit else tls)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A connection begins, or begins again under TLS: then nobody has greeted or logged in."""
@@ -82,7 +134,7 @@ class Dialogue(Connection):
             tls_cipher=cipher[0] if cipher else "",
             login=self._login,
             certificate=ssl_object.getpeercert(binary_form=True) if ssl_object else None,
-            chain=peer_chain(ssl_object) if self._kind is ListenerKind.MX else (),
+            chain=peer_chain(ssl_object) if self._kind.asks_certificate else (),
         )
 
     async def obey(self, line: bytes) -> None:
@@ -114,7 +166,7 @@ class Dialogue(Connection):
         if self.tls_context is not None and not self.secured:
             offers.append("STARTTLS")
         if self._kind is not ListenerKind.MX and self.secured:
-            offers.append("AUTH PLAIN LOGIN")
+            offers.append(" ".join(("AUTH", *self._mechanisms)))
         await self._greet(argument, "\n".join([*offers, "ENHANCEDSTATUSCODES", "8BITMIME", "DSN"]))
 
     async def _greet(self, name: str, answer: str) -> None:
@@ -144,25 +196,52 @@ class Dialogue(Connection):
             await self.lobby.note(self._peer(), reason)
 
     async def smtp_AUTH(self, argument: str) -> None:  # noqa: N802
-        """AUTH PLAIN or LOGIN, for users under TLS (RFC 4954, RFC 4616)."""
+        """AUTH by one of the mechanisms of this listener, for users under TLS (RFC 4954)."""
         if self._kind is ListenerKind.MX:
             raise NotImplementedHere
         if self._login or self._transaction.mail is not None or not self._hello:
             raise BadSequence
-        mechanism, _, initial = argument.partition(" ")
-        if mechanism.upper() == "PLAIN":
-            login, password = read_plain(await self._sasl(initial, ""))
-        elif mechanism.upper() == "LOGIN":
-            login = await self._sasl(initial, "VXNlcm5hbWU6")
-            password = await self._sasl("", "UGFzc3dvcmQ6")
-        else:
+        name, _, initial = argument.partition(" ")
+        mechanism = next((one for one in self._mechanisms if one == name.upper()), None)
+        if mechanism is None:
             raise BadSyntax("Unrecognized authentication type", code=504)
-        account = await self.lobby.ask(self.lobby.doors.authenticate(login, password, self._peer()))
-        if account is None:
+        try:
+            account = await self._exchange(mechanism, initial)
+            if account is None:
+                raise AuthenticationFailed
+        except AuthenticationFailed:
             self.auth_failures += 1
-            raise AuthenticationFailed
+            raise
         self._login = account
         await self.say(235, "2.7.0", "Authentication successful")
+
+    async def _exchange(self, mechanism: Mechanism, initial: str) -> str | None:
+        """Carry out one exchange; the account that it opens, ``None`` where it opens none."""
+        doors = self.lobby.doors
+        if mechanism in _BEARERS:
+            return await self._bearer(mechanism, initial)
+        if mechanism is Mechanism.EXTERNAL:
+            wanted = await self._sasl(initial, "")
+            return await self.lobby.ask(doors.authenticate_certificate(wanted, self._peer()))
+        if mechanism is Mechanism.PLAIN:
+            login, password = read_plain(await self._sasl(initial, ""))
+        else:
+            login = await self._sasl(initial, "VXNlcm5hbWU6")
+            password = await self._sasl("", "UGFzc3dvcmQ6")
+        return await self.lobby.ask(doors.authenticate(login, password, self._peer()))
+
+    async def _bearer(self, mechanism: Mechanism, initial: str) -> str | None:
+        """XOAUTH2 or OAUTHBEARER: a refused token is told in a challenge, which the client answers before it
+        gets its 535 (RFC 7628 §3.2.3).
+        """
+        read, refusal = _BEARERS[mechanism]
+        message = read(await self._sasl(initial, ""))
+        doors = self.lobby.doors
+        account = await self.lobby.ask(doors.authenticate_token(message.token, message.wanted, self._peer()))
+        if account is None:
+            await self.say(334, "", refusal())
+            await self.line()  # empty, or AQ==, or *: the end is the same
+        return account
 
     async def _sasl(self, initial: str, challenge: str) -> str:
         """The text in the initial response, or in the answer to a challenge given in base64."""
@@ -209,6 +288,7 @@ class Dialogue(Connection):
             raise BadSyntax
         if transaction.mail is None or not transaction.recipients:
             raise BadSequence("Send MAIL and RCPT first")
+        await self.lobby.ask(self.lobby.doors.check_data(self._peer(), transaction.mail.address))
         raw = await self._receive()
         fault = wire_fault(raw, self.lobby.limits.max_header_bytes)
         if fault is not None:

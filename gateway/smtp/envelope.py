@@ -90,6 +90,14 @@ class Doors(Protocol):
     async def authenticate(self, login: str, password: str, peer: Peer) -> str | None:
         """The address of the account that this name and password open, ``None`` where they open none."""
 
+    async def authenticate_token(self, token: str, wanted: str, peer: Peer) -> str | None:
+        """The address of the account that this access token opens for a client that wants the mailbox
+        ``wanted`` ('' for none in particular), ``None`` where it opens none.
+        """
+
+    async def authenticate_certificate(self, wanted: str, peer: Peer) -> str | None:
+        """The address of the account that the peer's certificate opens, ``None`` where it opens none."""
+
     async def check_sender(self, peer: Peer, mail_from: str, size: int) -> None:
         """May this peer send as ``mail_from`` ('' for ``<>``)? ``size`` is what the client declared, 0 if
         nothing.
@@ -97,6 +105,9 @@ class Doors(Protocol):
 
     async def check_recipient(self, peer: Peer, mail_from: str, recipient: str) -> None:
         """May this peer send to ``recipient``?"""
+
+    async def check_data(self, peer: Peer, mail_from: str) -> None:
+        """May this peer still send as ``mail_from``, now that it wants to?"""
 
     async def accept(self, envelope: Envelope, raw: bytes) -> str:
         """Take responsibility for the message: durable on return. Returns the text after ``250 2.0.0``.
@@ -106,4 +117,6 @@ class Doors(Protocol):
         """
 
     async def turned_away(self, peer: Peer, reason: str) -> None:
-        """An operator did not get as far as MAIL under TLS: its handshake failed, or it asked for none."""
+        """An operator did not get as far as MAIL under TLS: its handshake failed, or it asked for none. Or an
+        application did not get as far as its login.
+        """

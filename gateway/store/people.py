@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, exists, select, update
 
 from gateway.store.errors import AlreadyExists, NotFound
 from gateway.store.repository import Repository, column_values
 from gateway.store.schema import account as accounts
+from gateway.store.schema import account_certificate as certificates
 from gateway.store.schema import delegation as delegations
 from teleexpertise.people import Account, Rights
 
-__all__ = ["ACCOUNT_COLUMNS", "Accounts", "Delegations"]
+__all__ = ["ACCOUNT_COLUMNS", "AccountCertificate", "AccountCertificates", "Accounts", "Delegations"]
 
 ACCOUNT_COLUMNS = tuple(c for c in accounts.c if c.name not in ("password_hash", "created_at"))
 
@@ -27,6 +29,29 @@ class Accounts(Repository):
         row = await self._first(select(*ACCOUNT_COLUMNS).where(accounts.c.address == address))
         return Account(**row) if row else None
 
+    async def by_rpps(self, rpps: str) -> Account | None:
+        """The one account of an RPPS number, suspended ones too; ``None`` where there is none or more than
+        one.
+        """
+        if not rpps:
+            return None
+        rows = await self._all(select(*ACCOUNT_COLUMNS).where(accounts.c.rpps == rpps).limit(2))
+        return Account(**rows[0]) if len(rows) == 1 else None
+
+    async def set_rpps(self, address: str, rpps: str) -> None:
+        """Give an account its RPPS number, or '' to take it away. Raises :class:`NotFound`, and
+        :class:`AlreadyExists` for the number of another account.
+        """
+        await self._require_free(rpps, address)
+        await self._update(address, rpps=rpps)
+
+    async def _require_free(self, rpps: str, address: str) -> None:
+        if not rpps:
+            return
+        others = select(accounts.c.address).where(accounts.c.rpps == rpps, accounts.c.address != address)
+        if await self._first(others.limit(1)) is not None:
+            raise AlreadyExists(f"RPPS {rpps}")
+
     async def list(self) -> tuple[Account, ...]:
         """All accounts by address."""
         rows = await self._all(select(*ACCOUNT_COLUMNS).order_by(accounts.c.address))
@@ -39,17 +64,21 @@ class Accounts(Repository):
         return Account(**row) if row else None
 
     async def add(self, account: Account, password_hash: str, now: datetime) -> None:
-        """Add an account (``password_hash`` '' lets nobody log in). Raises :class:`AlreadyExists`,
-        ``ValueError``.
+        """Add an account (``password_hash`` '' lets nobody log in). Raises :class:`AlreadyExists`, for the
+        address or the RPPS number, ``ValueError``.
         """
         if account.address != account.address.lower():
             raise ValueError("an account's address is lower case")
+        await self._require_free(account.rpps, account.address)
         row = column_values(account) | {"password_hash": password_hash, "created_at": now}
         if not await self._add_new(accounts, row):
             raise AlreadyExists(account.address)
 
     async def save(self, account: Account) -> None:
-        """Replace what is known of an account; the password stays. Raises :class:`NotFound`."""
+        """Replace what is known of an account; the password stays. Raises :class:`NotFound`, and
+        :class:`AlreadyExists` for the RPPS number of another one.
+        """
+        await self._require_free(account.rpps, account.address)
         await self._update(account.address, **column_values(account, "address"))
 
     async def password_hash(self, address: str) -> str | None:
@@ -100,9 +129,57 @@ class Delegations(Repository):
         found = (delegations.c.principal == principal) & (delegations.c.delegate == delegate)
         return bool(await self._changed(delete(delegations).where(found)))
 
+    async def allows(self, principal: str, delegate: str) -> bool:
+        """Whether ``principal`` is an account that is not suspended, and is or has named ``delegate``."""
+        named = exists().where(delegations.c.principal == principal, delegations.c.delegate == delegate)
+        found = select(accounts.c.address).where(accounts.c.address == principal, accounts.c.active)
+        return await self._first(found if principal == delegate else found.where(named)) is not None
+
     async def rights(self) -> Rights:
         """All delegations as the domain asks them."""
         delegates: dict[str, set[str]] = {}
         for row in await self._all(select(delegations.c.principal, delegations.c.delegate)):
             delegates.setdefault(row["principal"], set()).add(row["delegate"])
         return Rights({principal: frozenset(names) for principal, names in delegates.items()})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountCertificate:
+    """A client certificate that opens an account: ``key`` of its names (``certs.bindings``), the names as
+    text.
+    """
+
+    key: str
+    address: str
+    issuer: str
+    subject: str
+    created_at: datetime
+
+
+class AccountCertificates(Repository):
+    """Which client certificate opens which account: each one only."""
+
+    __slots__ = ()
+
+    async def bind(self, bound: AccountCertificate) -> None:
+        """Let a certificate open an account. Raises :class:`AlreadyExists` where it opens one, this or
+        another.
+        """
+        if not await self._add_new(certificates, column_values(bound)):
+            raise AlreadyExists(bound.key)
+
+    async def owner(self, key: str) -> str | None:
+        """The address that a certificate opens."""
+        row = await self._first(select(certificates.c.address).where(certificates.c.key == key))
+        return str(row["address"]) if row else None
+
+    async def list(self, address: str = "") -> tuple[AccountCertificate, ...]:
+        """The certificates of an account, or all, in the order of address and time."""
+        statement = select(certificates).order_by(certificates.c.address, certificates.c.created_at)
+        rows = await self._all(statement.where(certificates.c.address == address) if address else statement)
+        return tuple(AccountCertificate(**row) for row in rows)
+
+    async def unbind(self, address: str, key: str) -> bool:
+        """End it; ``False`` where this certificate does not open this account."""
+        found = (certificates.c.address == address) & (certificates.c.key == key)
+        return bool(await self._changed(delete(certificates).where(found)))

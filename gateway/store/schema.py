@@ -26,6 +26,7 @@ from teleexpertise.people import AccountKind, IdentityPolicy, NirPolicy, NoticeM
 
 __all__ = [
     "account",
+    "account_certificate",
     "answer_count",
     "audit",
     "bounce_token",
@@ -76,7 +77,9 @@ account = Table(
     _text("password_hash"),
     _text("profession"),
     _text("specialty"),
-    _text("rpps"),
+    # Not unique here: a database that has doubles is not refused; the repository makes none, and whoever asks
+    # for the one account of a number gets none where there are two.
+    Column("rpps", PlainText, nullable=False, index=True),
     _text("finess"),
     _text("billing_number"),
     _text("organisation"),
@@ -85,6 +88,17 @@ account = Table(
     _text("town"),
     Column("notice", choice(NoticeMode), nullable=False),
     Column("files_reports", Boolean, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+account_certificate = Table(
+    "account_certificate",
+    metadata,
+    # Of issuer and subject: see certs.bindings. Being the primary key it opens one account.
+    _text("key", primary_key=True),
+    Column("address", PlainText, ForeignKey("account.address"), nullable=False, index=True),
+    _text("issuer"),
+    _text("subject"),
     Column("created_at", UtcDateTime, nullable=False),
 )
 

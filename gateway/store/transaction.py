@@ -13,7 +13,7 @@ from gateway.store.letters import Answers, Bounces, Forms, Held
 from gateway.store.messages import Decisions, Messages
 from gateway.store.outbox import Outbox
 from gateway.store.patients import Patients
-from gateway.store.people import Accounts, Delegations
+from gateway.store.people import AccountCertificates, Accounts, Delegations
 
 __all__ = ["Transaction"]
 
@@ -22,6 +22,7 @@ class Transaction:
     """What can be read and written together. A reading one cannot write: the database refuses."""
 
     __slots__ = (
+        "account_certificates",
         "accounts",
         "activities",
         "answers",
@@ -41,6 +42,7 @@ class Transaction:
     )
 
     def __init__(self, connection: AsyncConnection) -> None:
+        self.account_certificates = AccountCertificates(connection)
         self.accounts = Accounts(connection)
         self.activities = Activities(connection)
         self.answers = Answers(connection)

@@ -4,6 +4,7 @@ operator.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from dataclasses import dataclass
 
@@ -29,6 +30,10 @@ from mailboxes.errors import DeliveryFailed
 from mailboxes.lmtp import LmtpDelivery
 
 __all__ = ["Deliveries"]
+
+
+_UNKNOWN = "5.1.1"
+_REREAD_SECONDS = 1.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +74,38 @@ class Deliveries:
         key = delivery_key(self.services.key, message.sha256, row.recipient)
         raw = copy_for(raw, [("X-TLE-Delivery", key)])
         try:
-            await self.lmtp.deliver(row.mail_from, row.recipient, raw)
+            await self._hand_over(row, raw)
         except DeliveryFailed as failure:
             raise ActionFailed(failure.permanent, _status(failure.code), failure.text) from failure
         if wishes_success(row):
             await self._receipt(row)
+
+    async def _hand_over(self, row: OutboxRow, raw: bytes) -> None:
+        """Give a mail to the mailbox server. Raises ``DeliveryFailed``.
+
+        Dovecot looks at its list of logins once in a second: it may not know an account yet that was added a
+        moment ago. What it does not know and we do is tried again then, and later: no mail is lost to that.
+        """
+        try:
+            await self.lmtp.deliver(row.mail_from, row.recipient, raw)
+        except DeliveryFailed as failure:
+            if not failure.text.startswith(_UNKNOWN) or not await self._has_login(row.recipient):
+                raise
+            await asyncio.sleep(_REREAD_SECONDS)
+            try:
+                await self.lmtp.deliver(row.mail_from, row.recipient, raw)
+            except DeliveryFailed as again:
+                unknown = again.text.startswith(_UNKNOWN)
+                raise DeliveryFailed(again.permanent and not unknown, again.code, again.text) from again
+
+    async def _has_login(self, recipient: str) -> bool:
+        """Whether the mailbox of a recipient, its detail aside, is that of an account that can log in."""
+        local, _, domain = recipient.lower().rpartition("@")
+        async with self.services.store.reading() as tx:
+            for name in (local, local.partition("+")[0]):
+                if await tx.accounts.password_hash(f"{name}@{domain}") is not None:
+                    return True
+        return False
 
     async def _receipt(self, row: OutboxRow) -> None:
         """The receipt and the end of the action in one transaction: a repeated attempt sends no second

@@ -7,7 +7,7 @@ Dovecot ("rootless" installation), hence the empty chroots and the many socket m
 from typing import Final
 
 from mailboxes.dovecot.account import ServiceAccount
-from mailboxes.dovecot.settings import DovecotSettings, RunFiles
+from mailboxes.dovecot.settings import DovecotSettings, LoginQuestions, RunFiles
 from mailboxes.vocabulary import CONVERSATION_HEADER, CONVERSATIONS_FOLDER, DELIVERY_HEADER
 
 INNER_LOOPBACK: Final = "127.0.0.2"
@@ -19,6 +19,10 @@ _USER_SIEVE: Final = (
     "fileinto envelope encoded-character subaddress comparator-i;ascii-numeric relational regex imap4flags "
     "copy include body variables mailbox date index ihave mime foreverypart extracttext"
 )
+
+# the gateway itself waits for its issuer's keys no longer than a few seconds
+_TOKEN_MILLISECONDS: Final = 15_000
+_POLICY_MILLISECONDS: Final = 2_000
 
 _SPECIAL_FOLDERS: Final = ("Sent", "Drafts", "Trash", "Junk", "Archive")
 
@@ -84,25 +88,76 @@ disable_plaintext_auth = yes
 
 
 def _authentication(settings: DovecotSettings, files: RunFiles, account: ServiceAccount) -> str:
+    tokens = settings.questions is not None and settings.questions.tokens
+    mechanisms = "plain login xoauth2 oauthbearer" if tokens else "plain login"
     return f"""
-auth_mechanisms = plain login
+auth_mechanisms = {mechanisms}
 auth_master_user_separator = *
 # no cache: a new password or a suspended account holds from the next login on
 auth_cache_size = 0
+{_policy(settings.questions)}
 passdb {{
   driver = passwd-file
+  mechanisms = plain login
   master = yes
   args = username_format=%u {files.masters}
 }}
 passdb {{
   driver = passwd-file
+  mechanisms = plain login
   args = username_format=%Lu {settings.logins}
 }}
+{_tokens(files) if tokens else ""}
 userdb {{
   driver = passwd-file
   args = username_format=%Lu {settings.logins}
   override_fields = uid={account.uid} gid={account.gid} home={settings.home}/%Ld/%Ln
 }}
+"""
+
+
+def _policy(questions: LoginQuestions | None) -> str:
+    """Ask before each login whether there were too many failures, and tell how it ended; a gateway that does
+    not answer stops nobody. The password is no part of the question, not even its hash.
+    """
+    if questions is None:
+        return ""
+    return f"""
+auth_policy_server_url = {questions.url("policy")}
+auth_policy_server_timeout_msecs = {_POLICY_MILLISECONDS}
+auth_policy_hash_nonce = {questions.secret}
+auth_policy_request_attributes = login=%{{orig_user}} remote=%{{rip}} protocol=%s
+auth_policy_check_before_auth = yes
+auth_policy_check_after_auth = no
+auth_policy_report_after_auth = yes
+auth_policy_reject_on_fail = no
+"""
+
+
+def _tokens(files: RunFiles) -> str:
+    return f"""
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = {files.tokens}
+}}
+"""
+
+
+def render_tokens(questions: LoginQuestions) -> str:
+    """Return the settings of the passdb for access tokens: the gateway says whose a token is, and Dovecot
+    lets its holder into the mailbox of that very name only.
+    """
+    return f"""
+# Written at each start; changes are lost.
+introspection_mode = post
+introspection_url = {questions.url("introspect")}
+force_introspection = yes
+username_attribute = username
+username_format = %Lu
+active_attribute = active
+active_value = true
+timeout_msecs = {_TOKEN_MILLISECONDS}
 """
 
 

@@ -55,17 +55,17 @@ class Doorway:
             inner_reader, inner_writer = await asyncio.open_connection(self._target_host, self._port)
         except OSError:
             return
-        outward = asyncio.create_task(_pass_on(reader, inner_writer))
+        outward = asyncio.create_task(pass_on(reader, inner_writer))
         try:
             # once the server has ended the connection, nobody reads what the client may still send
-            await _pass_on(inner_reader, writer)
+            await pass_on(inner_reader, writer)
         finally:
             outward.cancel()
             await asyncio.gather(outward, return_exceptions=True)
             inner_writer.close()
 
 
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Pass bytes on until the end of file, which is passed on too."""
     with contextlib.suppress(OSError):
         while chunk := await reader.read(_CHUNK):

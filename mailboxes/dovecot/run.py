@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, TypedDict
 
 from mailboxes.dovecot.account import ServiceAccount
-from mailboxes.dovecot.configuration import render_configuration
+from mailboxes.dovecot.configuration import render_configuration, render_tokens
 from mailboxes.dovecot.installation import Installation
 from mailboxes.dovecot.logins import write_private
 from mailboxes.dovecot.script import render_before_script
@@ -87,6 +87,8 @@ def write_run_files(
     shutil.rmtree(files.base, ignore_errors=True)  # sockets and pid file of a run that was killed
     # a fast hash is enough for 256 random bits, and filing logs in often
     master = f"{MASTER_USER}:{{SHA256.HEX}}{sha256(master_password.encode()).hexdigest()}\n"
+    if settings.questions is not None:
+        write_private(files.tokens, render_tokens(settings.questions).encode(), account)
     for path, content in (
         (files.certificate, certificate),
         (files.key, key),

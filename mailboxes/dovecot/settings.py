@@ -15,6 +15,27 @@ MASTER_USER: Final = "gateway"
 
 
 @dataclass(frozen=True, slots=True)
+class LoginQuestions:
+    """Where Dovecot asks about logins: a port of 127.0.0.1, and by which name and secret (letters, digits,
+    ``-`` and ``_``) it is known there. ``tokens`` says that it takes access tokens (XOAUTH2, OAUTHBEARER).
+    """
+
+    port: int
+    user: str
+    secret: str
+    tokens: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what would end a value in the configuration file."""
+        if not all(re.fullmatch(r"[\w-]+", each, re.ASCII) for each in (self.user, self.secret)):
+            raise ValueError("name and secret hold letters, digits, '-' and '_' only")
+
+    def url(self, path: str) -> str:
+        """The address of one kind of question."""
+        return f"http://{self.user}:{self.secret}@127.0.0.1:{self.port}/{path}"
+
+
+@dataclass(frozen=True, slots=True)
 class DovecotSettings:
     """Settings of one private Dovecot instance; ValueError when one could break the configuration file.
 
@@ -23,7 +44,8 @@ class DovecotSettings:
     the caller needs to read them. ``hostname`` appears in Received fields. ``user`` is the unprivileged
     account that everything runs as when the caller is root; otherwise everything runs as the caller.
     ``run_parent`` is where the short-lived run directory is made (None: /run as root, else XDG_RUNTIME_DIR or
-    /tmp).
+    /tmp). ``questions`` says where to ask about tokens and about logins that failed too often; without it
+    there are passwords only.
     """
 
     home: Path
@@ -39,6 +61,7 @@ class DovecotSettings:
     connections: int = 1024
     connections_per_user: int = 50
     duplicate_days: int = 45
+    questions: LoginQuestions | None = None
 
     def __post_init__(self) -> None:
         """Refuse what Dovecot would read differently from what was meant."""
@@ -102,6 +125,11 @@ class RunFiles:
     def before_script(self) -> Path:
         """The global Sieve script that runs before those of the users."""
         return self.run / "before.sieve"
+
+    @property
+    def tokens(self) -> Path:
+        """How to ask whose an access token is (passdb ``oauth2``)."""
+        return self.run / "tokens.conf"
 
     @property
     def masters(self) -> Path:

@@ -9,6 +9,7 @@ from functools import partial
 from uuid import UUID
 
 from certs.authority import issue_crl
+from certs.bindings import certificate_names
 from certs.cms import CmsFault, check_signers, read_signed_data
 from certs.crls import CrlFault, verified_crl
 from certs.dkim import KeyKind, KeyRecordFault, parse_key_record, sign_dkim, signatures_in, verify_dkim
@@ -26,11 +27,14 @@ from certs.operators import TrustEntry, TrustListFault, read_trust_list, render_
 from certs.paths import TrustAnchors, Usage, read_certificates, validate
 from certs.signing import sign_detached
 from certs.smime import sign_message, verify_message
+from certs.tokens import KeySetFault, TokenPolicy, judge_token, read_keys
 from gateway.intake.faults import IntakeFault
 from gateway.intake.letter import read_letter
 from gateway.intake.limits import IntakeLimits
 from gateway.intake.rawmail import wire_fault
 from gateway.relay.dsn import Action, RecipientReport, ReportFacts, build_report, read_report
+from gateway.smtp.bearer import read_oauthbearer, read_xoauth2
+from gateway.smtp.refusals import BadSyntax
 from teleexpertise.automatic import classify
 from teleexpertise.commands import read_command
 from teleexpertise.forms import FormCopy, find_form, read_form, render_html, render_text
@@ -46,6 +50,7 @@ from tests.support import certificates, envelopes, samples
 from tests.support.cases import DEFAULT_RULES
 from tests.support.dkim import NOW, dkim_signer, keys_of, record_text
 from tests.support.forms import FILLED, FORM_ID, TODAY, quoted, sample_request
+from tests.support.prosante import CLIENT, ISSUER, ProSante
 
 __all__ = ["Target", "targets"]
 
@@ -185,6 +190,30 @@ def _text_targets(texts: Mapping[str, tuple[str, str]]) -> list[Target]:
     ]
 
 
+def _login_targets() -> list[Target]:
+    """What clients and an identity provider say at a login."""
+    issuer = ProSante()
+    policy, now = TokenPolicy(ISSUER, frozenset({CLIENT})), certificates.NOW
+    keys, token = read_keys(issuer.key_set()), issuer.token("10100000017")
+
+    def judged(text: str) -> object:
+        return judge_token(text, keys, policy, now)
+
+    messages = (
+        f"user=a@b.test\x01auth=Bearer {token}\x01\x01",
+        f"n,a=a@b.test,\x01auth=Bearer {token}\x01\x01",
+    )
+    xoauth2, oauthbearer = (message.encode() for message in messages)
+    own = read_certificates(certificates.certificate().certificate_pem)[0]
+    return [
+        Target("judge_token", (token.encode(),), _as_text(judged)),
+        Target("read_keys", (issuer.key_set(),), read_keys, (KeySetFault,)),
+        Target("read_xoauth2", (xoauth2,), _as_text(read_xoauth2), (BadSyntax,)),
+        Target("read_oauthbearer", (oauthbearer,), _as_text(read_oauthbearer), (BadSyntax,)),
+        Target("certificate_names", (own,), certificate_names),
+    ]
+
+
 def _signed_list(trust: TrustAnchors, now: datetime) -> Callable[[bytes], object]:
     return lambda octets: signed_list(octets, ListSigner(trust), now)
 
@@ -233,5 +262,6 @@ def targets() -> list[Target]:
         Target("signed_list", (signed_trust,), _signed_list(trust, now), (TrustListFault,)),
         Target("verified_crl", crls, _verified_crl, (CrlFault,)),
         Target("read_report", (_report(), signed), read_report),
+        *_login_targets(),
         *_text_targets(pages),
     ]

@@ -53,13 +53,13 @@ def opens(deployment: Deployment, account: str, password: str) -> bool:
 
 def test_an_account_is_added_with_a_password_that_is_told_once(deployment: Deployment) -> None:
     told = deployment.json(
-        *("account", "add", address("Lea.Roux"), "--name", "Dr Léa ROUX", "--rpps", "10 1000 00017"),
+        *("account", "add", address("Lea.Roux"), "--name", "Dr Léa ROUX", "--rpps", "10 1000 00041"),
         *("--department", "43", "--kind", "person"),
     )
     assert told["address"] == address("lea.roux")
     assert opens(deployment, address("lea.roux"), told["password"])
     (found,) = [each for each in deployment.json("account", "list") if each["address"] == address("lea.roux")]
-    assert (found["name"], found["rpps"], found["department"]) == ("Dr Léa ROUX", "10100000017", "43")
+    assert (found["name"], found["rpps"], found["department"]) == ("Dr Léa ROUX", "10100000041", "43")
     assert address("lea.roux") in logins(deployment)
 
 
@@ -94,6 +94,7 @@ def test_a_new_password_from_standard_input_replaces_the_old_one(deployment: Dep
         ((address("teleexpertise"), "--name", "X"), "service itself"),
         ((region.GP.address, "--name", "X"), "there already"),
         ((address("nouveau"), "--name", "X", "--rpps", "123"), "--rpps"),
+        ((address("nouveau"), "--name", "X", "--rpps", region.GP.rpps), f"RPPS {region.GP.rpps} is there"),
         ((address("nouveau"), "--name", "X", "--billing-number", "12"), "--billing-number"),
     ],
 )

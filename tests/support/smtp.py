@@ -115,6 +115,15 @@ class RecordingDoors:
     async def authenticate(self, login: str, password: str, peer: Peer) -> str | None:
         return self.account if (login, password) == (self.account, self.password) else None
 
+    async def authenticate_token(self, token: str, wanted: str, peer: Peer) -> str | None:
+        return self.account if token == self.password else None
+
+    async def authenticate_certificate(self, wanted: str, peer: Peer) -> str | None:
+        return self.account if peer.certificate else None
+
+    async def check_data(self, peer: Peer, mail_from: str) -> None:
+        pass
+
     async def check_sender(self, peer: Peer, mail_from: str, size: int) -> None:
         self.peers.append(peer)
         self.senders.append((mail_from, size))

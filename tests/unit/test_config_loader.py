@@ -203,3 +203,33 @@ def test_a_wrong_secret_is_not_shown(file: Path) -> None:
         load(file, {})
     assert "database.url" in str(caught.value)
     assert "739182" not in str(caught.value) + str(caught.value.__cause__)
+
+
+_TOKENS = {"enabled": True, "issuer": "https://psc.example", "audiences": ["dpi"]}
+
+
+@pytest.mark.parametrize(
+    ("oauth", "why"),
+    [
+        ({"enabled": True}, "needs `issuer` and `audiences`"),
+        ({**_TOKENS, "audiences": []}, "needs `issuer` and `audiences`"),
+        (_TOKENS, "needs one of `jwks_url` and `jwks_file`"),
+        ({**_TOKENS, "jwks_url": "https://psc.example/k", "jwks_file": "k"}, "needs one of"),
+        ({**_TOKENS, "jwks_url": "http://psc.example/k"}, "should be an https address"),
+        ({**_TOKENS, "jwks_url": "http://localhost.psc.example/k"}, "should be an https address"),
+        ({**_TOKENS, "jwks_url": "https://a:b@psc.example/k"}, "should be an https address"),
+        ({**_TOKENS, "jwks_url": "file:///etc/passwd"}, "should be an https address"),
+        ({**_TOKENS, "jwks_url": "https://"}, "should be an https address"),
+    ],
+)
+def test_tokens_need_to_know_whom_to_believe(tmp_path: Path, oauth: dict[str, object], why: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_mapping({"service": {"domain": "demo.mssante.example"}, "oauth": oauth}, tmp_path)
+    assert why in str(refused.value)
+
+
+def test_tokens_are_off_until_wanted(tmp_path: Path) -> None:
+    service = {"domain": "demo.mssante.example"}
+    assert not load_mapping({"service": service}, tmp_path).oauth.enabled
+    on = load_mapping({"service": service, "oauth": {**_TOKENS, "jwks_file": "keys.json"}}, tmp_path).oauth
+    assert (on.enabled, on.jwks_file) == (True, tmp_path / "keys.json")

@@ -11,7 +11,7 @@ from mailboxes.dovecot.installation import find_installation
 from mailboxes.dovecot.logins import MailboxLogin
 from mailboxes.dovecot.script import render_before_script
 from mailboxes.dovecot.server import restart_delay
-from mailboxes.dovecot.settings import DovecotSettings, RunFiles
+from mailboxes.dovecot.settings import DovecotSettings, LoginQuestions, RunFiles
 from mailboxes.errors import DovecotMissing
 from mailboxes.vocabulary import STATES, state_keyword
 
@@ -22,6 +22,7 @@ SETTINGS = DovecotSettings(
     hostname="mail.hopital.mssante.example",
 )
 ACCOUNT = ServiceAccount(uid=109, gid=113, user="dovecot", group="dovecot")
+QUESTIONS = LoginQuestions(8025, "dovecot", "s3cret_-")
 HASH = "$argon2id$v=19$m=65536,t=3,p=1$0qjjiC5QJm+KiPipe1vRPw$eIV00DQ5EFWA6y7Bt+E94VNPe11mVf+/ZS/NhoiyDxs"
 
 
@@ -52,10 +53,32 @@ def test_braces_are_balanced_in_every_variant() -> None:
         SETTINGS,
         replace(SETTINGS, managesieve_port=4190),
         replace(SETTINGS, bind="192.0.2.7", managesieve_port=4190),
+        replace(SETTINGS, questions=QUESTIONS),
+        replace(SETTINGS, questions=replace(QUESTIONS, tokens=True)),
     )
     for settings in variants:
         lines = rendered(settings)
         assert sum(line.endswith("{") for line in lines) == sum(line == "}" for line in lines)
+
+
+def test_tokens_are_taken_only_where_somebody_judges_them_and_passwords_are_told_to_nobody() -> None:
+    assert "auth_mechanisms = plain login" in rendered()
+    assert not [line for line in rendered() if line.startswith("auth_policy")]
+    counting = rendered(replace(SETTINGS, questions=QUESTIONS))
+    assert "auth_mechanisms = plain login" in counting
+    assert "auth_policy_reject_on_fail = no" in counting
+    assert not [line for line in counting if "password" in line and not line.startswith("#")]
+    taking = rendered(replace(SETTINGS, questions=replace(QUESTIONS, tokens=True)))
+    assert "auth_mechanisms = plain login xoauth2 oauthbearer" in taking
+    # each password database says for which mechanisms it is: none sees a token by chance
+    assert sum(line.startswith("passdb") for line in taking) == 3
+    assert sum(line.startswith("mechanisms =") for line in taking) == 3
+
+
+@pytest.mark.parametrize("secret", ["", "a b", "a\nb", "a@b", "a:b", "a/b", "é", "%u", "$x"])
+def test_a_secret_that_would_end_an_address_or_a_line_is_refused(secret: str) -> None:
+    with pytest.raises(ValueError):
+        LoginQuestions(8025, "dovecot", secret)
 
 
 def test_only_loopback_is_served_from_another_address_and_without_delay_by_address() -> None:
