@@ -237,6 +237,12 @@ class Documents(Section):
         pattern=r"^SA\d\d$",
         description="code of JDV_J02 for the requesters' facilities; absent: no CDA request",
     )
+    nil: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9]{1,20}$",
+        description="number of this product in the national convergence platform (X-MSS-NIL of every mail that "
+        "the gateway writes); absent: no such field",
+    )
 
 
 class Settings(Section):

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from gateway.pipeline.consequences import Act, carry_out
+from gateway.pipeline.depositing import depositees
 from gateway.pipeline.document_facts import report_facts
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.refusing import refused
@@ -99,8 +100,9 @@ async def _finalise_sheet(
     """
     exchanges = _offered(conversation, options)
     members = {party.address: party for party in conversation.active()}
+    deposits = await depositees(unit, conversation)
     wanted = options.get("addressees")
-    addresses = [str(address) for address in wanted] if isinstance(wanted, list) else list(members)
+    addresses = [str(address) for address in wanted] if isinstance(wanted, list) else [*members, *deposits]
     expert = await unit.account(conversation.expert.address)
     delegate = await unit.account(login.address)
     numbers = [(a.billing_number, a.name) for a in (expert, delegate) if a is not None and a.billing_number]
@@ -110,7 +112,7 @@ async def _finalise_sheet(
         requesters=people,
         experts=people,
         exchanges=[await _line(unit, exchange) for exchange in exchanges],
-        addressees=[_addressee(members, address) for address in addresses],
+        addressees=[_addressee(unit, members, deposits, address) for address in addresses],
         billing=list(dict(numbers).items()),
     )
     values: dict[str, Value] = {
@@ -167,7 +169,10 @@ async def _synthesis_sheet(unit: Unit, conversation: Conversation, options: Mapp
     )
 
 
-def _addressee(members: Mapping[str, Party], address: str) -> str:
+def _addressee(unit: Unit, members: Mapping[str, Party], deposits: Mapping[str, str], address: str) -> str:
+    if address in deposits:
+        line = unit.services.texts.words.of("forms", "deposit")
+        return line.format(name=deposits[address], address=address)
     party = members.get(address)
     return f"{party.name} <{address}>" if party else address
 

@@ -174,7 +174,7 @@ async def _sender(unit: Unit, conversation: Conversation, sent: MessageRow, reci
             return Mailbox(exchange.author.address, exchange.author.name)
     records = await unit.tx.events.of(conversation.id)
     posted = [r.event.template for r in records if r.message == sent.id and isinstance(r.event, Posted)]
-    if "rapport" in posted and conversation.completion is not None:
+    if {"rapport", "document-joint"} & set(posted) and conversation.completion is not None:
         finaliser = conversation.completion.finaliser
         return Mailbox(finaliser.address, finaliser.name)
     parties = (conversation.requester, conversation.expert)

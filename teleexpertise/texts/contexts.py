@@ -38,6 +38,7 @@ __all__ = [
     "DirectoryPage",
     "Doubt",
     "DoubtExpired",
+    "EnclosedReport",
     "ExpertCard",
     "FormMail",
     "FormProblem",
@@ -401,6 +402,17 @@ class ReportReady(ConversationMail):
     version: int = 1
     addressees: tuple[str, ...] = ()
     lacking: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnclosedReport(ConversationMail):
+    """``document-joint``: the report for somebody outside of the conversation; ``structured``: as CDA, too."""
+
+    template: ClassVar[str] = "document-joint"
+    requester: Party
+    expert: Party
+    version: int = 1
+    structured: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -264,6 +264,9 @@ def _answers() -> dict[str, contexts.Mail]:
             diagnostic="550 5.1.1 unknown user",
             **ABOUT,
         ),
+        "document-joint": contexts.EnclosedReport(
+            requester=REQUESTER, expert=EXPERT, version=2, structured=False, **ABOUT
+        ),
         "integration-echouee": contexts.IntegrationRefused(
             recipient="dossier@autre.mssante.example",
             sent_at=NOW,

@@ -1,0 +1,128 @@
+"""Reports for those outside of the conversation: applicative mailboxes that accounts named ("dépôt dans le
+dossier patient"), each by a mail of its own under the national rules, in the thread by References.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from hashlib import sha256
+from uuid import NAMESPACE_OID, uuid5
+
+from config import Settings, __version__
+from gateway.compose.composer import Draft
+from gateway.pipeline.fanout import thread_fields
+from gateway.pipeline.unit import Unit
+from teleexpertise.archives import ArchiveDocument, Sender, Transfer, build_archive
+from teleexpertise.archives.headers import header_of
+from teleexpertise.archives.mails import DocumentMail, MailedDocument, report_mail
+from teleexpertise.archives.markup import read_markup
+from teleexpertise.conversation import Conversation
+from teleexpertise.events import Author, Posted
+from teleexpertise.letters import Attachment, Mailbox
+from teleexpertise.texts import contexts as mails
+
+__all__ = ["archive_of", "deposit", "depositees"]
+
+_TEMPLATE = mails.EnclosedReport.template
+
+
+async def depositees(unit: Unit, conversation: Conversation) -> dict[str, str]:
+    """The mailboxes that the two parties named for their documents, each with the name of whose it is."""
+    names = {party.address: party.name for party in (conversation.requester, conversation.expert)}
+    members = {party.address for party in conversation.active()}
+    found: dict[str, str] = {}
+    for address, mailbox in await unit.tx.deposits.of(names):
+        if mailbox not in members:
+            found.setdefault(mailbox, names[address])
+    return found
+
+
+def _sender(settings: Settings) -> Sender:
+    service = settings.service
+    identifier = f"1{service.finess}" if service.finess else "0"
+    return Sender(service.organisation_name, identifier, "teleexpertise", __version__)
+
+
+def _submission(conversation: Conversation) -> str:
+    """The OID of the submission of one version: the same each time that it is made (X.667, arc 2.25)."""
+    return f"2.25.{uuid5(NAMESPACE_OID, f'{conversation.id}:{conversation.version}:archive').int}"
+
+
+def _transfer(cda: bytes) -> Transfer:
+    """A document that names its parent takes its place at the receiver."""
+    return Transfer.REPLACE if header_of(read_markup(cda)).replaces else Transfer.NEW
+
+
+def archive_of(settings: Settings, conversation: Conversation, cda: bytes) -> bytes:
+    """The archive of the last report of a conversation. Raises :class:`NotArchivable`."""
+    completion = conversation.completion
+    assert completion is not None, "a report follows a finalisation"
+    document = ArchiveDocument(cda, _transfer(cda))
+    return build_archive([document], _sender(settings), _submission(conversation), completion.at)
+
+
+async def deposit(unit: Unit, conversation: Conversation, pdf: bytes, cda: bytes | None) -> Conversation:
+    """Put a mail with the report into the outbox for each addressee who is no member; the conversation after.
+
+    Without a CDA it is the PDF alone, and the mail says so. It asks what became of it (RFC 8098).
+    """
+    completion = conversation.completion
+    assert completion is not None, "a report follows a finalisation"
+    members = {member.party.address for member in conversation.members}
+    others = [address for address in completion.addressees if address not in members]
+    if not others:
+        return conversation
+    made = _mail(unit.services.settings, conversation, pdf, cda)
+    for address in others:
+        conversation = await _send(unit, conversation, made, address, structured=cda is not None)
+    return conversation
+
+
+def _mail(settings: Settings, conversation: Conversation, pdf: bytes, cda: bytes | None) -> DocumentMail:
+    completion = conversation.completion
+    assert completion is not None, "a report follows a finalisation"
+    if cda is None:
+        page = Attachment(f"{conversation.ref}-v{conversation.version}.pdf", "application/pdf", pdf)
+        return DocumentMail("", (), (page,))
+    document = MailedDocument(
+        cda=cda,
+        pdf=pdf,
+        performed_on=completion.at.astimezone(settings.zone).date(),
+        file_number=conversation.ref,
+        transfer=_transfer(cda),
+    )
+    # X-MSS-NIL stands in every mail of ours: the composer writes it.
+    return report_mail([document], _sender(settings), _submission(conversation), completion.at)
+
+
+async def _send(
+    unit: Unit, conversation: Conversation, made: DocumentMail, address: str, *, structured: bool
+) -> Conversation:
+    texts = unit.services.texts
+    mail = mails.EnclosedReport(
+        reference=conversation.ref,
+        state=conversation.state,
+        requester=conversation.requester,
+        expert=conversation.expert,
+        version=conversation.version,
+        structured=structured,
+    )
+    body = texts.render(mail)
+    in_reply_to, references = thread_fields(conversation.thread)
+    draft = Draft(
+        body=replace(body, subject=made.subject or body.subject),
+        from_name=unit.services.settings.service.display_name,
+        to=(Mailbox(address),),
+        automatic="auto-generated",
+        in_reply_to=in_reply_to,
+        references=references,
+        attachments=made.attachments,
+        fields=made.fields,
+    )
+    message = await unit.write(draft, conversation.id)
+    author = Author(unit.services.book.service, unit.services.settings.service.display_name)
+    after = await unit.record(conversation, conversation.id, [Posted(template=_TEMPLATE)], author, message)
+    await unit.send(message, address, conversation=conversation.id, receipt=True)
+    digest = sha256(address.encode()).hexdigest()[:16]
+    await unit.audit(author.address, "deposit report", str(conversation.id), digest, version=after.version)
+    return after
