@@ -240,8 +240,8 @@ class Documents(Section):
     nil: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9]{1,20}$",
-        description="number of this product in the national convergence platform (X-MSS-NIL of every mail that "
-        "the gateway writes); absent: no such field",
+        description="number of this product in the national convergence platform (X-MSS-NIL of every "
+        "mail that the gateway writes); absent: no such field",
     )
 
 

@@ -27,8 +27,9 @@ from teleexpertise.facts import Facts, Trigger
 from teleexpertise.letters import Mailbox
 from teleexpertise.texts import contexts as mails
 
-__all__ = ["acknowledge", "note_at_bounce", "receipt_of", "receive"]
+__all__ = ["acknowledge", "note_at_bounce", "receipt_of", "receive", "sender_of"]
 
+_REPORTS = frozenset({"rapport", "document-joint"})
 _REQUEST = "Disposition-Notification-To"
 _OPTIONS = "Disposition-Notification-Options"
 _CONTAINERS = ("multipart/report", "multipart/signed")
@@ -151,7 +152,7 @@ async def _note(
     act = Act(
         facts=facts,
         message=message,
-        answer_to=await _sender(unit, conversation, sent, recipient),
+        answer_to=await sender_of(unit, conversation, sent, recipient, _REPORTS),
         recipient=recipient,
         sent_at=sent.received_at,
         diagnostic=receipt.diagnostic,
@@ -167,14 +168,18 @@ def _name(conversation: Conversation, address: str) -> str:
     return party.name if party else ""
 
 
-async def _sender(unit: Unit, conversation: Conversation, sent: MessageRow, recipient: str) -> Mailbox | None:
-    """Who sent the mail: its author, for a report who finalised, for another mail of ours the other party."""
+async def sender_of(
+    unit: Unit, conversation: Conversation, sent: MessageRow, recipient: str, finalisers: frozenset[str]
+) -> Mailbox | None:
+    """Who is to know what became of a mail: its author; of our posts named in ``finalisers`` who finalised;
+    of another mail of ours the requester, and where that is ``recipient`` the expert.
+    """
     for exchange in conversation.exchanges[1:]:
         if exchange.message == sent.id:
             return Mailbox(exchange.author.address, exchange.author.name)
     records = await unit.tx.events.of(conversation.id)
     posted = [r.event.template for r in records if r.message == sent.id and isinstance(r.event, Posted)]
-    if {"rapport", "document-joint"} & set(posted) and conversation.completion is not None:
+    if finalisers.intersection(posted) and conversation.completion is not None:
         finaliser = conversation.completion.finaliser
         return Mailbox(finaliser.address, finaliser.name)
     parties = (conversation.requester, conversation.expert)

@@ -144,7 +144,7 @@ class ReportWork:
             await depositing.deposit(unit, after, made.pdf, cda)
 
     async def remake(self, conversation_id: UUID, kind: str) -> bytes | MissingFields:
-        """The last report as ``pdf``, ``cda`` or ``xdm``, or the ``request``, from the record; nothing is kept of it.
+        """The last report as ``pdf``, ``cda`` or ``xdm``, or the ``request``; nothing is kept of it.
 
         Raises :class:`GatewayError` for a report of a conversation that is not finalised.
         """

@@ -406,7 +406,7 @@ class ReportReady(ConversationMail):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnclosedReport(ConversationMail):
-    """``document-joint``: the report for somebody outside of the conversation; ``structured``: as CDA, too."""
+    """``document-joint``: the report for somebody outside of the conversation; ``structured``: with a CDA."""
 
     template: ClassVar[str] = "document-joint"
     requester: Party

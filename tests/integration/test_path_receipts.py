@@ -74,6 +74,7 @@ def finished(served: TestGateway) -> Thread:
     thread.finalise(thread.expert)
     thread.report(thread.requester)
     thread.report(thread.expert)
+    served.settled()
     return thread
 
 

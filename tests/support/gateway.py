@@ -398,7 +398,9 @@ async def _fill(settings: Settings) -> None:
             await tx.delegations.grant(principal, delegate, now)
 
 
-def made_deployment(folder: Path, extra_toml: str = "", *, fixed_ports: bool = False) -> Settings:
+def made_deployment(
+    folder: Path, extra_toml: str = "", *, fixed_ports: bool = False, finess: str = ""
+) -> Settings:
     """A deployment of the test region on free ports, its settings file ending with ``extra_toml``.
 
     With ``fixed_ports`` the listeners' ports are chosen now, for a gateway in a process of its own.
@@ -412,7 +414,7 @@ def made_deployment(folder: Path, extra_toml: str = "", *, fixed_ports: bool = F
         ("dkim", "dns", False),  # no test asks the network
     )
     new = NewDeployment(
-        folder=folder, domain=region.DOMAIN, organisation="Téléexpertise d'essai", ports=ports
+        folder=folder, domain=region.DOMAIN, organisation="Téléexpertise d'essai", ports=ports, finess=finess
     )
     settings = make_deployment(new, datetime.now(UTC))
     if extra_toml:
@@ -424,13 +426,13 @@ def made_deployment(folder: Path, extra_toml: str = "", *, fixed_ports: bool = F
 
 
 @contextmanager
-def gateway(extra_toml: str = "") -> Iterator[TestGateway]:
+def gateway(extra_toml: str = "", *, finess: str = "") -> Iterator[TestGateway]:
     """A served gateway of the test region in a folder of its own, gone afterwards."""
     require_dovecot()
     folder = Path(tempfile.mkdtemp(prefix="tle-test-"))
     folder.chmod(0o755)  # Dovecot's own account must get through
     try:
-        settings = made_deployment(folder / "var", extra_toml)
+        settings = made_deployment(folder / "var", extra_toml, finess=finess)
         made = TestGateway(settings, submission_client_context(settings.pki.anchors))
         made.start()
         try:

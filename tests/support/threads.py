@@ -52,6 +52,8 @@ def request_values(**changes: str) -> dict[str, str]:
         "phone": "Téléphone",
         "acting": "Agir en tant que",
         "billing": "Votre numéro de facturation",
+        "birth_place": "Lieu de naissance",
+        "qualified": "Identité qualifiée",
     }
     for name, value in changes.items():
         values[names[name]] = value
