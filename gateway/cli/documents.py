@@ -32,7 +32,7 @@ __all__ = ["document"]
 _SUFFIXES = {"pdf": "pdf", "cda": "xml", "request": "xml", "xdm": "zip"}
 
 
-@click.group()
+@click.group(short_help="Documents: make, check.")
 def document() -> None:
     """Documents: make the report of a conversation as PDF or CDA, check a file."""
 
@@ -63,6 +63,9 @@ def make(invocation: Invocation, name: str, kind: str, output: Path | None, json
 
     A report needs a finalisation. Where a CDA lacks something, each field is named.
     """
+
+    if output is not None and output.exists():
+        raise GatewayError(f"{output} is there already")
 
     async def work(services: Services) -> tuple[str, bytes | MissingFields]:
         async with services.store.reading() as tx:

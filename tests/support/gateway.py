@@ -398,9 +398,7 @@ async def _fill(settings: Settings) -> None:
             await tx.delegations.grant(principal, delegate, now)
 
 
-def made_deployment(
-    folder: Path, extra_toml: str = "", *, fixed_ports: bool = False, finess: str = ""
-) -> Settings:
+def made_deployment(folder: Path, extra_toml: str = "", *, fixed_ports: bool = False) -> Settings:
     """A deployment of the test region on free ports, its settings file ending with ``extra_toml``.
 
     With ``fixed_ports`` the listeners' ports are chosen now, for a gateway in a process of its own.
@@ -414,7 +412,13 @@ def made_deployment(
         ("dkim", "dns", False),  # no test asks the network
     )
     new = NewDeployment(
-        folder=folder, domain=region.DOMAIN, organisation="Téléexpertise d'essai", ports=ports, finess=finess
+        folder=folder,
+        domain=region.DOMAIN,
+        organisation="Téléexpertise d'essai",
+        finess="430000018",
+        practice_setting="ETABLISSEMENT",
+        facility_type="SA01",
+        ports=ports,
     )
     settings = make_deployment(new, datetime.now(UTC))
     if extra_toml:
@@ -426,13 +430,13 @@ def made_deployment(
 
 
 @contextmanager
-def gateway(extra_toml: str = "", *, finess: str = "") -> Iterator[TestGateway]:
+def gateway(extra_toml: str = "") -> Iterator[TestGateway]:
     """A served gateway of the test region in a folder of its own, gone afterwards."""
     require_dovecot()
     folder = Path(tempfile.mkdtemp(prefix="tle-test-"))
     folder.chmod(0o755)  # Dovecot's own account must get through
     try:
-        settings = made_deployment(folder / "var", extra_toml, finess=finess)
+        settings = made_deployment(folder / "var", extra_toml)
         made = TestGateway(settings, submission_client_context(settings.pki.anchors))
         made.start()
         try:

@@ -17,6 +17,7 @@ from teleexpertise.people import (
     PrerequisiteItem,
 )
 from teleexpertise.texts import Link, ServiceView, contexts, export_contexts
+from teleexpertise.texts.standing import Standing
 
 NOW = datetime(2026, 11, 22, 9, 41, tzinfo=UTC)
 REF = "TLE-2026-000123"
@@ -111,6 +112,22 @@ FORM_HTML = "".join(f"<div>{line}</div>" for line in FORM_TEXT.splitlines())
 ABOUT: dict[str, Any] = {"reference": REF, "state": "requested"}
 
 
+#: A conversation that another operator holds, as the worklist shows it.
+ELSEWHERE = contexts.WorklistRow(
+    reference="TLE-2026-000777",
+    state="in_progress",
+    role=contexts.Role.REQUESTER,
+    other="",
+    patient="",
+    age_days=1,
+    delay_days=0,
+    next_step=contexts.NextStep.NONE,
+    links=(FINALISE,),
+    held_by="voisin.mssante.example",
+    asked_for=("nadege.arsac@demo.mssante.example",),
+)
+
+
 def _directory_mails() -> dict[str, contexts.Mail]:
     """What somebody gets who looks around: the directory, help, refusals."""
     return {
@@ -168,6 +185,7 @@ def _directory_mails() -> dict[str, contexts.Mail]:
                     next_step=contexts.NextStep.ANSWER,
                     links=(FINALISE,),
                 ),
+                ELSEWHERE,
             ),
         ),
     }
@@ -358,6 +376,7 @@ def _thread_mails() -> dict[str, contexts.Mail]:
         "avis": contexts.Notice(
             event=contexts.NoticeEvent.ANSWER, who=EXPERT.name, folder="Téléexpertises", **ABOUT
         ),
+        "etat": Standing(**ABOUT),
         "relais": contexts.Relayed(author=AUTHOR, sent_at=NOW, text=QUESTION, attachments=PHOTOS, **ABOUT),
     }
 
