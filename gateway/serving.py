@@ -47,6 +47,7 @@ from gateway.workers.housekeeping import keep_house
 from gateway.workers.loop import Workers
 from gateway.workers.printers import Printers
 from gateway.workers.reporting import ReportWork
+from gateway.workers.sorting import SortingWork
 from mailboxes.dovecot.logins import MailboxLogin, write_logins
 from mailboxes.dovecot.server import DovecotServer, ServerEvent
 from mailboxes.filing import Filing
@@ -233,6 +234,7 @@ def _workers(services: Services, dovecot: DovecotServer, lmtp: LmtpDelivery, pri
             "relay": deliveries.relay,
             "tag": folders.tag,
             "file": folders.file,
+            "sort": SortingWork(services, deliveries, filing).sort,
             "make_report": reports.make_report,
             "synthesis": reports.synthesis,
             "export": ExportWork(services).export,

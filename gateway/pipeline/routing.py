@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from gateway.pipeline import member_mail, mirroring, receipts, reports, service_mail
 from gateway.pipeline.incoming import Incoming
-from gateway.pipeline.ordinary import pass_on
+from gateway.pipeline.ordinary import pass_on, sort_documents
 from gateway.pipeline.peer_news import learn_peer
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.unit import Unit
@@ -41,5 +41,7 @@ async def route(unit: Unit, incoming: Incoming) -> str:
         outcome = await reports.match_bounce(unit, incoming)
         await pass_on(unit, incoming, await unit.store(incoming), addressed.others)
         return outcome
-    await pass_on(unit, incoming, await unit.store(incoming), addressed.others)
+    message = await unit.store(incoming)
+    await pass_on(unit, incoming, message, addressed.others)
+    await sort_documents(unit, incoming, message, addressed.others)
     return "passed on"

@@ -69,6 +69,11 @@ class Patients(Repository):
         await self._changed(update(patients).where(mine).values(ins=patient.ins, ins_oid=ins_oid))
         return replace(known, patient=replace(known.patient, ins=patient.ins), ins_oid=ins_oid)
 
+    async def with_ins(self, ins: str) -> PatientRow | None:
+        """The patient with this INS, ``None`` where nobody has it or it is ''."""
+        row = await self._first(select(patients).where(patients.c.ins == ins)) if ins else None
+        return _row_of(row) if row else None
+
     async def _known(self, ins: str, traits: str) -> PatientRow | None:
         if ins and (row := await self._first(select(patients).where(patients.c.ins == ins))):
             return _row_of(row)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from gateway.compose.copies import copy_for, delivery_key
 from gateway.services import Services
-from gateway.store.rows import OutboxRow
+from gateway.store.rows import OutboxRow, PatientRow
+from gateway.store.transaction import Transaction
 from gateway.workers.failure import ActionFailed
 from mailboxes.errors import FilingFailed
 from mailboxes.filing import Filing
@@ -14,10 +15,22 @@ from mailboxes.folders import PATIENTS, anonymous_folder, patient_folder
 from mailboxes.vocabulary import CONVERSATIONS_FOLDER, state_keyword
 from teleexpertise.conversation import fold
 
-__all__ = ["FolderWork"]
+__all__ = ["FolderWork", "named_folder"]
 
 _CONVERSATIONS = (CONVERSATIONS_FOLDER,)
 _INBOX = ("INBOX",)
+
+
+async def named_folder(tx: Transaction, account: str, known: PatientRow) -> str:
+    """The name of a patient's folder in an account, given now where it has none yet."""
+    name = await tx.patients.folder(account, known.id)
+    if name is None:
+        patient = known.patient
+        assert patient.birth_date is not None, "a patient is known by a birth date as well"
+        taken = await tx.patients.folders(account)
+        name = patient_folder(patient.birth_name, patient.first_names, patient.birth_date, taken)[-1]
+        await tx.patients.name_folder(account, known.id, name)
+    return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +81,5 @@ class FolderWork:
                 known = await tx.patients.find_or_add(patient, now)
             except ValueError:  # nobody's own folder can be told by this identity
                 return anonymous_folder(conversation.ref)
-            name = await tx.patients.folder(row.recipient, known.id)
-            if name is None:
-                taken = await tx.patients.folders(row.recipient)
-                named = patient_folder(patient.birth_name, patient.first_names, patient.birth_date, taken)
-                name = named[-1]
-                await tx.patients.name_folder(row.recipient, known.id, name)
+            name = await named_folder(tx, row.recipient, known)
         return (PATIENTS, name)

@@ -12,8 +12,14 @@ from click.testing import CliRunner
 from gateway.cli.root import cli
 
 #: These make what others look into, or need nothing of it.
-FREE = {("init",), ("demo",), ("document", "open"), ("pki", "init"), ("pki", "inspect")}
-FREE = {("init",), ("demo",), ("document", "check"), ("pki", "init"), ("pki", "inspect")}
+FREE = {
+    ("init",),
+    ("demo",),
+    ("document", "check"),
+    ("document", "open"),
+    ("pki", "init"),
+    ("pki", "inspect"),
+}
 
 #: These run until they are stopped and have no result to print.
 UNENDING = {("serve",), ("run",)}
