@@ -93,6 +93,7 @@ class AttachmentNote:
 class Opened:
     """A request was accepted. ``items`` are the expert's prerequisites as they were then.
 
+    ``treating`` is the mailbox of the treating doctor, who gets the report, '' where none was named;
     ``order_id`` identifies the TLM-DA that asked (``root`` or ``root^extension``), '' for our own form.
     """
 
@@ -114,6 +115,7 @@ class Opened:
     documents: int = 0
     remark: str = ""
     order_id: str = ""
+    treating: str = ""
     kind: Literal["opened"] = "opened"
 
 

@@ -112,7 +112,7 @@ async def _finalise_sheet(
         requesters=people,
         experts=people,
         exchanges=[await _line(unit, exchange) for exchange in exchanges],
-        addressees=[_addressee(unit, members, deposits, address) for address in addresses],
+        addressees=[_addressee(members, deposits, address) for address in addresses],
         billing=list(dict(numbers).items()),
     )
     values: dict[str, Value] = {
@@ -169,10 +169,9 @@ async def _synthesis_sheet(unit: Unit, conversation: Conversation, options: Mapp
     )
 
 
-def _addressee(unit: Unit, members: Mapping[str, Party], deposits: Mapping[str, str], address: str) -> str:
-    if address in deposits:
-        line = unit.services.texts.words.of("forms", "deposit")
-        return line.format(name=deposits[address], address=address)
+def _addressee(members: Mapping[str, Party], others: Mapping[str, str], address: str) -> str:
+    if address in others:
+        return others[address]
     party = members.get(address)
     return f"{party.name} <{address}>" if party else address
 

@@ -1,5 +1,6 @@
 """Reports for those outside of the conversation: applicative mailboxes that accounts named ("dépôt dans le
-dossier patient"), each by a mail of its own under the national rules, in the thread by References.
+dossier patient") and the treating doctor, each by a mail of its own under the national rules, in the thread by
+References.
 """
 
 from __future__ import annotations
@@ -27,13 +28,21 @@ _TEMPLATE = mails.EnclosedReport.template
 
 
 async def depositees(unit: Unit, conversation: Conversation) -> dict[str, str]:
-    """The mailboxes that the two parties named for their documents, each with the name of whose it is."""
+    """Who gets the report beside the members: mailbox -> its line on the form that finalises.
+
+    The mailboxes that the two parties named for their documents, and the treating doctor of the request.
+    """
+    words = unit.services.texts.words
     names = {party.address: party.name for party in (conversation.requester, conversation.expert)}
     members = {party.address for party in conversation.active()}
     found: dict[str, str] = {}
     for address, mailbox in await unit.tx.deposits.of(names):
         if mailbox not in members:
-            found.setdefault(mailbox, names[address])
+            line = words.of("forms", "deposit")
+            found.setdefault(mailbox, line.format(name=names[address], address=mailbox))
+    treating = conversation.opening.treating
+    if treating and treating not in members:
+        found.setdefault(treating, words.of("forms", "treating").format(address=treating))
     return found
 
 

@@ -54,6 +54,7 @@ def request_values(**changes: str) -> dict[str, str]:
         "billing": "Votre numéro de facturation",
         "birth_place": "Lieu de naissance",
         "qualified": "Identité qualifiée",
+        "treating": "Médecin traitant",
     }
     for name, value in changes.items():
         values[names[name]] = value
