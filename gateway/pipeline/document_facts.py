@@ -22,6 +22,8 @@ from teleexpertise.identifiers import read_billing_number
 from teleexpertise.people import Account, AccountKind, Party
 from teleexpertise.plaintext import folded
 
+_WITH_ACT = ("G15_10", "G15_40", "G15_50")
+
 __all__ = ["ins_oid", "report_facts", "request_facts"]
 
 
@@ -38,9 +40,14 @@ async def report_facts(
     finaliser: Author,
     at: datetime,
     version: int,
+    earlier: tuple[int, ...] = (),
 ) -> DocumentFacts:
-    """What the report of a finalisation says, ``closing`` being its event, ``at`` its instant."""
+    """What the report of a finalisation says, ``closing`` being its event, ``at`` its instant.
+
+    ``earlier`` are the versions before it that were made as CDA.
+    """
     zone = settings.zone
+    author = await _answerable(settings, tx, closing.expert, finaliser)
     return DocumentFacts(
         conversation=conversation.id,
         version=version,
@@ -48,12 +55,14 @@ async def report_facts(
         asked_at=_second(conversation.opened_at, zone),
         patient=conversation.patient,
         ins_oid=ins_oid(settings),
-        author=await _answerable(settings, tx, closing.expert, finaliser),
+        author=author,
         custodian=_custodian(settings),
         recipient=await _professional(settings, tx, closing.requester),
         practice=settings.documents.practice_setting or "",
         facility=settings.documents.facility_type or "",
+        act=_act(author),
         order_id=conversation.opening.order_id,
+        earlier=earlier,
     )
 
 
@@ -63,6 +72,7 @@ async def request_facts(
     """What the request of a conversation says."""
     opening = conversation.opening
     asked_by = conversation.exchanges[0].author
+    expert = await _professional(settings, tx, opening.expert)
     return RequestFacts(
         conversation=conversation.id,
         created_at=_second(conversation.opened_at, settings.zone),
@@ -70,7 +80,8 @@ async def request_facts(
         ins_oid=ins_oid(settings),
         author=await _answerable(settings, tx, opening.requester, asked_by),
         custodian=_custodian(settings),
-        recipient=await _professional(settings, tx, opening.expert),
+        recipient=expert,
+        act=_act(expert),
         practice=settings.documents.requester_practice_setting or "",
         facility=settings.documents.requester_facility_type or "",
         question=opening.question,
@@ -81,6 +92,12 @@ async def request_facts(
         remark=opening.remark,
         answers=opening.answers,
     )
+
+
+def _act(expert: Professional) -> str:
+    """The act of the expert's profession, '' for one that has none: doctors, dentists, midwives have."""
+    entitled = expert.role is None or expert.role.code.partition("/")[0] in _WITH_ACT
+    return "TE2" if entitled else ""
 
 
 def _second(at: datetime, zone: tzinfo) -> datetime:

@@ -219,6 +219,8 @@ class ReportWork:
         """What the CDA of the last finalisation says."""
         closing = [record for record in records if isinstance(record.event, Completed)][-1]
         assert isinstance(closing.event, Completed), "chosen for it"
+        made = [r.event for r in records if isinstance(r.event, ReportMade) and r.event.cda_sha256]
+        earlier = tuple(event.version for event in made if event.version < conversation.version)
         return await report_facts(
             self.services.settings,
             tx,
@@ -227,6 +229,7 @@ class ReportWork:
             closing.author,
             closing.at,
             conversation.version,
+            earlier,
         )
 
     async def _gather(

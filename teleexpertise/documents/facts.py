@@ -80,6 +80,8 @@ class Professional:
 class DocumentFacts:
     """All that a TLM-CR says. Instants carry the zone that the document shows.
 
+    ``version`` is that of the report; ``earlier`` are the versions before it that left as CDA: where there
+    was none, this is the first document of its set, and what nobody has is not replaced.
     ``author`` is the expert who answers for the report, ``recipient`` the requester. ``practice`` and
     ``facility`` are codes of JDV_J04 and JDV_J02. ``ins_oid`` is the authority of the patient's INS;
     ``order_id`` identifies the request answered (``root`` or ``root^extension``), '' for one of our own form.
@@ -98,6 +100,7 @@ class DocumentFacts:
     facility: str
     act: str = "TE2"
     order_id: str = ""
+    earlier: tuple[int, ...] = ()
     title: str = "Compte rendu de téléexpertise"
 
 

@@ -12,6 +12,7 @@ __all__ = ["MAX_DEPTH", "MAX_ELEMENTS", "MAX_OCTETS", "NotReadable", "parse"]
 MAX_OCTETS = 40 * 1024 * 1024
 MAX_DEPTH = 60
 MAX_ELEMENTS = 100_000
+_OTHERS = ((b"%PDF-", "is_pdf"), (b"PK\x03\x04", "is_archive"))
 
 
 class NotReadable(ValueError):
@@ -59,6 +60,9 @@ def parse(octets: bytes) -> etree._Element:
     """The root of a document of at most :data:`MAX_OCTETS`. Raises :class:`NotReadable`."""
     if len(octets) > MAX_OCTETS:
         raise NotReadable("xml_bounds")
+    for beginning, reason in _OTHERS:
+        if octets.startswith(beginning):
+            raise NotReadable(reason)
     _survey(octets)
     parser = etree.XMLParser(
         resolve_entities=False,

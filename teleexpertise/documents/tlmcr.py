@@ -39,16 +39,16 @@ def make_cda(facts: DocumentFacts, pdf: bytes) -> bytes | MissingFields:
 
 
 def _document(facts: DocumentFacts, pdf: bytes) -> parts.Element:
-    version, at, author = facts.version, facts.created_at, facts.author
+    at, author = facts.created_at, facts.author
     root = parts.document(_TEMPLATES, (LOINC_REPORT, "Compte-rendu d'acte de télémédecine"), facts.title, at)
     own = root.find(f"{{{parts.HL7}}}id")
     assert own is not None, "the header has its place for it"
-    own.set("root", document_oid(facts.conversation, f"report:{version}"))
+    own.set("root", document_oid(facts.conversation, f"report:{facts.version}"))
     order = facts.order_id or document_oid(facts.conversation, "request")
     root.extend(
         [
             node("setId", {"root": document_oid(facts.conversation, "report")}),
-            node("versionNumber", {"value": str(version)}),
+            node("versionNumber", {"value": str(len(facts.earlier) + 1)}),
             parts.record_target(facts.patient, facts.ins_oid),
             parts.author(author, at, facts.practice),
             parts.custodian(facts.custodian),
@@ -58,8 +58,8 @@ def _document(facts: DocumentFacts, pdf: bytes) -> parts.Element:
             parts.service_event(facts.act, facts.asked_at, at, author, facts.practice),
         ]
     )
-    if version > 1:
-        before = document_oid(facts.conversation, f"report:{version - 1}")
+    if facts.earlier:
+        before = document_oid(facts.conversation, f"report:{facts.earlier[-1]}")
         parent = node("parentDocument", None, node("id", {"root": before}))
         root.append(node("relatedDocument", {"typeCode": "RPLC"}, parent))
     root.append(parts.encounter(facts.asked_at, author.organisation, facts.facility))

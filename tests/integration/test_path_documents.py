@@ -178,3 +178,16 @@ def test_a_request_read_back_names_the_conversation_the_report_answers(
     assert read_document(cda.read_bytes()).order_id == read.document.document_id
     needs_validator()
     assert national_faults(demand.read_bytes(), "tlm-da-2022") == []
+
+
+def test_a_correction_replaces_the_document_before_it(
+    served: TestGateway, whole: Thread, cda: Path, tmp_path: Path
+) -> None:
+    whole.finalise(whole.expert, "Exérèse large.")
+    _, pdf = whole.report(whole.requester, 2)
+    second = tmp_path / "v2.xml"
+    assert command(served, "document", "make", whole.ref, "--kind", "cda", "--output", second).exit_code == 0
+    first, later = read_document(cda.read_bytes()), read_document(second.read_bytes())
+    assert (first.version, later.version) == (1, 2)
+    assert (later.set_id, later.replaces) == (first.set_id, first.document_id)
+    assert later.pdf == pdf != first.pdf

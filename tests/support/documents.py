@@ -123,9 +123,11 @@ def _professional(n: int, *, whole: bool) -> Professional:
 def report_facts(n: int, **changes: Any) -> DocumentFacts:
     """The facts of the ``n``-th invented report; the same for the same ``n``."""
     summer = datetime(2026, 3, 20, 8, 30, 5, tzinfo=PARIS) + timedelta(days=n * 3, hours=n % 24)
+    version = changes.get("version", 1 + (n % 5 == 4) + (n % 11 == 10))
     facts = DocumentFacts(
         conversation=UUID(int=(n + 1) * 7919 << 64 | n, version=4),
-        version=1 + (n % 5 == 4) + (n % 11 == 10),
+        version=version,
+        earlier=tuple(range(1, version)),
         created_at=summer,
         asked_at=summer - timedelta(days=n % 40, minutes=3),
         patient=_patient(n),

@@ -71,6 +71,13 @@ def test_versions_share_their_set_and_replace_each_other() -> None:
     assert report(0) == report(0)
 
 
+def test_a_version_that_never_left_is_not_replaced() -> None:
+    first_cda = read_document(report(0, version=2, earlier=()))
+    assert (first_cda.version, first_cda.replaces) == (1, "")
+    third = read_document(report(0, version=3, earlier=(1,)))
+    assert (third.version, third.replaces) == (2, read_document(report(0, version=1)).document_id)
+
+
 @pytest.mark.parametrize(
     ("change", "missing"),
     [
@@ -89,8 +96,9 @@ def test_versions_share_their_set_and_replace_each_other() -> None:
         ),
         ({"custodian": Organisation(name="x")}, ["custodian_finess"]),
         ({"practice": "", "facility": ""}, ["practice_setting", "facility_type"]),
+        ({"act": ""}, ["act"]),
     ],
-    ids=range(12),
+    ids=range(13),
 )  # fmt: skip
 def test_what_is_missing_is_named_and_nothing_is_made(change: dict[str, object], missing: list[str]) -> None:
     made = make_cda(report_facts(0, **change), small_pdf())

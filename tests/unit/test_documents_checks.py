@@ -214,6 +214,8 @@ def test_a_request_is_checked_too() -> None:
         (b"\xff\xfe<\x00a\x00", "xml_malformed"),
         (b'<?xml version="1.0" encoding="klingon"?><a/>', "xml_malformed"),
         (b"<ClinicalDocument/>", "not_a_document"),
+        (b"%PDF-1.4", "is_pdf"),
+        (b"PK\x03\x04", "is_archive"),
         (
             b'<!DOCTYPE a [<!ENTITY x "y">]><ClinicalDocument xmlns="urn:hl7-org:v3">&x;</ClinicalDocument>',
             "xml_doctype",
@@ -223,7 +225,7 @@ def test_a_request_is_checked_too() -> None:
         (b"<a>" + b"<b/>" * 100_001 + b"</a>", "xml_bounds"),
         (b" " * (40 * 1024 * 1024 + 1), "xml_bounds"),
     ],
-    ids=range(10),
+    ids=range(12),
 )
 def test_hostile_files_are_refused_before_they_are_read(octets: bytes, reason: str) -> None:
     assert told(octets) == {f"wrong.{reason}"}
