@@ -20,11 +20,11 @@ from teleexpertise.archives.markup import read_markup
 from teleexpertise.conversation import Conversation
 from teleexpertise.events import Author, Posted
 from teleexpertise.letters import Attachment, Mailbox
-from teleexpertise.texts import contexts as mails
+from teleexpertise.texts.document_contexts import EnclosedReport
 
 __all__ = ["archive_of", "deposit", "depositees"]
 
-_TEMPLATE = mails.EnclosedReport.template
+_TEMPLATE = EnclosedReport.template
 
 
 async def depositees(unit: Unit, conversation: Conversation) -> dict[str, str]:
@@ -108,7 +108,7 @@ async def _send(
     unit: Unit, conversation: Conversation, made: DocumentMail, address: str, *, structured: bool
 ) -> Conversation:
     texts = unit.services.texts
-    mail = mails.EnclosedReport(
+    mail = EnclosedReport(
         reference=conversation.ref,
         state=conversation.state,
         requester=conversation.requester,

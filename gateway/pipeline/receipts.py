@@ -25,7 +25,7 @@ from teleexpertise.conversation import Conversation, Receipt
 from teleexpertise.events import Author, IntegrationFailed, Posted, ReceiptNoted
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.letters import Mailbox
-from teleexpertise.texts import contexts as mails
+from teleexpertise.texts.document_contexts import Processed
 
 __all__ = ["acknowledge", "note_at_bounce", "receipt_of", "receive", "sender_of"]
 
@@ -47,7 +47,7 @@ async def acknowledge(unit: Unit, incoming: Incoming) -> None:
     ours = [name.lower() for name in incoming.envelope.recipients if services.book.is_ours(name)]
     if not addressee or not ours or services.book.is_service(addressee):
         return
-    body = services.texts.render(mails.Processed(received_at=incoming.received_at))
+    body = services.texts.render(Processed(received_at=incoming.received_at))
     identifier = services.new_id()
     facts = ReceiptFacts(
         sender=Mailbox(services.book.service, services.settings.service.display_name),

@@ -16,6 +16,7 @@ from teleexpertise.events import Author, Side
 from teleexpertise.people import Document, Party
 from teleexpertise.prerequisites import satisfied
 from teleexpertise.texts import contexts as mails
+from teleexpertise.texts.document_contexts import IntegrationRefused
 
 __all__ = ["Case", "build"]
 
@@ -174,7 +175,7 @@ def _not_delivered(case: Case) -> mails.Mail:
 
 
 def _not_integrated(case: Case) -> mails.Mail:
-    return mails.IntegrationRefused(
+    return IntegrationRefused(
         **_head(case),
         recipient=case.recipient,
         sent_at=case.sent_at or case.now,

@@ -15,6 +15,8 @@ _DECLARATION = re.compile(
 _ENCODINGS = frozenset(
     {b"utf-8", b"utf8", b"us-ascii", b"ascii", b"iso-8859-1", b"iso-8859-15", b"windows-1252"}
 )
+#: A tree takes many times the memory of its text: no more marks than a large document has (tags, attributes).
+_MOST_TAGS, _MOST_ATTRIBUTES = 300_000, 600_000
 _FORBIDDEN = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
 
 
@@ -33,6 +35,8 @@ def read_markup(octets: bytes) -> etree._Element:
         raise MarkupUnreadable("encoding")
     if octets[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in octets[:4]:
         raise MarkupUnreadable("encoding")
+    if octets.count(b"<") > _MOST_TAGS or octets.count(b"=") > _MOST_ATTRIBUTES:
+        raise MarkupUnreadable("bounds")
     if _FORBIDDEN.search(octets):
         raise EntitiesRefused("document type")
     parser = etree.XMLParser(

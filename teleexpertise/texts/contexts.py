@@ -38,13 +38,11 @@ __all__ = [
     "DirectoryPage",
     "Doubt",
     "DoubtExpired",
-    "EnclosedReport",
     "ExpertCard",
     "FormMail",
     "FormProblem",
     "FormPurpose",
     "Help",
-    "IntegrationRefused",
     "Invited",
     "Mail",
     "MissingItems",
@@ -55,7 +53,6 @@ __all__ = [
     "NoticeEvent",
     "Opening",
     "OtherTool",
-    "Processed",
     "Question",
     "RateLimited",
     "Refusal",
@@ -408,17 +405,6 @@ class ReportReady(ConversationMail):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EnclosedReport(ConversationMail):
-    """``document-joint``: the report for somebody outside of the conversation; ``structured``: with a CDA."""
-
-    template: ClassVar[str] = "document-joint"
-    requester: Party
-    expert: Party
-    version: int = 1
-    structured: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Closed(ConversationMail):
     """``cloture``: declined or cancelled (see ``state``), by whom and why."""
 
@@ -438,28 +424,6 @@ class NotDelivered(ConversationMail):
     recipient: str
     sent_at: datetime
     diagnostic: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IntegrationRefused(ConversationMail):
-    """``integration-echouee``: the software of ``recipient`` did not take in what the mail carried.
-
-    ``code`` is the national error (900 to 906, '' for another), ``diagnostic`` the words of that software.
-    """
-
-    template: ClassVar[str] = "integration-echouee"
-    recipient: str
-    sent_at: datetime
-    code: str = ""
-    diagnostic: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Processed(Mail):
-    """``accuse-traitement``: the receipt that a mail to the service asked for; it says no more than that."""
-
-    template: ClassVar[str] = "accuse-traitement"
-    received_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

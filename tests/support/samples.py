@@ -17,6 +17,7 @@ from teleexpertise.people import (
     PrerequisiteItem,
 )
 from teleexpertise.texts import Link, ServiceView, contexts, export_contexts
+from teleexpertise.texts.document_contexts import EnclosedReport, IntegrationRefused, Processed
 from teleexpertise.texts.standing import Standing
 
 NOW = datetime(2026, 11, 22, 9, 41, tzinfo=UTC)
@@ -282,18 +283,23 @@ def _answers() -> dict[str, contexts.Mail]:
             diagnostic="550 5.1.1 unknown user",
             **ABOUT,
         ),
-        "document-joint": contexts.EnclosedReport(
+        "synthese": contexts.Synthesis(filename=f"{REF}-synthese.pdf", **ABOUT),
+    }
+
+
+def _document_mails() -> dict[str, contexts.Mail]:
+    return {
+        "document-joint": EnclosedReport(
             requester=REQUESTER, expert=EXPERT, version=2, structured=False, **ABOUT
         ),
-        "integration-echouee": contexts.IntegrationRefused(
+        "integration-echouee": IntegrationRefused(
             recipient="dossier@autre.mssante.example",
             sent_at=NOW,
             code="902",
             diagnostic="902^Identifiant de patient inconnu",
             **ABOUT,
         ),
-        "accuse-traitement": contexts.Processed(received_at=NOW),
-        "synthese": contexts.Synthesis(filename=f"{REF}-synthese.pdf", **ABOUT),
+        "accuse-traitement": Processed(received_at=NOW),
     }
 
 
@@ -398,6 +404,7 @@ def all_mails() -> dict[str, contexts.Mail]:
         **_directory_mails(),
         **_form_mails(),
         **_answers(),
+        **_document_mails(),
         **_exports(),
         **_opening_mails(),
         **_thread_mails(),

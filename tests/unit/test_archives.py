@@ -173,6 +173,8 @@ def _metadata(old: bytes, new: bytes) -> bytes:
     return repacked(made, {METADATA: changed})
 
 
+#: Too many elements to build a tree of, and no two alike: they are not compressed much.
+MANY = b"<a>" + b"".join(b"<b%d/>" % number for number in range(300_001)) + b"</a>"
 DTD = b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><a>&x;</a>'
 
 
@@ -209,6 +211,8 @@ DTD = b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd"
         (repacked(archive(), {DOCUMENT: DTD}), ArchiveFault.ENTITIES),
         (repacked(archive(), {DOCUMENT: b"<a/>"}), ArchiveFault.NOT_A_CDA),
         (repacked(archive(), {DOCUMENT: b"<a>"}), ArchiveFault.CDA_UNREADABLE),
+        (repacked(archive(), {DOCUMENT: b"<a>" + b"<b/>" * 299_999 + b"</a>"}), ArchiveFault.BOMB),
+        (repacked(archive(), {METADATA: MANY}), ArchiveFault.METADATA_UNREADABLE),
         (repacked(archive(), {DOCUMENT: cda(ins="154076322000520")}), ArchiveFault.CONTRADICTION),
         (_metadata(b'value="1.2.250.1.213.1.1.9.1"', b'value="1.2.3"'), ArchiveFault.CONTRADICTION),
         (archive(cda(ins="279035121518980")), ArchiveFault.WRONG_INS),
