@@ -1,6 +1,6 @@
 """Reports for those outside of the conversation: applicative mailboxes that accounts named ("dépôt dans le
-dossier patient") and the treating doctor, each by a mail of its own under the national rules, in the thread by
-References.
+dossier patient") and the treating doctor, each by a mail of its own under the national rules; the thread holds
+by References.
 """
 
 from __future__ import annotations
