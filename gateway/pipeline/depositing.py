@@ -1,12 +1,11 @@
 """Reports for those outside of the conversation: applicative mailboxes that accounts named ("dépôt dans le
-dossier patient") and the treating doctor, each by a mail of its own under the national rules; the thread holds
-by References.
+dossier patient"), the treating doctor, on request the patient. Each gets a mail of its own under the national
+rules; the thread holds by References.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from hashlib import sha256
 from uuid import NAMESPACE_OID, uuid5
 
 from config import Settings, __version__
@@ -19,11 +18,15 @@ from teleexpertise.archives.mails import DocumentMail, MailedDocument, report_ma
 from teleexpertise.archives.markup import read_markup
 from teleexpertise.conversation import Conversation
 from teleexpertise.events import Author, Posted
+from teleexpertise.identifiers import read_ins
 from teleexpertise.letters import Attachment, Mailbox
+from teleexpertise.texts.contexts import Refusal, RefusalReason
 from teleexpertise.texts.document_contexts import EnclosedReport
 
-__all__ = ["archive_of", "deposit", "depositees"]
+__all__ = ["archive_of", "deposit", "depositees", "from_patient", "patient_mailbox"]
 
+#: What a patient's mailbox takes in all (Mon espace santé, section 6), in octets as sent.
+_MOST_FOR_PATIENTS = 25 * 1024 * 1024
 _TEMPLATE = EnclosedReport.template
 
 
@@ -44,6 +47,20 @@ async def depositees(unit: Unit, conversation: Conversation) -> dict[str, str]:
     if treating and treating not in members:
         found.setdefault(treating, words.of("forms", "treating").format(address=treating))
     return found
+
+
+def patient_mailbox(settings: Settings, conversation: Conversation) -> str:
+    """The patient's own mailbox, '' without a qualified INS (ECO.2.2.6) or where no domain is configured."""
+    domain, patient = settings.documents.patient_domain, conversation.patient
+    if domain is None or patient.anonymous or not patient.qualified or not read_ins(patient.ins).valid:
+        return ""
+    return f"{patient.ins.lower()}@{domain}"
+
+
+def from_patient(settings: Settings, address: str) -> bool:
+    """Whether an address is a patient's."""
+    domain = settings.documents.patient_domain
+    return domain is not None and address.lower().rpartition("@")[2] == domain
 
 
 def _sender(settings: Settings) -> Sender:
@@ -117,6 +134,9 @@ async def _send(
         structured=structured,
     )
     body = texts.render(mail)
+    patient = from_patient(unit.services.settings, address)
+    # The exchange with the patient is closed as it is opened: nobody here waits for an answer to the service.
+    closing = (("X-MSS-MES", "FIN"),) if patient else ()
     in_reply_to, references = thread_fields(conversation.thread)
     draft = Draft(
         body=replace(body, subject=made.subject or body.subject),
@@ -126,12 +146,27 @@ async def _send(
         in_reply_to=in_reply_to,
         references=references,
         attachments=made.attachments,
-        fields=made.fields,
+        fields=(*made.fields, *closing),
     )
-    message = await unit.write(draft, conversation.id)
+    identifier = unit.services.new_id()
+    written = unit.services.composer.write(draft, identifier, unit.now)
+    if patient and len(written.raw) > _MOST_FOR_PATIENTS:
+        return await _too_large(unit, conversation)
+    message = await unit.keep(identifier, written.mail_id, written.raw, conversation.id)
     author = Author(unit.services.book.service, unit.services.settings.service.display_name)
     after = await unit.record(conversation, conversation.id, [Posted(template=_TEMPLATE)], author, message)
     await unit.send(message, address, conversation=conversation.id, receipt=True)
-    digest = sha256(address.encode()).hexdigest()[:16]
-    await unit.audit(author.address, "deposit report", str(conversation.id), digest, version=after.version)
+    shown = "the patient" if patient else address
+    await unit.audit(author.address, "deposit report", str(conversation.id), "sent", to=shown)
     return after
+
+
+async def _too_large(unit: Unit, conversation: Conversation) -> Conversation:
+    """Tell who finalised that the patient could not be written to; the others have got theirs."""
+    completion = conversation.completion
+    assert completion is not None, "a report follows a finalisation"
+    statement = unit.services.texts.words.of("documents", "patient_too_large")
+    mail = Refusal(reason=RefusalReason.OTHER, statement=statement, links=())
+    to = Mailbox(completion.finaliser.address, completion.finaliser.name)
+    await unit.answer(mail, to, conversation=conversation.id)
+    return conversation

@@ -5,6 +5,7 @@ a mailbox.
 from __future__ import annotations
 
 from gateway.pipeline import member_mail, mirroring, receipts, reports, service_mail
+from gateway.pipeline.depositing import from_patient
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.ordinary import pass_on, sort_documents
 from gateway.pipeline.peer_news import learn_peer
@@ -30,6 +31,10 @@ async def route(unit: Unit, incoming: Incoming) -> str:
         if noted is not None:
             return noted
     belief = await mirroring.believed(unit, incoming)
+    to_service = addressed.conversations or addressed.service
+    patient = from_patient(unit.services.settings, incoming.written_as)
+    if to_service and patient and incoming.automatic is None:
+        raise refused(unit.services, RefusalReason.PATIENT)
     if addressed.conversations:
         (conversation,) = addressed.conversations
         return await member_mail.receive(unit, incoming, conversation)

@@ -360,4 +360,7 @@ class Unit:
 
     async def audit(self, actor: str, action: str, target: str, result: str, **detail: str | int) -> None:
         """One line of the audit trail, identifiers only."""
+        domain = self.services.settings.documents.patient_domain
+        if domain is not None and actor.lower().endswith(f"@{domain}"):
+            actor = f"patient@{domain}"  # the left side is an INS
         await self.tx.audit.write(self.now, actor, action, target, result, detail)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import smtplib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,12 +17,14 @@ from click.testing import CliRunner
 
 from gateway.cli.root import cli
 from gateway.services import Services
+from gateway.store.rows import OutboxState
 from teleexpertise.archives import open_archive
 from tests.support import region
 from tests.support.archives import VALIDATOR
-from tests.support.gateway import Client, TestGateway, gateway, text_of, words_of
+from tests.support.gateway import Client, TestGateway, gateway, read, refusal_text, text_of, words_of
 from tests.support.threads import Thread, answered, attachments, open_thread
 
+PATIENTS = "patient.mssante.example"
 #: "Applicative" mailboxes: where reports are to be deposited.
 BOX, OTHER_BOX = region.STRANGER, region.CARDIOLOGIST
 INS = "257024319200114"
@@ -38,7 +41,8 @@ async def _prepare(services: Services) -> None:
 @pytest.fixture(scope="module")
 def deposited() -> Iterator[TestGateway]:
     """A gateway that can make national documents, whose two doctors named a mailbox each."""
-    with gateway("\n[conversation]\nanswers_per_hour = 100000\n") as made:
+    documents = f'patient_domain = "{PATIENTS}"\nnil = "DEV000001"'
+    with gateway("\n[conversation]\nanswers_per_hour = 100000\n", documents) as made:
         made.ask(_prepare)
         yield made
 
@@ -99,6 +103,8 @@ def test_the_mail_of_a_deposit_is_the_national_one(
         family = str(finished.values["Nom de naissance"])
         assert str(mail["subject"]).endswith(f" {family} JEANNE 03/02/1957")
         assert (mail["x-mss-codecda"], mail["x-mss-ins"]) == ("85208-7", "O")
+        assert mail["x-mss-nil"] == "DEV000001"
+        assert mail["x-mss-mes"] is None
         assert str(report["message-id"]) in str(mail["references"]), "the thread holds by References"
         assert str(mail["disposition-notification-to"]).strip("<>") == str(mail["return-path"]).strip(
             "<> \r\n"
@@ -201,6 +207,61 @@ def test_the_treating_doctor_named_in_the_request_gets_the_report(deposited: Tes
     _, pdf = thread.report(thread.requester)
     mail = arrived(doctor, thread, f"[{thread.ref}")
     assert attachments(mail) == {f"{thread.ref}-v1.pdf": pdf}
+
+
+async def _to_patients(services: Services) -> list[bytes]:
+    """The mails that were put into the queue for patients."""
+    async with services.store.reading() as tx:
+        rows = await tx.outbox.list(tuple(OutboxState))
+        mine = [r.message_id for r in rows if r.recipient.endswith(PATIENTS) and r.message_id]
+        found = [await tx.messages.get_raw(message) for message in mine]
+    return [raw for raw in found if raw is not None]
+
+
+def finalised_for_patient(thread: Thread) -> None:
+    """Finalise with the patient's line ticked."""
+    form = thread.form(thread.expert, "Finaliser")
+    filled = answered(thread.expert, form, {"Conclusion": "Rien.", "Suite proposée": "Surveillance"})
+    text = text_of(filled)
+    line = re.search(r"\[ \] (\d+\. le patient, dans sa messagerie sécurisée)", text)
+    assert line is not None, "the patient is not ticked beforehand"
+    filled.set_content(text.replace(line[0], f"[x] {line[1]}"))
+    thread.expert.answer_to(thread.expert.send(filled))
+    thread.report(thread.requester)
+
+
+def test_the_patient_gets_it_only_on_request_and_the_exchange_is_closed(deposited: TestGateway) -> None:
+    before = deposited.ask(_to_patients)
+    thread = identified(deposited)
+    thread.finalise(thread.expert)
+    thread.report(thread.requester)
+    deposited.settled()
+    assert deposited.ask(_to_patients) == before, "nobody ticked the patient"
+    finalised_for_patient(identified(deposited))
+    deposited.settled()
+    (raw,) = [each for each in deposited.ask(_to_patients) if each not in before]
+    mail = read(raw)
+    assert str(mail["to"]) == f"{INS}@{PATIENTS}"
+    assert mail["x-mss-mes"] == "FIN"
+    assert open_archive(attachments(mail)["IHE_XDM.zip"]).patient.ins == INS
+
+
+def test_without_a_qualified_ins_the_patient_is_not_offered(deposited: TestGateway) -> None:
+    without = open_thread(deposited)
+    unproven = open_thread(deposited, nir=INS, born="03/02/1957", birth_place="43192")
+    for thread in (without, unproven):
+        thread.tell(thread.expert, "Bonjour.")
+        assert "le patient" not in words_of(thread.form(thread.expert, "Finaliser"))
+
+
+def test_a_patient_who_writes_to_the_service_is_refused_with_a_sentence() -> None:
+    # Whoever writes in the patients' domain is one: here all do.
+    with gateway(documents_toml=f'patient_domain = "{region.DOMAIN}"') as made:
+        client = made.client(region.GP)
+        with pytest.raises(smtplib.SMTPDataError) as refusal:
+            client.send(client.compose(made.service, "Annuaire"))
+    assert refusal.value.smtp_code == 550
+    assert "seul un professionnel" in refusal_text(refusal.value)
 
 
 def test_accounts_name_their_mailboxes_at_the_command_line(deposited: TestGateway) -> None:
