@@ -14,6 +14,7 @@ from gateway.cli.archives import open_command
 from gateway.cli.audit import audit
 from gateway.cli.context import Invocation, errors_in_one_line
 from gateway.cli.conversations import conversation
+from gateway.cli.delegations import delegation
 from gateway.cli.demo import demo
 from gateway.cli.dkim import dkim
 from gateway.cli.documents import document
@@ -68,8 +69,8 @@ def cli(context: click.Context, path: Path) -> None:
 
 for command in (
     *(init, serve_command, run, demo, check_config),
-    *(account, audit, conversation, dkim, document, expert, explain, export, pki, queue, rebuild, rules),
-    *(smime, trust),
+    *(account, audit, conversation, delegation, dkim, document, expert, explain, export, pki, queue),
+    *(rebuild, rules, smime, trust),
 ):
     cli.add_command(command)
 document.add_command(open_command)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 
-from gateway.pipeline import closing, requesting
+from gateway.pipeline import closing, delegating, requesting
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.requesting import FilledForm
@@ -39,6 +39,9 @@ async def receive(unit: Unit, incoming: Incoming, found: FoundForm) -> str:
     checked = validate(sheet.form, reading.values, today)
     problems = {**checked.problems, **reading.problems}
     warnings = {**checked.warnings, **reading.warnings}
+    if row.kind == FormKind.DELEGATES:
+        # Rights are not guessed: a line that is gone or was not understood withdraws nobody.
+        problems = {**warnings, **await delegating.doubts(unit, sheet, checked.values), **problems}
     remark = "\n".join(filter(None, (str(row.options.get("remark", "")), reading.remark)))
     # A vital emergency is answered at once, whatever else is wrong with the form (design, section 6).
     if problems and not requesting.is_vital(row.kind, checked.values):
@@ -61,6 +64,8 @@ async def _sheet(unit: Unit, incoming: Incoming, row: FormRow) -> Sheet | None:
     """The form of this case once more, with the options that it offered."""
     if row.kind == FormKind.REQUEST:
         return await requesting.sheet(unit, incoming.login, str(row.options.get("expert", "")), row.options)
+    if row.kind == FormKind.DELEGATES:
+        return await delegating.sheet(unit, incoming, str(row.options.get("account", "")), row.options)
     if row.conversation_id is None:
         return None
     conversation = await unit.load(row.conversation_id)
@@ -96,6 +101,8 @@ async def _brings_more(unit: Unit, incoming: Incoming, sheet: Sheet) -> bool:
 async def _dispatch(unit: Unit, incoming: Incoming, answer: FilledForm) -> str:
     if answer.row.kind == FormKind.REQUEST:
         return await requesting.open_request(unit, incoming, answer)
+    if answer.row.kind == FormKind.DELEGATES:
+        return await delegating.save(unit, incoming, answer)
     return await closing.act_on(unit, incoming, answer)
 
 

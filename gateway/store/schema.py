@@ -32,11 +32,13 @@ __all__ = [
     "answer_count",
     "audit",
     "bounce_token",
+    "common_seen",
     "conversation",
     "conversation_member",
     "decision",
     "decrypted_message",
     "delegation",
+    "establishment_administrator",
     "event",
     "expert",
     "expert_document",
@@ -150,6 +152,22 @@ delegation = Table(
     Column("delegate", PlainText, ForeignKey("account.address"), primary_key=True),
     Column("created_at", UtcDateTime, nullable=False),
     Index(None, "delegate"),
+)
+
+establishment_administrator = Table(
+    "establishment_administrator",
+    metadata,
+    Column("address", PlainText, ForeignKey("account.address"), primary_key=True),
+    _text("finess", primary_key=True),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+# Accounts whose delegates read their folders with one \\Seen for all of them; elsewhere each reader has marks
+# of their own.
+common_seen = Table(
+    "common_seen",
+    metadata,
+    Column("address", PlainText, ForeignKey("account.address"), primary_key=True),
 )
 
 patient = Table(

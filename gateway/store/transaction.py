@@ -15,7 +15,7 @@ from gateway.store.messages import Decisions, Messages
 from gateway.store.mirrors import Mirrors, Peers
 from gateway.store.outbox import Outbox
 from gateway.store.patients import Patients
-from gateway.store.people import AccountCertificates, Accounts, Delegations
+from gateway.store.people import AccountCertificates, Accounts, Administrators, Delegations
 
 __all__ = ["Transaction"]
 
@@ -27,6 +27,7 @@ class Transaction:
         "account_certificates",
         "accounts",
         "activities",
+        "administrators",
         "answers",
         "audit",
         "bounces",
@@ -50,6 +51,7 @@ class Transaction:
         self.account_certificates = AccountCertificates(connection)
         self.accounts = Accounts(connection)
         self.activities = Activities(connection)
+        self.administrators = Administrators(connection)
         self.answers = Answers(connection)
         self.audit = Audit(connection)
         self.bounces = Bounces(connection)

@@ -15,6 +15,7 @@ __all__ = [
     "ask_form",
     "cancel_form",
     "decline_form",
+    "delegates_form",
     "element_answers",
     "finalise_form",
     "request_form",
@@ -136,3 +137,13 @@ def synthesis_form(catalogue: Catalogue, exchanges: Sequence[str]) -> Form:
     """The form that chooses the exchanges of a synthesis, one text per line, numbered from 1."""
     form = catalogue.form(FormKind.SYNTHESIS)
     return form.changed(exchanges=_checklist(form.field("exchanges"), exchanges))
+
+
+def delegates_form(catalogue: Catalogue, account: Account, delegates: Sequence[Account]) -> Form:
+    """The form by which an account names its delegates; the ``delegates`` of now are numbered from 1."""
+    form = catalogue.form(FormKind.DELEGATES)
+    lines = [f"{delegate.name} ({delegate.address})" for delegate in delegates]
+    return form.changed(
+        account=replace(form.field("account"), options=_people([account])),
+        delegates=_checklist(form.field("delegates"), lines),
+    )

@@ -49,6 +49,7 @@ class FormKind(StrEnum):
     CANCEL = "cancel"
     ASK = "ask"
     SYNTHESIS = "synthesis"
+    DELEGATES = "delegates"
 
 
 @dataclass(frozen=True, slots=True)
