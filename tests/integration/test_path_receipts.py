@@ -96,6 +96,7 @@ def test_a_mail_that_asks_the_service_gets_one_receipt(served: TestGateway) -> N
     assert b"Return-Path: <>" in raw
     assert b"automatic-action/MDN-sent-automatically; processed" in raw
     assert b"displayed" not in raw
+    served.settled()
     before = mails_of(client)
     # Answering it by a receipt that asks for one again ends there.
     answer = mdn(client, served.service, "<x@y.example>", READ)
@@ -182,6 +183,7 @@ def test_a_report_asks_what_became_of_it_and_the_answer_is_shown(
 
 def test_a_failed_integration_is_told_once_to_who_finalised(finished: Thread, served: TestGateway) -> None:
     mail, address = report_of(finished, finished.requester)
+    served.settled()
     before = mails_of(finished.requester)
     for _ in range(3):
         answer = mdn(finished.requester, address, str(mail["message-id"]), FAILED_OLD, "[KO Intégration]")
