@@ -30,7 +30,8 @@ CONFIGURATION = "gateway.toml"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewDeployment:
     """What a new deployment is told: its folder, domain, names; ``ports`` override those of the defaults;
-    ``decrypts``: mail encrypted to the test PKI's ORG CONF certificate is opened; ``file``: the settings' name.
+    ``decrypts``: mail encrypted to the test PKI's ORG CONF certificate is opened; ``file``: the settings'
+    name.
     """
 
     folder: Path
