@@ -132,7 +132,7 @@ def _shades(header: Dataset, image: Image.Image) -> Image.Image:
     table = [_shade(value, centre, width, function) for value in meant]
     if str(header.PhotometricInterpretation) == "MONOCHROME1":
         table = [255 - shade for shade in table]
-    return image.point(table, "L")
+    return (image.convert("I") if image.mode == "I;16" else image).point(table, "L")
 
 
 def _values(header: Dataset) -> list[int]:

@@ -7,10 +7,12 @@ from __future__ import annotations
 import io
 import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pillow_heif
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageFile
 
 from teleexpertise.report.dicom import dicom_picture
 from teleexpertise.report.kinds import FileKind
@@ -76,7 +78,9 @@ def printable(content: bytes, kind: FileKind) -> Picture | None:
     for a guess, or that is too large.
     """
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _whole_files_only():
+            # Decoders warn in the file's own words.
+            warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             if kind is FileKind.DICOM:
                 return _whole(dicom_picture(content, MAX_PIXELS))
@@ -86,6 +90,17 @@ def printable(content: bytes, kind: FileKind) -> Picture | None:
                 return _pages(image) if kind is FileKind.TIFF else _photograph(image)
     except _BROKEN:
         return None
+
+
+@contextmanager
+def _whole_files_only() -> Iterator[None]:
+    """WeasyPrint has Pillow fill up what is cut off, everywhere: half a lesion would look whole."""
+    before = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
 def sheet(image: Image.Image, longest: int) -> bytes:
@@ -172,7 +187,7 @@ def _resizable(image: Image.Image) -> Image.Image:
     known white.
     """
     if image.mode.startswith("I;16"):
-        return image.point([value >> 8 for value in range(1 << 16)], "L")
+        return image.convert("I").point([value >> 8 for value in range(1 << 16)], "L")
     if image.mode in ("I", "F", "LAB"):
         raise ValueError("no picture of known tones")
     if image.mode in ("1", "P", "PA", "HSV", "YCbCr") or "transparency" in image.info:

@@ -10,10 +10,23 @@ import pillow_heif
 from PIL import Image, ImageCms, ImageDraw
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, SecondaryCaptureImageStorage
+from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGBaseline8Bit, SecondaryCaptureImageStorage
 from pypdf import PdfWriter
 
-__all__ = ["MARK", "SECRETS", "dicom", "document", "heic", "marked", "opened", "saved", "secret_exif"]
+__all__ = [
+    "MARK",
+    "SECRETS",
+    "dicom",
+    "document",
+    "every_kind",
+    "heic",
+    "marked",
+    "opened",
+    "ramp",
+    "saved",
+    "secret_exif",
+    "swapped_profile",
+]
 
 #: Colour of the mark in the upper left corner.
 MARK = (27, 122, 140)
@@ -73,7 +86,7 @@ def dicom(pixels: bytes, columns: int, rows: int, **changes: Any) -> bytes:
     syntax = changes.pop("syntax", ExplicitVRLittleEndian)
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
-    meta.MediaStorageSOPInstanceUID = "2.25.4711"
+    meta.MediaStorageSOPInstanceUID = UID("2.25.4711")
     meta.TransferSyntaxUID = syntax
     data = Dataset()
     data.file_meta = meta
@@ -124,3 +137,20 @@ def swapped_profile() -> bytes:
     red, green = profile.find(b"rXYZ"), profile.find(b"gXYZ")
     profile[red : red + 4], profile[green : green + 4] = b"gXYZ", b"rXYZ"
     return bytes(profile)
+
+
+def every_kind() -> dict[str, bytes]:
+    """Files by name, the last two broken."""
+    image = marked(640, 480)
+    return {
+        "a.jpg": saved(image, "JPEG", exif=secret_exif(6)),
+        "b.png": saved(image.convert("RGBA"), "PNG", icc_profile=swapped_profile()),
+        "c.heic": heic(image, exif=secret_exif(6).tobytes()),
+        "d.tiff": saved(image, "TIFF", save_all=True, append_images=[image]),
+        "e.dcm": dicom(ramp([at % 4096 for at in range(64 * 64)]), 64, 64),
+        "f.pdf": document(7),
+        "g.jpg": saved(image.convert("CMYK"), "JPEG"),
+        "h.gif": saved(image, "GIF", save_all=True, append_images=[marked(640, 480).rotate(90)]),
+        "i.jpg": saved(image, "JPEG")[:400],
+        "j.pdf": b"%PDF-1.4",
+    }
