@@ -61,7 +61,8 @@ def measure(form: str) -> bool:
 
 def main() -> int:
     """Print all figures."""
-    return 0 if all([measure(form) for form in ("JPEG", "PNG", "HEIC", "TIFF")]) else 1
+    reached = [measure(form) for form in ("JPEG", "HEIC")]
+    return 0 if all(reached) else 1
 
 
 if __name__ == "__main__":
