@@ -11,6 +11,7 @@ from teleexpertise.events import (
     AbsenceNoted,
     AttachmentNote,
     Author,
+    Billed,
     Cancelled,
     Completed,
     Declined,
@@ -23,6 +24,8 @@ from teleexpertise.events import (
     Posted,
     Record,
     Redirected,
+    Reminded,
+    ReminderKind,
     ReportMade,
     Side,
     step_of,
@@ -75,6 +78,9 @@ class Completion:
     addressees: tuple[str, ...]
     finaliser: Author
     at: datetime
+    level: str = ""
+    cumulated: bool = False
+    billed: tuple[Billed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +89,7 @@ class Conversation:
 
     ``opening`` keeps the request as accepted; ``completion`` the last finalisation, ``closing_reason`` the
     words of a refusal or cancellation; ``closed_by`` who closed it; ``version`` counts finalisations;
-    ``reports`` the versions made. ``asked`` is what the conversation waits for, empty unless it is on hold.
+    ``reports`` the versions made, ``reminded`` what was reminded of. ``asked`` is what the conversation waits for, empty unless it is on hold.
     """
 
     id: UUID
@@ -108,6 +114,7 @@ class Conversation:
     redirect_url: str = ""
     thread: tuple[str, ...] = ()
     failures: tuple[tuple[str, str], ...] = ()
+    reminded: tuple[ReminderKind, ...] = ()
 
     @property
     def requester(self) -> Party:
@@ -239,6 +246,9 @@ def _closed(
         addressees=event.addressees,
         finaliser=record.author,
         at=record.at,
+        level=event.level,
+        cumulated=event.cumulated,
+        billed=event.billed,
     )
     return replace(closed, completion=completion, version=conversation.version + 1)
 
@@ -273,6 +283,8 @@ def apply(conversation: Conversation, record: Record) -> Conversation:
             after = replace(conversation, absences=(*conversation.absences, event.address))
         case Redirected():
             after = replace(conversation, redirect_url=event.url)
+        case Reminded():
+            after = replace(conversation, reminded=(*conversation.reminded, event.reminder))
         case _:
             after = conversation
     if state is not State.ON_HOLD:

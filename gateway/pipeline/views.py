@@ -202,6 +202,7 @@ def _closing_confirmation(case: Case) -> mails.Mail:
         reason=conversation.closing_reason,
         version=conversation.version,
         addressees=completion.addressees if completion else (),
+        billed=completion.billed if completion else (),
         warnings=case.warnings,
     )
 

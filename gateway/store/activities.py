@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import or_, select, true
+from sqlalchemy import and_, or_, select, true
 
 from gateway.store.repository import Repository
 from gateway.store.schema import conversation as conversations
@@ -48,9 +48,15 @@ class Activities(Repository):
 
     __slots__ = ()
 
-    async def of(self, addresses: Collection[str] | None) -> AsyncIterator[ActivityRow]:
-        """Those whose requester or expert is one of the addresses now (None: all), by reference."""
+    async def of(
+        self, addresses: Collection[str] | None, since: datetime | None = None
+    ) -> AsyncIterator[ActivityRow]:
+        """Those whose requester or expert is one of the addresses now (None: all), by reference; with ``since``
+        only what anything happened to from then on.
+        """
         mine = _of_parties(addresses)
+        if since is not None:
+            mine = and_(mine, conversations.c.updated_at >= since)
         last = ""
         while True:
             page = select(*_READ).where(mine, conversations.c.ref > last)

@@ -50,7 +50,7 @@ class Activity:
 
     ``finalised_at`` is that of the last finalisation, ``version`` its number, 0 before the first.
     ``finaliser`` is
-    who did it, ``Y pour X`` for a delegate.
+    who did it, ``Y pour X`` for a delegate. ``level`` and ``cumulated`` are what the finalisation said of the act.
     """
 
     ref: str
@@ -66,6 +66,8 @@ class Activity:
     outcome: str = ""
     finaliser: str = ""
     delay_days: int = 7
+    level: str = ""
+    cumulated: bool = False
 
     def billable(self, zone: tzinfo) -> Billable:
         """What is rated, by the days of the readers' zone. ``ValueError`` before the finalisation."""
@@ -78,6 +80,8 @@ class Activity:
             patient=self.patient,
             requester=self.requester,
             expert=self.expert,
+            level=self.level,
+            cumulated=self.cumulated,
         )
 
 
