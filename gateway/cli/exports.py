@@ -17,7 +17,7 @@ from gateway.exports.files import FileKind, write_export
 from gateway.exports.gathering import addresses_of, gather
 from gateway.services import Services
 from gateway.store import Transaction
-from teleexpertise.billing.exports import Selection
+from teleexpertise.billing.exports import ExportTable, Selection
 from teleexpertise.billing.tariffs import Role, TariffFault
 
 __all__ = ["export"]
@@ -83,10 +83,11 @@ def export(
         async with services.store.reading() as tx:
             addresses = await _addresses(tx, accounts, establishment)
             selection = Selection(addresses=addresses, roles=roles, first=begins, last=ends, pending=pending)
-            rows = await _written(services, tx, selection, out, chosen)
+            rows, table = await _written(services, tx, selection, out, chosen)
         async with services.store.transaction() as tx:
             target = establishment or ",".join(accounts) or "all"
             await tx.audit.write(now(), operator(), "export", target, "done", {"rows": rows})
+            await tx.exported.note(table.exported, now())
         return rows
 
     rows = invocation.run(work)
@@ -117,8 +118,8 @@ async def _addresses(
 
 async def _written(
     services: Services, tx: Transaction, selection: Selection, out: Path, kind: FileKind
-) -> int:
-    """Write the file, with a progress bar on a terminal. Raises :class:`Failure` where that cannot be
+) -> tuple[int, ExportTable]:
+    """Write the file and return its rows' number and the table, with a progress bar on a terminal. Raises :class:`Failure` where that cannot be
     done.
     """
     terminal = Console(stderr=True)
@@ -133,7 +134,8 @@ async def _written(
             raise Failure(f"tariffs: {error}") from error
         bar.update(task, description="writing")
         total = services.texts.words.of("export_words", "total")
-        return write_export(table, out, kind, total, lambda count: bar.update(task, completed=count))
+        rows = write_export(table, out, kind, total, lambda count: bar.update(task, completed=count))
+    return rows, table
 
 
 @contextmanager

@@ -35,8 +35,24 @@ async def gather(services: Services, tx: Transaction, selection: Selection) -> E
     activities = [
         activity_of(row, accounts, parties, labels) async for row in tx.activities.of(selection.addresses)
     ]
+    if selection.addresses is not None and not selection.pending:
+        known = {activity.ref for activity in activities}
+        lost = [ref for ref in await tx.exported.moved_away(selection.addresses) if ref not in known]
+        activities += [
+            activity_of(row, accounts, parties, labels) async for row in tx.activities.named(lost)
+        ]
+    again = [activity.ref for activity in activities if activity.version > 1]
+    shown = () if selection.pending else await tx.exported.of(again)
     year = Year(services.settings.billing.year)
-    return export_table(activities, selection, tariffs, services.texts.words, services.zone, year)
+    return export_table(
+        activities,
+        selection,
+        tariffs,
+        services.texts.words,
+        services.zone,
+        year,
+        shown,
+    )
 
 
 def tariffs_of(services: Services) -> Tariffs:

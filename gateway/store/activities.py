@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -57,6 +57,16 @@ class Activities(Repository):
         mine = _of_parties(addresses)
         if since is not None:
             mine = and_(mine, conversations.c.updated_at >= since)
+        async for activity in self._matching(mine):
+            yield activity
+
+    async def named(self, refs: Sequence[str]) -> AsyncIterator[ActivityRow]:
+        """Those of these references."""
+        for start in range(0, len(refs), _CHUNK):
+            async for activity in self._matching(conversations.c.ref.in_(refs[start : start + _CHUNK])):
+                yield activity
+
+    async def _matching(self, mine: ColumnElement[bool]) -> AsyncIterator[ActivityRow]:
         last = ""
         while True:
             page = select(*_READ).where(mine, conversations.c.ref > last)

@@ -36,9 +36,11 @@ __all__ = [
     "decision",
     "decrypted_message",
     "delegation",
+    "digest_item",
     "event",
     "expert",
     "expert_document",
+    "exported_line",
     "form_copy",
     "held_letter",
     "known_certificate",
@@ -269,6 +271,30 @@ decision = Table(
     Column("facts", JsonData(), nullable=False),
     Column("trace", JsonData(), nullable=False),
     _text("rules_version"),
+    sqlite_autoincrement=True,
+)
+
+# What exports have shown of a finalised conversation: a later version is a correction of it.
+exported_line = Table(
+    "exported_line",
+    metadata,
+    Column("ref", PlainText, primary_key=True),
+    Column("role", PlainText, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("account", PlainText, primary_key=True, index=True),
+    Column("exported_at", UtcDateTime, nullable=False),
+)
+
+# What a daily digest has still to tell an account.
+digest_item = Table(
+    "digest_item",
+    metadata,
+    Column("id", RowNumber(), primary_key=True),
+    Column("address", PlainText, nullable=False, index=True),
+    _belongs_to("conversation", "conversation_id", required=True),
+    Column("at", UtcDateTime, nullable=False),
+    _text("event"),
+    _text("who"),
     sqlite_autoincrement=True,
 )
 

@@ -9,6 +9,7 @@ from gateway.store.audit import Audit
 from gateway.store.certificates import Certificates
 from gateway.store.conversations import Conversations, Events
 from gateway.store.experts import Experts
+from gateway.store.exported import Digests, Exported
 from gateway.store.letters import Answers, Bounces, Forms, Held
 from gateway.store.messages import Decisions, Messages
 from gateway.store.mirrors import Mirrors, Peers
@@ -33,8 +34,10 @@ class Transaction:
         "conversations",
         "decisions",
         "delegations",
+        "digests",
         "events",
         "experts",
+        "exported",
         "forms",
         "held",
         "messages",
@@ -55,8 +58,10 @@ class Transaction:
         self.conversations = Conversations(connection)
         self.decisions = Decisions(connection)
         self.delegations = Delegations(connection)
+        self.digests = Digests(connection)
         self.events = Events(connection)
         self.experts = Experts(connection)
+        self.exported = Exported(connection)
         self.forms = Forms(connection)
         self.held = Held(connection)
         self.messages = Messages(connection)
