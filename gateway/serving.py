@@ -47,6 +47,7 @@ from gateway.workers.housekeeping import keep_house
 from gateway.workers.loop import Workers
 from gateway.workers.printers import Printers
 from gateway.workers.reporting import ReportWork
+from gateway.workers.timekeeping import keep_time
 from mailboxes.dovecot.logins import MailboxLogin, write_logins
 from mailboxes.dovecot.server import DovecotServer, ServerEvent
 from mailboxes.filing import Filing
@@ -285,9 +286,12 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
         stack.push_async_callback(_ended, working)
         stack.push_async_callback(servers.stop, _GRACE_SECONDS)
         house = asyncio.create_task(keep_house(services))
+        timekeeper = asyncio.create_task(keep_time(services))
         fetcher = await stack.enter_async_context(Fetcher())
         trust = asyncio.create_task(_keeper(services, fetcher).run())
-        watch = asyncio.create_task(_first(working, house, trust, asyncio.create_task(dovecot.watch())))
+        watch = asyncio.create_task(
+            _first(working, house, timekeeper, trust, asyncio.create_task(dovecot.watch()))
+        )
         stack.push_async_callback(_ended, watch)
         yield Running(services, servers.ports, watch, machines_port)
 

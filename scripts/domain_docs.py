@@ -46,6 +46,7 @@ TRIGGERS = {
     Trigger.REPORT: "a report is ready",
     Trigger.ABSENCE: "an absence notice of a member came",
     Trigger.BOUNCE: "a mail of the thread could not be delivered",
+    Trigger.REMINDER: "a delay of a request without answer ends soon, or all are over",
 }
 
 ACTIONS = {

@@ -89,7 +89,8 @@ class Conversation:
 
     ``opening`` keeps the request as accepted; ``completion`` the last finalisation, ``closing_reason`` the
     words of a refusal or cancellation; ``closed_by`` who closed it; ``version`` counts finalisations;
-    ``reports`` the versions made, ``reminded`` what was reminded of. ``asked`` is what the conversation waits for, empty unless it is on hold.
+    ``reports`` the versions made, ``reminded`` what was reminded of. ``asked`` is what the conversation
+    waits for, empty unless it is on hold.
     """
 
     id: UUID

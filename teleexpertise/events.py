@@ -169,7 +169,9 @@ class Requeued:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a side worked on the day of the finalisation: FINESS number of the site, department; '' unknown."""
+    """Where a side worked on the day of the finalisation: FINESS number of the site, department; ''
+    unknown.
+    """
 
     finess: str = ""
     department: str = ""
@@ -179,7 +181,8 @@ class Place:
 class Billed:
     """What one side (``expert``, ``requester``) was told that it bills.
 
-    ``act`` is the code of the tariff table, '' without one; ``amount`` is cents, ``None`` where the table does
+    ``act`` is the code of the tariff table, '' without one; ``amount`` is cents, ``None`` where the table
+    does
     not say; ``refusal`` and ``anomalies`` are the names of ``billing.rating``.
     """
 
@@ -194,7 +197,8 @@ class Billed:
 class Completed:
     """Finalised: what the form said. ``exchanges`` are the sequence numbers that the report shows.
 
-    ``level`` is the expert's act as chosen, '' where nobody was asked; ``cumulated`` that another act was billed
+    ``level`` is the expert's act as chosen, '' where nobody was asked; ``cumulated`` that another act was
+    billed
     with it. The places are ``None`` in records made before they were kept. ``billed`` is what was told then;
     exports rate again, since later acts and corrections change counts and never this record.
     """

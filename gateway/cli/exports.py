@@ -119,7 +119,8 @@ async def _addresses(
 async def _written(
     services: Services, tx: Transaction, selection: Selection, out: Path, kind: FileKind
 ) -> tuple[int, ExportTable]:
-    """Write the file and return its rows' number and the table, with a progress bar on a terminal. Raises :class:`Failure` where that cannot be
+    """Write the file and return its rows' number and the table, with a progress bar on a terminal. Raises
+    :class:`Failure` where that cannot be
     done.
     """
     terminal = Console(stderr=True)

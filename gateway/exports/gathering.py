@@ -38,9 +38,7 @@ async def gather(services: Services, tx: Transaction, selection: Selection) -> E
     if selection.addresses is not None and not selection.pending:
         known = {activity.ref for activity in activities}
         lost = [ref for ref in await tx.exported.moved_away(selection.addresses) if ref not in known]
-        activities += [
-            activity_of(row, accounts, parties, labels) async for row in tx.activities.named(lost)
-        ]
+        activities += [activity_of(row, accounts, parties, labels) async for row in tx.activities.named(lost)]
     again = [activity.ref for activity in activities if activity.version > 1]
     shown = () if selection.pending else await tx.exported.of(again)
     year = Year(services.settings.billing.year)
@@ -95,9 +93,7 @@ def activity_of(
     )
 
 
-def _party(
-    party: Party, place: Place | None, accounts: Mapping[str, Account], known: _Known
-) -> BillingParty:
+def _party(party: Party, place: Place | None, accounts: Mapping[str, Account], known: _Known) -> BillingParty:
     """A side as the record names it; where that does not hold the place, it is that of the account today."""
     found = known.get((party, place))
     if found is None:

@@ -46,7 +46,8 @@ def expert_acts(unit: Unit, expert: Party) -> tuple[str, ...]:
 
 
 async def rated(unit: Unit, conversation: Conversation, completed: Completed) -> tuple[Line, ...]:
-    """The lines of both sides if the conversation were finalised so now, the earlier acts of both for the same
+    """The lines of both sides if the conversation were finalised so now, the earlier acts of both for the
+    same
     patient counted. Nothing where the tariffs cannot be used.
     """
     tariffs = _table(unit)

@@ -93,7 +93,8 @@ async def sheet(
 async def _finalise_sheet(
     unit: Unit, conversation: Conversation, login: Mailbox, options: Mapping[str, object]
 ) -> Sheet:
-    """Prefilled (A.32-A.34): requester, expert (for a service its own account), billing numbers, the act that the
+    """Prefilled (A.32-A.34): requester, expert (for a service its own account), billing numbers, the act
+    that the
     rules propose, all exchanges, all addressees.
     """
     exchanges = _offered(conversation, options)
@@ -320,7 +321,9 @@ def _untransmitted(unit: Unit, filled: FilledForm) -> tuple[str, ...]:
 
 
 async def _foreign_numbers(unit: Unit, proposed: AnyEvent) -> tuple[str, ...]:
-    """A side was changed and the line with the number still holds that of the one before: not guessed, said."""
+    """A side was changed and the line with the number still holds that of the one before: not guessed,
+    said.
+    """
     if not isinstance(proposed, Completed):
         return ()
     sentence, found = unit.services.texts.words.of("forms", "other_number"), []

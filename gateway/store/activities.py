@@ -51,7 +51,8 @@ class Activities(Repository):
     async def of(
         self, addresses: Collection[str] | None, since: datetime | None = None
     ) -> AsyncIterator[ActivityRow]:
-        """Those whose requester or expert is one of the addresses now (None: all), by reference; with ``since``
+        """Those whose requester or expert is one of the addresses now (None: all), by reference; with
+        ``since``
         only what anything happened to from then on.
         """
         mine = _of_parties(addresses)

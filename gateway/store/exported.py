@@ -78,12 +78,15 @@ class Digests(Repository):
 
     async def waiting(self) -> dict[str, datetime]:
         """Accounts with items, and when the oldest of each happened."""
-        rows = await self._all(select(digest_item.c.address, digest_item.c.at).order_by(digest_item.c.id.desc()))
+        rows = await self._all(
+            select(digest_item.c.address, digest_item.c.at).order_by(digest_item.c.id.desc())
+        )
         return {row["address"]: row["at"] for row in rows}
 
     async def take(self, address: str) -> tuple[DigestRow, ...]:
-        """The items of an account in the order they happened, taken out: they are told in this transaction."""
-        mine = digest_item.c.address == address
-        rows = await self._all(select(digest_item).where(mine).order_by(digest_item.c.id))
-        await self._changed(delete(digest_item).where(mine))
+        """The items of an account in the order they happened, taken out: they are told in this
+        transaction.
+        """
+        taken = delete(digest_item).where(digest_item.c.address == address).returning(*digest_item.c)
+        rows = sorted(await self._all(taken), key=lambda row: row["id"])
         return tuple(DigestRow(**{name: row[name] for name in row if name != "id"}) for row in rows)

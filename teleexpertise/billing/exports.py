@@ -61,7 +61,8 @@ class Activity:
 
     ``finalised_at`` is that of the last finalisation, ``version`` its number, 0 before the first.
     ``finaliser`` is
-    who did it, ``Y pour X`` for a delegate. ``level`` and ``cumulated`` are what the finalisation said of the act.
+    who did it, ``Y pour X`` for a delegate. ``level`` and ``cumulated`` are what the finalisation said of
+    the act.
     """
 
     ref: str
@@ -214,7 +215,8 @@ def export_table(
     """The table of a selection. ``activities`` are all of the accounts in question, of any day: limits
     count them.
 
-    ``shown`` is what earlier exports have shown of conversations finalised more than once: the line of a later
+    ``shown`` is what earlier exports have shown of conversations finalised more than once: the line of a
+    later
     version is marked as a correction, and an account whose side became another's gets a line without amount.
     """
     kinds = _PENDING if selection.pending else _FINALISED

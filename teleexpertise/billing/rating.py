@@ -17,7 +17,17 @@ from teleexpertise.billing.tariffs import Act, Role, Tariffs, territory_of
 from teleexpertise.identifiers import read_billing_number, read_nir
 from teleexpertise.patients import Patient
 
-__all__ = ["ANSWER_DAYS", "Anomaly", "Billable", "BillingParty", "Line", "NotBillable", "Year", "profession_of", "rate"]
+__all__ = [
+    "ANSWER_DAYS",
+    "Anomaly",
+    "Billable",
+    "BillingParty",
+    "Line",
+    "NotBillable",
+    "Year",
+    "profession_of",
+    "rate",
+]
 
 ANSWER_DAYS = 7
 """The convention's delay for an expert's answer."""

@@ -100,7 +100,8 @@ def finalise_form(
     """The finalisation form; ``exchanges`` and ``addressees``: one text per line, numbered from 1.
 
     ``billing`` are (number, whose) pairs offered for the expert's line, a service's and the delegate's;
-    ``requester_billing`` the same for the requester's. ``acts`` are the codes that the expert may bill (without
+    ``requester_billing`` the same for the requester's. ``acts`` are the codes that the expert may bill
+    (without
     any the line is left out), ``proposal`` says above it what the rules propose.
     """
     form = catalogue.form(FormKind.FINALISE)

@@ -191,10 +191,7 @@ class Confirmation(ConversationMail):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClosingConfirmation(ConversationMail):
-    """``confirmation-cloture``: finalised, declined or cancelled (see ``state``), as it was understood.
-
-    ``billed`` is what each side bills of it, with what has to be settled first.
-    """
+    """``confirmation-cloture``: finalised, declined or cancelled (``state``); ``billed`` by each side."""
 
     template: ClassVar[str] = "confirmation-cloture"
     author: Author

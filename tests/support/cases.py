@@ -25,6 +25,8 @@ from teleexpertise.events import (
     MemberLeft,
     Opened,
     Record,
+    Reminded,
+    ReminderKind,
     ReportMade,
     Side,
 )
@@ -193,4 +195,5 @@ def proposals(seed: int = 1) -> list[tuple[Trigger, AnyEvent]]:
         (Trigger.REPORT, ReportMade(version=seed, filename="compte-rendu.pdf", sha256="0" * 64)),
         (Trigger.ABSENCE, AbsenceNoted(address=EXPERT.address)),
         (Trigger.BOUNCE, DeliveryFailed(recipient=GUEST.address, status="5.1.1")),
+        (Trigger.REMINDER, Reminded(reminder=ReminderKind.PROMISE)),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Any
 
-from teleexpertise.events import AttachmentNote, Author
+from teleexpertise.events import AttachmentNote, Author, Billed, ReminderKind
 from teleexpertise.patients import Patient
 from teleexpertise.people import (
     Account,
@@ -16,7 +16,7 @@ from teleexpertise.people import (
     Party,
     PrerequisiteItem,
 )
-from teleexpertise.texts import Link, ServiceView, contexts, export_contexts
+from teleexpertise.texts import Link, ServiceView, contexts, export_contexts, followup_contexts
 from teleexpertise.texts.standing import Standing
 
 NOW = datetime(2026, 11, 22, 9, 41, tzinfo=UTC)
@@ -260,6 +260,10 @@ def _answers() -> dict[str, contexts.Mail]:
             outcome="Consultation rapprochée",
             conclusion=CONCLUSION,
             addressees=("Dr Nadège ARSAC",),
+            billed=(
+                Billed(role="expert", act="TE2", amount=2760, anomalies=("number-missing",)),
+                Billed(role="requester", amount=0, refusal="profession"),
+            ),
         ),
         "confirmation-commande": contexts.CommandConfirmation(
             done=contexts.CommandDone.REMOVED, person="Mme Ysoline BRAVARD", **ABOUT
@@ -373,6 +377,42 @@ def _thread_mails() -> dict[str, contexts.Mail]:
 def _ended_mails() -> dict[str, contexts.Mail]:
     """What is told when time or attempts have run out."""
     return {
+        **{
+            f"rappel-{kind}": followup_contexts.Reminder(
+                reminder=kind,
+                requester=REQUESTER.name,
+                asked_at=NOW,
+                ends_at=NOW,
+                links=(REQUEST,),
+                **ABOUT,
+            )
+            for kind in (ReminderKind.PROMISE, ReminderKind.CONVENTION)
+        },
+        **{
+            f"echeance-{kind}": followup_contexts.Deadline(reminder=kind, asked_at=NOW, at=NOW, **ABOUT)
+            for kind in ReminderKind
+        },
+        "sans-reponse": followup_contexts.Unanswered(
+            expert=EXPERT.name,
+            asked_at=NOW,
+            others=(
+                contexts.ExpertCard(SERVICE_EXPERT, REQUEST),
+                contexts.ExpertCard(SERVICE_EXPERT, REQUEST),
+            ),
+            links=(REQUEST,),
+            **ABOUT,
+        ),
+        "sans-reponse-ni-autre": followup_contexts.Unanswered(expert=EXPERT.name, asked_at=NOW, **ABOUT),
+        "resume": followup_contexts.Digest(
+            lines=tuple(
+                followup_contexts.DigestLine(
+                    at=NOW, event=event, who=EXPERT.name, reference=REF, state="requested"
+                )
+                for event in (contexts.NoticeEvent.REQUEST, contexts.NoticeEvent.ANSWER)
+            ),
+            folder="Téléexpertises",
+            worklist=REQUEST,
+        ),
         "doute-expire": contexts.DoubtExpired(subject_received="Mon avis", received_at=NOW, days=7, **ABOUT),
         **{
             f"travail-abandonne-{work}": contexts.Unmade(work=work, holder="Dr Nadège ARSAC", **ABOUT)
