@@ -181,15 +181,13 @@ class Reminders(Section):
     """When requests without answer are reminded of, and when daily digests go out."""
 
     before_promise_hours: Positive = Field(
-        description="hours before the end of the delay that the expert announces (half of it at most) at
-        which "
-        "the expert is reminded"
+        description="hours before the end of the delay that the expert announces (half of it at most) at "
+        "which the expert is reminded"
     )
     before_convention_hours: int = Field(
         ge=1,
         le=144,
-        description="hours before the end of the convention's 7 days at which the expert is "
-        "reminded",
+        description="hours before the end of the convention's 7 days at which the expert is reminded",
     )
     other_experts: Positive = Field(
         description="experts of the specialty that a requester without answer is offered, at most"
