@@ -24,6 +24,7 @@ from gateway.cli.rebuild import rebuild
 from gateway.cli.rules import rules
 from gateway.cli.running import check_config, init, run, serve_command
 from gateway.cli.smime import smime
+from gateway.cli.statistics import stats
 from gateway.cli.trust import trust
 from gateway.deployment import CONFIGURATION
 
@@ -66,7 +67,22 @@ def cli(context: click.Context, path: Path) -> None:
 
 for command in (
     *(init, serve_command, run, demo, check_config),
-    *(account, audit, conversation, dkim, expert, explain, export, pki, queue, rebuild, rules, smime, trust),
+    *(
+        account,
+        audit,
+        conversation,
+        dkim,
+        expert,
+        explain,
+        export,
+        pki,
+        queue,
+        rebuild,
+        rules,
+        smime,
+        stats,
+        trust,
+    ),
 ):
     cli.add_command(command)
 

@@ -12,7 +12,7 @@ from sqlalchemy import and_, or_, select, true
 from gateway.store.repository import Repository
 from gateway.store.schema import conversation as conversations
 from gateway.store.schema import event as events
-from teleexpertise.events import Author, Completed, Opened, TakenUp, load_event
+from teleexpertise.events import Author, Completed, Declined, Opened, TakenUp, load_event
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Activities", "ActivityRow"]
 
 _CHUNK = 500
-_KINDS = ("opened", "taken_up", "completed")
+_KINDS = ("opened", "taken_up", "completed", "declined")
 # not the whole rows: decoding what nobody reads costs as much again
 _READ = (conversations.c.id, conversations.c.ref, conversations.c.state, conversations.c.opened_at)
 _TOLD = (events.c.conversation_id, events.c.at, events.c.author, events.c.payload)
@@ -30,7 +30,9 @@ _TOLD = (events.c.conversation_id, events.c.at, events.c.author, events.c.payloa
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivityRow:
-    """One conversation; what has not happened yet is None. ``version`` counts the finalisations."""
+    """One conversation; what has not happened yet is None. ``finalised_at`` is that of the last
+    of ``version`` finalisations.
+    """
 
     ref: str
     state: str
@@ -41,6 +43,8 @@ class ActivityRow:
     finalised_at: datetime | None
     finaliser: Author | None
     version: int
+    finalised_first_at: datetime | None
+    declined_at: datetime | None
 
 
 class Activities(Repository):
@@ -101,7 +105,7 @@ def _activity(row: RowMapping, told: Iterable[RowMapping]) -> ActivityRow | None
     """Put together what the events say; None for a conversation without opening, which a rebuild reports."""
     opening: Opened | None = None
     completion: Completed | None = None
-    answered_at = finalised_at = finaliser = None
+    answered_at = finalised_at = first_at = declined_at = finaliser = None
     version = 0
     for entry in told:
         match load_event(entry["payload"]):
@@ -111,7 +115,10 @@ def _activity(row: RowMapping, told: Iterable[RowMapping]) -> ActivityRow | None
                 answered_at = answered_at or entry["at"]
             case Completed() as completion:
                 finalised_at, finaliser = entry["at"], Author(**entry["author"])
+                first_at = first_at or finalised_at
                 version += 1
+            case Declined():
+                declined_at = entry["at"]
     if opening is None:
         return None
     return ActivityRow(
@@ -119,9 +126,11 @@ def _activity(row: RowMapping, told: Iterable[RowMapping]) -> ActivityRow | None
         state=row["state"],
         opened_at=row["opened_at"],
         opening=opening,
-        answered_at=answered_at or finalised_at,
+        answered_at=answered_at or first_at,
         completion=completion,
         finalised_at=finalised_at,
         finaliser=finaliser,
         version=version,
+        finalised_first_at=first_at,
+        declined_at=declined_at,
     )

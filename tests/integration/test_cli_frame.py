@@ -53,6 +53,7 @@ LOOKING = [
     ("rebuild", "--check"),
     ("rules", "check"),
     ("rules", "list"),
+    ("stats",),
     ("trust", "crl", "fetch"),
     ("trust", "crl", "list"),
     ("trust", "diff"),
