@@ -63,11 +63,11 @@ def _percent(share: float | None) -> float | None:
 
 
 def _round_up(value: float) -> float:
-    """The next of 4, 8, 20, 40, 80 ... above: four even steps with round labels."""
-    ceiling = 4.0
-    while ceiling < value:
-        ceiling *= 2.5 if f"{ceiling:.0f}".startswith("8") else 2
-    return ceiling
+    """The next of 4, 8, 12, 20, 40, 80, 120 ... above: four even steps with round labels."""
+    unit = 1.0
+    while unit * 10 * _STEPS < value:
+        unit *= 10
+    return next(unit * step * _STEPS for step in (1, 2, 3, 5, 10) if unit * step * _STEPS >= value)
 
 
 def _text(
@@ -93,10 +93,10 @@ def _legend(top: float, names: Sequence[str]) -> list[str]:
     found: list[str] = []
     x = float(_LEFT + _WIDTH)
     for colour, name in reversed(list(zip((_FIRST, _SECOND), names, strict=False))) if len(names) > 1 else ():
-        found.append(_text(x, top - 14, name, anchor="end"))
-        x -= 6.4 * len(name) + 16
-        found.append(f'<rect x="{x:.1f}" y="{top - 24:.1f}" width="11" height="11" fill="{colour}"/>')
-        x -= 16
+        x -= 7 * len(name)
+        found.append(_text(x, top - 14, name))
+        found.append(f'<rect x="{x - 16:.1f}" y="{top - 24:.1f}" width="11" height="11" fill="{colour}"/>')
+        x -= 40
     return found
 
 
