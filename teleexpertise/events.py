@@ -93,7 +93,10 @@ class AttachmentNote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A request was accepted. ``items`` are the expert's prerequisites as they were then."""
+    """A request was accepted. ``items`` are the expert's prerequisites as they were then.
+
+    ``order_id`` identifies the TLM-DA that asked (``root`` or ``root^extension``), '' for our own form.
+    """
 
     ref: str
     requester: Party
@@ -112,6 +115,7 @@ class Opened:
     images: int = 0
     documents: int = 0
     remark: str = ""
+    order_id: str = ""
     kind: Literal["opened"] = "opened"
 
 
@@ -259,11 +263,12 @@ class Posted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportMade:
-    """A version of the report was made and posted."""
+    """A version of the report was made and posted; ``cda_sha256`` is of its CDA, '' where there is none."""
 
     version: int
     filename: str
     sha256: str
+    cda_sha256: str = ""
     kind: Literal["report_made"] = "report_made"
 
 

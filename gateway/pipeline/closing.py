@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from gateway.pipeline import acts
 from gateway.pipeline.consequences import Act, carry_out
+from gateway.pipeline.document_facts import report_facts
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.requesting import FilledForm
@@ -17,6 +18,8 @@ from gateway.pipeline.stored_letters import stored_letter
 from gateway.pipeline.unit import Unit
 from gateway.pipeline.views import Case, build
 from teleexpertise.conversation import Conversation, Exchange
+from teleexpertise.documents.completeness import missing_fields
+from teleexpertise.documents.sentences import sentences
 from teleexpertise.events import AnyEvent, Author, Cancelled, Completed, Declined, Held, Side
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.forms import (
@@ -297,18 +300,18 @@ async def act_on(unit: Unit, incoming: Incoming, filled: FilledForm) -> str:
     if kind is FormKind.FINALISE and filled.row.options.get("version") != conversation.version:
         return await _overtaken(unit, incoming, conversation, by.author)
     proposed = await _proposed(unit, incoming, conversation, filled, kind)
-    facts = Facts(
-        trigger=_TRIGGERS[kind],
-        author=by.author,
-        proposed=proposed,
-        side=by.side,
-    )
+    facts = Facts(trigger=_TRIGGERS[kind], author=by.author, proposed=proposed, side=by.side)
     act = Act(
         facts=facts,
         message=message,
         incoming=incoming,
         answer_to=incoming.login,
-        warnings=(*filled.warnings, *_untransmitted(unit, filled), *await _foreign_numbers(unit, proposed)),
+        warnings=(
+            *filled.warnings,
+            *_untransmitted(unit, filled),
+            *await _foreign_numbers(unit, proposed),
+            *await _without_cda(unit, conversation, proposed, by.author),
+        ),
     )
     decision, _ = await carry_out(unit, conversation, conversation.id, act)
     return f"{kind}: {'conflict' if decision.conflict else decision.after}"
@@ -333,6 +336,21 @@ async def _foreign_numbers(unit: Unit, proposed: AnyEvent) -> tuple[str, ...]:
         if own and party.billing_number and own != party.billing_number:
             found.append(sentence.format(name=party.name, number=own, given=party.billing_number))
     return tuple(found)
+
+
+async def _without_cda(
+    unit: Unit, conversation: Conversation, proposed: AnyEvent, author: Author
+) -> tuple[str, ...]:
+    """Why the report to come will be a PDF alone: who finalises may complete an account and do it again."""
+    if not isinstance(proposed, Completed):
+        return ()
+    facts = await report_facts(
+        unit.services.settings, unit.tx, conversation, proposed, author, unit.now, conversation.version + 1
+    )
+    lacking = sentences(missing_fields(facts))
+    if not lacking:
+        return ()
+    return (unit.services.texts.words.of("documents", "pdf_only").format(lacking=" ".join(lacking)),)
 
 
 async def _overtaken(unit: Unit, incoming: Incoming, conversation: Conversation, author: Author) -> str:

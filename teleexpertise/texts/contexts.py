@@ -391,7 +391,7 @@ class Removed(ConversationMail):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportReady(ConversationMail):
-    """``rapport``: the report is attached as ``filename``; ``version`` above 1 replaces an earlier one."""
+    """``rapport``: the report is attached as ``filename``; ``lacking``: why there is no CDA, in sentences."""
 
     template: ClassVar[str] = "rapport"
     requester: Party
@@ -402,6 +402,7 @@ class ReportReady(ConversationMail):
     filename: str
     version: int = 1
     addressees: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -175,7 +175,8 @@ def test_a_header_copied_into_the_text_is_not_repeated_in_the_report(thread: Thr
         b'Content-Type: text/plain; charset=utf-8; hp-legacy-display="1"\r\n\r\n'
         b"Subject: Sujet recopie\r\n\r\nAvis rendu.\r\n"
     )
-    send(expert, draft, mail_of(draft, signing(owner(expert))(protect(fields_of(draft), text))))
+    protected = protect(fields_of(draft), text).replace(b'hp="clear"', b'hp="cipher"')
+    send(expert, draft, mail_of(draft, signing(owner(expert))(protected)))
     thread.copy_of(thread.requester, draft)
     thread.finalise(expert)
     shown = pdf_text(thread.report(thread.requester)[1])

@@ -16,6 +16,7 @@ from teleexpertise.claims import Claim, claim_fields
 from teleexpertise.mirrors import Mirror
 from teleexpertise.states import State
 from tests.support import region
+from tests.support.envelopes import confidential
 from tests.support.forging import Forger
 from tests.support.gateway import Client, read, refusal_text
 from tests.support.neighbours import (
@@ -323,6 +324,25 @@ def test_a_key_that_cannot_be_had_delays_no_mail_and_the_next_news_bring_the_sta
     assert found is not None
     assert (found.state, found.seq, found.active()) == (State.IN_PROGRESS, 4, (doctor.address,))
     assert told(stage) == [*before, "signature-not-passed"]
+
+
+def test_a_sealed_mail_of_the_service_is_believed_by_its_domains_signature_alone(stage: Stage) -> None:
+    """We cannot open it, so we cannot see the organisation's signature within."""
+    doctor, claim = stage.doctor, stage.holder.claim(to=(stage.doctor.address,))
+    certificate = confidential().certificate_pem
+    before = told(stage)
+    bare = stage.holder.sealed(claim, certificate, signed=False)
+    stage.holder.deliver(stage.both.here, bare, [doctor.address])
+    stage.both.here.settled()
+    assert told(stage) == [*before, "unsigned"]
+    assert mirror(stage.both.here, claim.ref, THERE) is None
+    sealed = stage.holder.sealed(claim, certificate)
+    stage.holder.deliver(stage.both.here, sealed, [doctor.address])
+    stage.both.here.settled()
+    found = mirror(stage.both.here, claim.ref, THERE)
+    assert found is not None
+    assert found.active() == (doctor.address,)
+    assert [m for m in doctor.mails(FOLDER) if m["message-id"] == read(sealed)["message-id"]]
 
 
 @pytest.mark.parametrize("to", [(), (f"personne@{HERE}",), ("nadia.roux@ailleurs.mssante.example",)])

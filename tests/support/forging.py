@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -10,6 +11,8 @@ from email.utils import format_datetime
 from uuid import uuid4
 
 from certs.dkim import load_dkim_signer, sign_dkim
+from certs.envelopes import EncryptionTarget, Transport, encrypt_message
+from certs.paths import read_certificates
 from certs.signing import load_signer
 from certs.smime import sign_message
 from config import Settings
@@ -106,6 +109,19 @@ class Forger:
             signer = load_dkim_signer(domain or self.domain, selector or one.selector, one.key.read_bytes())
             raw = sign_dkim(raw, signer, datetime.now(UTC)) + raw
         return prepend_fields(raw, list(outside)) if outside else raw
+
+    def sealed(self, claim: Claim, certificate: bytes, *, signed: bool = True) -> bytes:
+        """A mail of the service that only the holder of a certificate (PEM) can read, with the DKIM signature
+        that it leaves with.
+        """
+        header = [*self.header(self.service), ("Auto-Submitted", "auto-generated"), *claim_fields(claim)]
+        target = EncryptionTarget(read_certificates(certificate)[0], False)
+        raw = encrypt_message(header, _ENTITY, (target,), secrets.token_bytes, Transport.OAEP)
+        if not signed:
+            return raw
+        (one,) = self.settings.dkim.signing
+        signer = load_dkim_signer(self.domain, one.selector, one.key.read_bytes())
+        return sign_dkim(raw, signer, datetime.now(UTC)) + raw
 
     def deliver(
         self, gateway: TestGateway, raw: bytes, recipients: Sequence[str], mail_from: str | None = None
