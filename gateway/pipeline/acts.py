@@ -75,7 +75,7 @@ async def _earlier(unit: Unit, mine: Billable) -> list[Billable]:
         return []
     addresses = {mine.requester.address, mine.expert.address}
     zone, found = unit.services.zone, []
-    async for row in unit.tx.activities.of(addresses, unit.now - _COUNTED):
+    async for row in unit.tx.activities.of_patient(addresses, mine.patient, unit.now - _COUNTED):
         if row.completion is None or row.finalised_at is None or row.ref == mine.ref:
             continue
         accounts = {}

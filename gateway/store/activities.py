@@ -13,6 +13,7 @@ from gateway.store.repository import Repository
 from gateway.store.schema import conversation as conversations
 from gateway.store.schema import event as events
 from teleexpertise.events import Author, Completed, Declined, Opened, TakenUp, load_event
+from teleexpertise.patients import Patient
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -52,16 +53,26 @@ class Activities(Repository):
 
     __slots__ = ()
 
-    async def of(
-        self, addresses: Collection[str] | None, since: datetime | None = None
+    async def of(self, addresses: Collection[str] | None) -> AsyncIterator[ActivityRow]:
+        """Those whose requester or expert is one of the addresses now (None: all), by reference."""
+        async for activity in self._matching(_of_parties(addresses)):
+            yield activity
+
+    async def of_patient(
+        self, addresses: Collection[str], patient: Patient, since: datetime
     ) -> AsyncIterator[ActivityRow]:
-        """Those whose requester or expert is one of the addresses now (None: all), by reference; with
-        ``since``
-        only what anything happened to from then on.
+        """Those of the addresses to which anything happened since a moment and whose patient may be this one:
+        the same INS, or without INS the same birth date. Whether it is, the caller finds out.
         """
-        mine = _of_parties(addresses)
-        if since is not None:
-            mine = and_(mine, conversations.c.updated_at >= since)
+        said = events.c.payload["patient"]
+        if patient.ins:
+            same = said["ins"].as_string() == patient.ins
+        else:
+            born = patient.birth_date.isoformat() if patient.birth_date else ""
+            same = said["birth_date"].as_string() == born
+        first = and_(events.c.conversation_id == conversations.c.id, events.c.seq == 1)
+        opened = select(events.c.id).where(first, same).exists()
+        mine = and_(_of_parties(addresses), conversations.c.updated_at >= since, opened)
         async for activity in self._matching(mine):
             yield activity
 

@@ -189,6 +189,8 @@ conversation = Table(
     Column("updated_at", UtcDateTime, nullable=False, index=True),
     Column("next_seq", Integer, nullable=False),
     Column("folded", JsonData(), nullable=False),
+    Index(None, "requester_address"),
+    Index(None, "expert_address"),
 )
 
 conversation_member = Table(

@@ -1,4 +1,6 @@
-"""What exports have shown, so that later versions are corrections; what daily digests have still to tell."""
+"""What exports have shown, so that later versions are corrections; what daily digests have still to tell;
+conversations found by their sides.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -35,8 +37,12 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_digest_item_address"), "digest_item", ["address"], unique=False)
+    for side in ("requester_address", "expert_address"):
+        op.create_index(op.f(f"ix_conversation_{side}"), "conversation", [side], unique=False)
 
 
 def downgrade() -> None:
+    for side in ("requester_address", "expert_address"):
+        op.drop_index(op.f(f"ix_conversation_{side}"), table_name="conversation")
     op.drop_table("digest_item")
     op.drop_table("exported_line")
