@@ -23,6 +23,7 @@ LOOKING = [
     ("account", "list"),
     ("account", "passwd", "a@b.example"),
     ("account", "rpps", "a@b.example"),
+    ("account", "notice", "a@b.example", "digest"),
     ("account", "certificate", "list"),
     ("account", "certificate", "add", "a@b.example", "--file", __file__),
     ("account", "certificate", "remove", "a@b.example", "0123456789abcdef"),
