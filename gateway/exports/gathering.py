@@ -90,6 +90,7 @@ def activity_of(
         delay_days=row.opening.delay_days,
         level=done.level if done else "",
         cumulated=done.cumulated if done else False,
+        insured_number=row.opening.insured_number,
     )
 
 

@@ -59,6 +59,7 @@ async def rated(unit: Unit, conversation: Conversation, completed: Completed) ->
         day=unit.now.astimezone(zone).date(),
         asked=conversation.opened_at.astimezone(zone).date(),
         patient=conversation.patient,
+        insured_number=conversation.opening.insured_number,
         requester=billing_party(completed.requester, completed.requester_place or Place()),
         expert=billing_party(completed.expert, completed.expert_place or Place()),
         level=completed.level,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 
-from gateway.pipeline import closing, requesting
+from gateway.pipeline import closing, delegating, requesting
+from gateway.pipeline.identifying import Identified, identify
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.requesting import FilledForm
@@ -39,9 +40,21 @@ async def receive(unit: Unit, incoming: Incoming, found: FoundForm) -> str:
     checked = validate(sheet.form, reading.values, today)
     problems = {**checked.problems, **reading.problems}
     warnings = {**checked.warnings, **reading.warnings}
+    if row.kind == FormKind.DELEGATES:
+        # Rights are not guessed: a line that is gone or was not understood withdraws nobody.
+        problems = {**warnings, **await delegating.doubts(unit, sheet, checked.values), **problems}
     remark = "\n".join(filter(None, (str(row.options.get("remark", "")), reading.remark)))
+    identified = Identified()
     # A vital emergency is answered at once, whatever else is wrong with the form (design, section 6).
-    if problems and not requesting.is_vital(row.kind, checked.values):
+    vital = requesting.is_vital(row.kind, checked.values)
+    if row.kind == FormKind.REQUEST and not problems and not vital:
+        identified = await identify(unit, sheet.form, checked.values, incoming.login.address)
+        problems |= identified.problems
+        warnings |= identified.warnings
+        if identified.candidates:
+            options = {**row.options, "candidates": list(identified.candidates)}
+            sheet = await _sheet(unit, incoming, replace(row, options=options)) or sheet
+    if problems and not vital:
         again = replace(
             sheet,
             values={**sheet.values, **reading.values},
@@ -52,7 +65,12 @@ async def receive(unit: Unit, incoming: Incoming, found: FoundForm) -> str:
         return await _ask_back(unit, incoming, again)
     await unit.tx.forms.use(row.id, unit.now)
     answer = FilledForm(
-        row=row, sheet=sheet, values=checked.values, remark=remark, warnings=tuple(warnings.values())
+        row=row,
+        sheet=sheet,
+        values=checked.values,
+        remark=remark,
+        warnings=tuple(warnings.values()),
+        known_patient=identified.known,
     )
     return await _dispatch(unit, incoming, answer)
 
@@ -61,6 +79,8 @@ async def _sheet(unit: Unit, incoming: Incoming, row: FormRow) -> Sheet | None:
     """The form of this case once more, with the options that it offered."""
     if row.kind == FormKind.REQUEST:
         return await requesting.sheet(unit, incoming.login, str(row.options.get("expert", "")), row.options)
+    if row.kind == FormKind.DELEGATES:
+        return await delegating.sheet(unit, incoming, str(row.options.get("account", "")), row.options)
     if row.conversation_id is None:
         return None
     conversation = await unit.load(row.conversation_id)
@@ -96,6 +116,8 @@ async def _brings_more(unit: Unit, incoming: Incoming, sheet: Sheet) -> bool:
 async def _dispatch(unit: Unit, incoming: Incoming, answer: FilledForm) -> str:
     if answer.row.kind == FormKind.REQUEST:
         return await requesting.open_request(unit, incoming, answer)
+    if answer.row.kind == FormKind.DELEGATES:
+        return await delegating.save(unit, incoming, answer)
     return await closing.act_on(unit, incoming, answer)
 
 

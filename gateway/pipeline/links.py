@@ -12,6 +12,7 @@ from teleexpertise.commands import (
     Command,
     Confirm,
     Decline,
+    Delegates,
     Export,
     Finalise,
     Help,
@@ -44,6 +45,7 @@ _LABELS = {
     Confirm: "confirm",
     Export: "export",
     Help: "help",
+    Delegates: "delegates",
 }
 
 

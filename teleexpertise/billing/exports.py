@@ -80,6 +80,7 @@ class Activity:
     delay_days: int = 7
     level: str = ""
     cumulated: bool = False
+    insured_number: str = ""
 
     def billable(self, zone: tzinfo) -> Billable:
         """What is rated, by the days of the readers' zone. ``ValueError`` before the finalisation."""
@@ -94,6 +95,7 @@ class Activity:
             expert=self.expert,
             level=self.level,
             cumulated=self.cumulated,
+            insured_number=self.insured_number,
         )
 
 
@@ -347,7 +349,7 @@ class _Writing:
             "correction": self._correction(activity, line),
             "finaliser": activity.finaliser,
             "outcome": activity.outcome,
-            "insured_number": activity.patient.ins,
+            "insured_number": activity.insured_number or activity.patient.ins,
             "act_day": line.day,
             "act": act.code if act else "",
             "act_cnam": str(act.cnam) if act else "",

@@ -49,6 +49,7 @@ class FormKind(StrEnum):
     CANCEL = "cancel"
     ASK = "ask"
     SYNTHESIS = "synthesis"
+    DELEGATES = "delegates"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class Field:
     must_be: bool | None = None
     must_be_sentence: str = ""
     only_if_not: str = ""
+    required_unless: str = ""
     tolerated: bool = False
     element: str = ""
 
