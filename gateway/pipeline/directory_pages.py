@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from gateway.pipeline.unit import Unit
 from teleexpertise.commands import Annuaire, NewRequest
+from teleexpertise.conversation import Conversation
 from teleexpertise.directory import Directory, DirectoryEntry
 from teleexpertise.people import Expert
+from teleexpertise.plaintext import folded
 from teleexpertise.texts import contexts as mails
 
-__all__ = ["directory_page", "experts_named"]
+__all__ = ["colleagues", "directory_page", "experts_named"]
 
 
 async def _listed(unit: Unit) -> dict[str, Expert]:
@@ -30,6 +32,26 @@ async def experts_named(unit: Unit, text: str) -> list[Expert]:
     wanted = text.strip().lower()
     exact = [e for e in listed.values() if wanted in (e.account.address, e.account.name.lower())]
     return exact or (_search(unit, listed, text) if wanted else [])
+
+
+async def colleagues(unit: Unit, conversation: Conversation, most: int) -> tuple[mails.ExpertCard, ...]:
+    """Other listed experts of a specialty that was asked, those near the one asked and the quick ones
+    first.
+    """
+    asked = await unit.account(conversation.opening.expert.address)
+    near = asked.department if asked else ""
+    wanted = {folded(name) for name in conversation.opening.specialties}
+    found = [
+        expert
+        for expert in (await _listed(unit)).values()
+        if wanted & {folded(name) for name in expert.specialties}
+        and not any(member.party.address == expert.account.address for member in conversation.members)
+    ]
+    found.sort(key=lambda e: (e.account.department != near, e.delay_days, e.account.address))
+    links = unit.services.links
+    return tuple(
+        mails.ExpertCard(expert, links.to(NewRequest(expert.account.address))) for expert in found[:most]
+    )
 
 
 async def directory_page(unit: Unit, terms: str, page: int) -> mails.DirectoryPage:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from teleexpertise.events import AttachmentNote, Author
+from teleexpertise.events import AttachmentNote, Author, Billed
 from teleexpertise.patients import Patient
 from teleexpertise.people import Expert, Party, PrerequisiteItem
 from teleexpertise.texts.kinds import (
@@ -191,7 +191,7 @@ class Confirmation(ConversationMail):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClosingConfirmation(ConversationMail):
-    """``confirmation-cloture``: finalised, declined or cancelled (see ``state``), as it was understood."""
+    """``confirmation-cloture``: finalised, declined or cancelled (``state``); ``billed`` by each side."""
 
     template: ClassVar[str] = "confirmation-cloture"
     author: Author
@@ -205,6 +205,7 @@ class ClosingConfirmation(ConversationMail):
     version: int = 1
     warnings: tuple[str, ...] = ()
     addressees: tuple[str, ...] = ()
+    billed: tuple[Billed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

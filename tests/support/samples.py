@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
-from teleexpertise.events import AttachmentNote, Author
+from teleexpertise.events import AttachmentNote, Author, Billed, ReminderKind
 from teleexpertise.patients import Patient
 from teleexpertise.people import (
     Account,
@@ -17,7 +17,14 @@ from teleexpertise.people import (
     Party,
     PrerequisiteItem,
 )
-from teleexpertise.texts import Link, ServiceView, acting_contexts, contexts, export_contexts
+from teleexpertise.texts import (
+    Link,
+    ServiceView,
+    acting_contexts,
+    contexts,
+    export_contexts,
+    followup_contexts,
+)
 from teleexpertise.texts.document_contexts import EnclosedReport, IntegrationRefused, Processed
 from teleexpertise.texts.standing import Standing
 
@@ -278,6 +285,10 @@ def _answers() -> dict[str, contexts.Mail]:
             outcome="Consultation rapprochée",
             conclusion=CONCLUSION,
             addressees=("Dr Nadège ARSAC",),
+            billed=(
+                Billed(role="expert", act="TE2", amount=2760, anomalies=("number-missing",)),
+                Billed(role="requester", amount=0, refusal="profession"),
+            ),
         ),
         "confirmation-commande": contexts.CommandConfirmation(
             done=contexts.CommandDone.REMOVED, person="Mme Ysoline BRAVARD", **ABOUT
@@ -407,6 +418,42 @@ def _thread_mails() -> dict[str, contexts.Mail]:
 def _ended_mails() -> dict[str, contexts.Mail]:
     """What is told when time or attempts have run out."""
     return {
+        **{
+            f"rappel-{kind}": followup_contexts.Reminder(
+                reminder=kind,
+                requester=REQUESTER.name,
+                asked_at=NOW,
+                ends_at=NOW,
+                links=(REQUEST,),
+                **ABOUT,
+            )
+            for kind in (ReminderKind.PROMISE, ReminderKind.CONVENTION)
+        },
+        **{
+            f"echeance-{kind}": followup_contexts.Deadline(reminder=kind, asked_at=NOW, at=NOW, **ABOUT)
+            for kind in ReminderKind
+        },
+        "sans-reponse": followup_contexts.Unanswered(
+            expert=EXPERT.name,
+            asked_at=NOW,
+            others=(
+                contexts.ExpertCard(SERVICE_EXPERT, REQUEST),
+                contexts.ExpertCard(SERVICE_EXPERT, REQUEST),
+            ),
+            links=(REQUEST,),
+            **ABOUT,
+        ),
+        "sans-reponse-ni-autre": followup_contexts.Unanswered(expert=EXPERT.name, asked_at=NOW, **ABOUT),
+        "resume": followup_contexts.Digest(
+            lines=tuple(
+                followup_contexts.DigestLine(
+                    at=NOW, event=event, who=EXPERT.name, reference=REF, state="requested"
+                )
+                for event in (contexts.NoticeEvent.REQUEST, contexts.NoticeEvent.ANSWER)
+            ),
+            folder="Téléexpertises",
+            worklist=REQUEST,
+        ),
         "doute-expire": contexts.DoubtExpired(subject_received="Mon avis", received_at=NOW, days=7, **ABOUT),
         **{
             f"travail-abandonne-{work}": contexts.Unmade(work=work, holder="Dr Nadège ARSAC", **ABOUT)
