@@ -28,6 +28,7 @@ from teleexpertise.people import AccountKind, IdentityPolicy, NirPolicy, NoticeM
 __all__ = [
     "account",
     "account_certificate",
+    "account_deposit",
     "answer_count",
     "audit",
     "bounce_token",
@@ -109,6 +110,14 @@ account_certificate = Table(
     Column("address", PlainText, ForeignKey("account.address"), nullable=False, index=True),
     _text("issuer"),
     _text("subject"),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+account_deposit = Table(
+    "account_deposit",
+    metadata,
+    Column("address", PlainText, ForeignKey("account.address"), primary_key=True),
+    _text("mailbox", primary_key=True),
     Column("created_at", UtcDateTime, nullable=False),
 )
 

@@ -8,6 +8,7 @@ from gateway.store.activities import Activities
 from gateway.store.audit import Audit
 from gateway.store.certificates import Certificates
 from gateway.store.conversations import Conversations, Events
+from gateway.store.deposits import Deposits
 from gateway.store.experts import Experts
 from gateway.store.letters import Answers, Bounces, Forms, Held
 from gateway.store.messages import Decisions, Messages
@@ -35,6 +36,7 @@ class Transaction:
         "conversations",
         "decisions",
         "delegations",
+        "deposits",
         "events",
         "experts",
         "forms",
@@ -59,6 +61,7 @@ class Transaction:
         self.conversations = Conversations(connection)
         self.decisions = Decisions(connection)
         self.delegations = Delegations(connection)
+        self.deposits = Deposits(connection)
         self.events = Events(connection)
         self.experts = Experts(connection)
         self.forms = Forms(connection)

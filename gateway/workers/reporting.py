@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from certs.verdicts import Verdict
 from gateway.errors import GatewayError
-from gateway.pipeline import closing
+from gateway.pipeline import closing, depositing
 from gateway.pipeline.consequences import Act, carry_out
 from gateway.pipeline.document_facts import report_facts, request_facts
 from gateway.pipeline.sending_forms import send_form
@@ -138,10 +138,13 @@ class ReportWork:
             warnings=sentences(made.cda.fields) if isinstance(made.cda, MissingFields) else (),
             only=frozenset(completion.addressees) | {completion.finaliser.account},
         )
-        await carry_out(unit, conversation, conversation.id, act)
+        _, after = await carry_out(unit, conversation, conversation.id, act)
+        if after is not None:
+            cda = made.cda if isinstance(made.cda, bytes) else None
+            await depositing.deposit(unit, after, made.pdf, cda)
 
     async def remake(self, conversation_id: UUID, kind: str) -> bytes | MissingFields:
-        """The last report as ``pdf`` or ``cda``, or the ``request``, from the record; nothing is kept of it.
+        """The last report as ``pdf``, ``cda`` or ``xdm``, or the ``request``; nothing is kept of it.
 
         Raises :class:`GatewayError` for a report of a conversation that is not finalised.
         """
@@ -156,7 +159,11 @@ class ReportWork:
             report = await self._gather(tx, conversation, records, conversation.completion.exchanges)
             facts = await self._facts(tx, conversation, records)
         made = await self._make(report, facts)
-        return made.pdf if kind == "pdf" else made.cda
+        if kind == "pdf" or isinstance(made.cda, MissingFields):
+            return made.pdf if kind == "pdf" else made.cda
+        if kind == "xdm":
+            return depositing.archive_of(self.services.settings, conversation, made.cda)
+        return made.cda
 
     async def synthesis(self, row: OutboxRow) -> None:
         """Answer with the same PDF as the report would be now; nothing else changes.

@@ -77,7 +77,7 @@ def write_logins(settings: DovecotSettings, logins: Iterable[MailboxLogin]) -> N
     for login in ordered:
         make_home(settings.home, login.home, account)
         if not (settings.acl / login.address).exists():
-            write_private(settings.acl / login.address, OWN_FOLDERS.encode(), account)
+            write_private(settings.acl / login.address, OWN_FOLDERS.encode(), account, durable=False)
     write_private(settings.logins, "".join(map(_line, ordered)).encode(), account)
 
 
@@ -113,8 +113,8 @@ def prepare_home(settings: DovecotSettings, account: ServiceAccount) -> None:
         write_private(settings.logins, b"", account)
 
 
-def write_private(path: Path, content: bytes, account: ServiceAccount) -> None:
-    """Replace ``path`` atomically by a file of mode 0600 of that account.
+def write_private(path: Path, content: bytes, account: ServiceAccount, *, durable: bool = True) -> None:
+    """Replace ``path`` atomically by a file of mode 0600 of that account; ``durable``: on disk on return.
 
     Its time of modification is a second later, at least, than that of the file that it replaces: Dovecot
     reads a passwd-file again only when size or whole second differ.
@@ -127,7 +127,8 @@ def write_private(path: Path, content: bytes, account: ServiceAccount) -> None:
             os.fchown(file.fileno(), account.uid, account.gid)
             modified = max(int(os.fstat(file.fileno()).st_mtime), _second_of(path) + 1)
             os.utime(file.fileno(), (modified, modified))
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

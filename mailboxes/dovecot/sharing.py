@@ -60,7 +60,8 @@ def write_sharing(
     pairs: list[tuple[str, str]] = []
     for mailbox in sorted(shared, key=lambda one: one.owner):
         local, _, domain = mailbox.owner.partition("@")
-        for folder in _MAILDIR:
+        missing = not (settings.home / domain / local / "Maildir" / _MAILDIR[-1]).is_dir()
+        for folder in _MAILDIR if missing else ():
             make_home(settings.home, (domain, local, "Maildir", folder), account)
         prefix = COMMON_PREFIX if mailbox.common else OWN_PREFIX
         for reader in sorted(mailbox.readers & known - {mailbox.owner}):
@@ -79,8 +80,10 @@ def write_sharing(
 def _write(path: Path, text: str, account: ServiceAccount) -> None:
     content = text.encode()
     try:
-        if path.read_bytes() == content:
+        # Nothing that grants anything is as short as the file of one's own folders: most need no reading.
+        if path.stat().st_size == len(content) and (text == OWN_FOLDERS or path.read_bytes() == content):
             return
     except FileNotFoundError:
         pass
-    write_private(path, content, account)
+    # Not waited for: all files are written again, where they differ, before Dovecot starts the next time.
+    write_private(path, content, account, durable=False)

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from click.testing import CliRunner
 
 from config import Settings
 from gateway.bootstrap import dovecot_settings
+from gateway.cli.root import cli
 from gateway.services import Services
 from gateway.serving import refresh_logins
 from gateway.store import Store, Transaction
@@ -144,3 +146,13 @@ def test_where_the_mailbox_server_is_another_no_logins_are_written(deployment: D
 
     deployment.work(refresh)
     assert not other.exists()
+
+
+def test_init_makes_the_settings_file_that_it_names(tmp_path: Path) -> None:
+    path = tmp_path / "recette.toml"
+    for _ in range(2):
+        made = CliRunner().invoke(cli, ["--config", str(path), "init"])
+        assert made.exit_code == 0, made.output
+        assert str(path) in made.output
+    assert [found.name for found in tmp_path.glob("*.toml")] == ["recette.toml"]
+    assert CliRunner().invoke(cli, ["--config", str(path), "check-config"]).exit_code == 0
