@@ -294,9 +294,10 @@ class _Work:
 
     def _can_wait(self, notify: Notify, party: Party) -> bool:
         """Whether a daily digest is soon enough: never for the requester, who waits for the answer, nor for a
-        reminder, whose delay would be over.
+        reminder, whose delay would be over, nor where the notice warns of the sender's name.
         """
-        if notify.subject == mails.NoticeEvent.REMINDER:
+        warned = self.act.incoming is not None and self.act.incoming.false_name
+        if warned or notify.subject == mails.NoticeEvent.REMINDER:
             return False
         return party.address != self.conversation.requester.address
 
