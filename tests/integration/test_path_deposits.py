@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import smtplib
 import subprocess
@@ -19,6 +20,7 @@ from gateway.cli.root import cli
 from gateway.services import Services
 from gateway.store.rows import OutboxState
 from teleexpertise.archives import open_archive
+from teleexpertise.identifiers import nir_key
 from tests.support import region
 from tests.support.archives import VALIDATOR
 from tests.support.gateway import Client, TestGateway, gateway, read, refusal_text, text_of, words_of
@@ -27,7 +29,19 @@ from tests.support.threads import Thread, answered, attachments, open_thread
 PATIENTS = "patient.mssante.example"
 #: "Applicative" mailboxes: where reports are to be deposited.
 BOX, OTHER_BOX = region.STRANGER, region.CARDIOLOGIST
-INS = "257024319200114"
+_PERSONS = itertools.count(1)
+
+
+def new_ins() -> str:
+    """The INS of somebody whom no other test knows, born in February 1957 in Le Puy."""
+    body = f"2570243192{next(_PERSONS):03}"
+    return body + nir_key(body)
+
+
+def ins_of(thread: Thread) -> str:
+    return thread.values["NIR ou INS"]
+
+
 EXPERT = replace(region.DERMATOLOGIST, organisation="CH Émile ROUX", finess="430000018")
 
 
@@ -50,7 +64,12 @@ def deposited() -> Iterator[TestGateway]:
 def identified(served: TestGateway) -> Thread:
     """A conversation about a patient with a qualified INS."""
     thread = open_thread(
-        served, nir=INS, first="Jeanne Marie", born="03/02/1957", birth_place="43192", qualified="oui"
+        served,
+        nir=new_ins(),
+        first="Jeanne Marie",
+        born="03/02/1957",
+        birth_place="43192",
+        qualified="oui",
     )
     thread.tell(thread.expert, "Lésion bénigne.")
     return thread
@@ -116,7 +135,7 @@ def test_the_mail_of_a_deposit_is_the_national_one(
         assert files[page] == pdf, "the same PDF as in the thread"
         opened = open_archive(files["IHE_XDM.zip"])
         assert opened.findings == ()
-        assert (opened.patient.ins, opened.patient.birth_name) == (INS, family)
+        assert (opened.patient.ins, opened.patient.birth_name) == (ins_of(finished), family)
         path = tmp_path / "IHE_XDM.zip"
         path.write_bytes(files["IHE_XDM.zip"])
     if VALIDATOR.is_dir():
@@ -237,18 +256,19 @@ def test_the_patient_gets_it_only_on_request_and_the_exchange_is_closed(deposite
     thread.report(thread.requester)
     deposited.settled()
     assert deposited.ask(_to_patients) == before, "nobody ticked the patient"
-    finalised_for_patient(identified(deposited))
+    asked = identified(deposited)
+    finalised_for_patient(asked)
     deposited.settled()
     (raw,) = [each for each in deposited.ask(_to_patients) if each not in before]
     mail = read(raw)
-    assert str(mail["to"]) == f"{INS}@{PATIENTS}"
+    assert str(mail["to"]) == f"{ins_of(asked)}@{PATIENTS}"
     assert mail["x-mss-mes"] == "FIN"
-    assert open_archive(attachments(mail)["IHE_XDM.zip"]).patient.ins == INS
+    assert open_archive(attachments(mail)["IHE_XDM.zip"]).patient.ins == ins_of(asked)
 
 
 def test_without_a_qualified_ins_the_patient_is_not_offered(deposited: TestGateway) -> None:
     without = open_thread(deposited)
-    unproven = open_thread(deposited, nir=INS, born="03/02/1957", birth_place="43192")
+    unproven = open_thread(deposited, nir=new_ins(), born="03/02/1957", birth_place="43192")
     for thread in (without, unproven):
         thread.tell(thread.expert, "Bonjour.")
         assert "le patient" not in words_of(thread.form(thread.expert, "Finaliser"))
