@@ -99,12 +99,15 @@ class Directory:
         self._departments = {code.casefold(): name for code, name in (departments or {}).items()}
         self._entries = sorted(entries, key=lambda e: (e.delay_days, folded(e.name), e.address))
         self._postings: dict[str, dict[int, int]] = {}
+        self._exact: dict[str, list[int]] = {}
         words_of = lru_cache(maxsize=10_000)(
             _words
         )  # specialties, towns and departments come again and again
         for position, entry in enumerate(self._entries):
             for weight, text in self._fields(entry):
                 self._add(position, weight, words_of(text))
+            for exact in dict.fromkeys((entry.address, entry.name.lower())):
+                self._exact.setdefault(exact, []).append(position)
         self._vocabulary = sorted(self._postings)
 
     def __len__(self) -> int:
@@ -126,6 +129,10 @@ class Directory:
                 scores = {p: score + found[p] for p, score in scores.items() if p in found}
         ranked = sorted((scores or {}).items(), key=lambda hit: (-hit[1], hit[0]))
         return [self._entries[position] for position, _ in ranked]
+
+    def exactly(self, text: str) -> list[DirectoryEntry]:
+        """The experts whose address or name is ``text``, whatever the letter case."""
+        return [self._entries[position] for position in self._exact.get(text.strip().lower(), ())]
 
     def named(self, text: str) -> list[DirectoryEntry]:
         """The experts that ``text`` designates: by address, else by whole name, else what a search finds."""

@@ -17,7 +17,7 @@ from uuid import UUID
 from pydantic import Field, TypeAdapter
 
 from teleexpertise.patients import Patient
-from teleexpertise.people import Party, PrerequisiteItem
+from teleexpertise.people import Absence, Party, PrerequisiteItem
 from teleexpertise.states import Step
 
 __all__ = [
@@ -108,6 +108,9 @@ class Opened:
     images: int = 0
     documents: int = 0
     remark: str = ""
+    absence: Absence | None = None
+    """The expert's absence on the day of the request; ``deputy`` takes part on the expert's side then."""
+    deputy: Party | None = None
     kind: Literal["opened"] = "opened"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from gateway.pipeline import closing, exporting, holding, requesting, worklist
+from gateway.pipeline import closing, exporting, holding, preferences, requesting, worklist
 from gateway.pipeline.directory_pages import directory_page, experts_named
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.membership import join, leave, reachable
@@ -153,7 +153,7 @@ async def _help(unit: Unit, incoming: Incoming, command: commands.Help | command
         services=links.to(commands.Annuaire("avis"), "services"),
         request=links.to(commands.NewRequest(""), "request"),
         worklist=links.to(commands.Worklist()),
-        others=exporting.examples(unit),
+        others=(links.to(commands.Preferences()), *exporting.examples(unit)),
         received=command.text if isinstance(command, commands.Unknown) else "",
     )
     await unit.reply(incoming, mail)
@@ -163,6 +163,7 @@ async def _help(unit: Unit, incoming: Incoming, command: commands.Help | command
 _PERFORMERS: Mapping[type, Callable[[Unit, Incoming, Any], Awaitable[str]]] = {
     commands.Annuaire: _search,
     commands.NewRequest: _new_request,
+    commands.Preferences: preferences.ask,
     commands.Finalise: _form(FormKind.FINALISE),
     commands.Decline: _form(FormKind.DECLINE),
     commands.Cancel: _form(FormKind.CANCEL),

@@ -17,6 +17,7 @@ from teleexpertise.commands import (
     Help,
     Invite,
     NewRequest,
+    Preferences,
     Remove,
     Synthesis,
     Worklist,
@@ -33,6 +34,7 @@ __all__ = ["Links"]
 _LABELS = {
     Annuaire: "directory",
     NewRequest: "request",
+    Preferences: "preferences",
     Worklist: "worklist",
     Finalise: "finalise",
     Synthesis: "synthesis",

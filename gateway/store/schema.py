@@ -25,16 +25,19 @@ from gateway.store.rows import Direction, HeldState, OutboxState
 from teleexpertise.people import AccountKind, IdentityPolicy, NirPolicy, NoticeMode
 
 __all__ = [
+    "absence",
     "account",
     "account_certificate",
     "answer_count",
     "audit",
     "bounce_token",
     "conversation",
+    "contact",
     "conversation_member",
     "decision",
     "decrypted_message",
     "delegation",
+    "directory_state",
     "event",
     "expert",
     "expert_document",
@@ -127,6 +130,41 @@ expert_document = Table(
     _text("filename"),
     _text("content_type"),
     Column("content", LargeBinary, nullable=False),
+)
+
+absence = Table(
+    "absence",
+    metadata,
+    Column("address", PlainText, ForeignKey("expert.address", ondelete="CASCADE"), primary_key=True),
+    Column("starts", Date, nullable=False),
+    Column("ends", Date, nullable=False),
+    # Not a key of another table: a deputy whose account is gone is no reason to keep an account.
+    _text("deputy"),
+)
+
+# People and services of the national directory, as its last extraction had them.
+contact = Table(
+    "contact",
+    metadata,
+    _text("address", primary_key=True),
+    Column("kind", choice(AccountKind), nullable=False),
+    _text("name"),
+    _text("profession"),
+    _text("specialty"),
+    _text("organisation"),
+    _text("department"),
+    _text("postcode"),
+    _text("town"),
+    # The import that had it last: what the latest one lacks is taken out.
+    Column("seen", PlainText, nullable=False, index=True),
+)
+
+# One word for each index that is kept in memory: a new one with each change of what it was built from.
+directory_state = Table(
+    "directory_state",
+    metadata,
+    _text("part", primary_key=True),
+    _text("version"),
 )
 
 delegation = Table(

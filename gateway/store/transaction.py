@@ -8,6 +8,7 @@ from gateway.store.activities import Activities
 from gateway.store.audit import Audit
 from gateway.store.certificates import Certificates
 from gateway.store.conversations import Conversations, Events
+from gateway.store.directory import Contacts
 from gateway.store.experts import Experts
 from gateway.store.letters import Answers, Bounces, Forms, Held
 from gateway.store.messages import Decisions, Messages
@@ -29,6 +30,7 @@ class Transaction:
         "audit",
         "bounces",
         "certificates",
+        "contacts",
         "conversations",
         "decisions",
         "delegations",
@@ -49,6 +51,7 @@ class Transaction:
         self.audit = Audit(connection)
         self.bounces = Bounces(connection)
         self.certificates = Certificates(connection)
+        self.contacts = Contacts(connection)
         self.conversations = Conversations(connection)
         self.decisions = Decisions(connection)
         self.delegations = Delegations(connection)

@@ -48,6 +48,7 @@ class FormKind(StrEnum):
     CANCEL = "cancel"
     ASK = "ask"
     SYNTHESIS = "synthesis"
+    PREFERENCES = "preferences"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
+from teleexpertise.contacts import Contact
 from teleexpertise.events import AttachmentNote, Author
 from teleexpertise.patients import Patient
-from teleexpertise.people import Expert, Party, PrerequisiteItem
+from teleexpertise.people import Absence, Account, Expert, Party, PrerequisiteItem
 from teleexpertise.texts.kinds import (
     CommandDone,
     FormPurpose,
@@ -53,6 +54,7 @@ __all__ = [
     "NoticeEvent",
     "Opening",
     "OtherTool",
+    "PreferencesSaved",
     "Question",
     "RateLimited",
     "Refusal",
@@ -92,6 +94,9 @@ class ExpertCard:
 
     expert: Expert
     request: Link
+    absence: Absence | None = None
+    deputy: str = ""
+    """The name of who answers during the absence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +113,9 @@ class DirectoryPage(Mail):
     pages: int = 1
     next_page: Link | None = None
     services: Link | None = None
+    contacts: tuple[Contact, ...] = ()
+    """People of the national directory on this page; ``total_contacts`` on all pages."""
+    total_contacts: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,6 +322,8 @@ class Opening(ConversationMail):
     prerequisites: str = ""
     checklist: tuple[ChecklistLine, ...] = ()
     documents: tuple[str, ...] = ()
+    absence: Absence | None = None
+    deputy: Party | None = None
     expert_links: tuple[Link, ...] = ()
     requester_links: tuple[Link, ...] = ()
 
@@ -490,3 +500,19 @@ class Unmade(ConversationMail):
     template: ClassVar[str] = "travail-abandonne"
     work: UnmadeWork
     holder: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreferencesSaved(Mail):
+    """``preferences``: what an account has declared, as it holds now; ``deputy`` is a name, ``again`` asks
+    anew.
+    """
+
+    template: ClassVar[str] = "preferences"
+    account: Account
+    expert: Expert | None
+    again: Link
+    absence: Absence | None = None
+    deputy: str = ""
+    changed: bool = True
+    warnings: tuple[str, ...] = ()
