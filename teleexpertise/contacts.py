@@ -1,4 +1,4 @@
-"""The extraction of the national directory (Annuaire Santé): rows of mailboxes become contacts, or say why not.
+"""The extraction of the national directory (Annuaire Santé): its rows become contacts, or say why not.
 
 A file of lines of 31 columns, `|` between them, the first line naming them. Columns are found by their name,
 so that a changed order or a further column does no harm; a row is hostile until its address, kind and name
@@ -137,9 +137,9 @@ def _header(line: bytes) -> tuple[Mapping[str, int], int]:
         known.setdefault(squashed(name), place)
     places = {}
     for wanted, ways in _NAMES.items():
-        place = next((known[way] for way in ways if way in known), None)
-        if place is not None:
-            places[wanted] = place
+        there = [known[way] for way in ways if way in known]
+        if there:
+            places[wanted] = there[0]
     missing = [wanted for wanted in _NEEDED if wanted not in places]
     if missing:
         raise NotAnExtraction("the first line names no column `Type de BAL` or `Adresse BAL`")

@@ -154,8 +154,8 @@ class Conversation:
         return next((party for party in self.active() if party.address == lower), None)
 
     def side(self, address: str) -> Side:
-        """The side of a member: the two parties of the request, the deputy of an absent expert on the expert's
-        side, everybody else a guest.
+        """The side of a member: the two parties of the request, an absent expert's deputy with the expert,
+        everybody else a guest.
         """
         if address in (self.opening.expert.address, self.expert.address):
             return Side.EXPERT

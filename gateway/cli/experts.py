@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,14 @@ def _state(found: Expert) -> str:
     return "listed" if found.listed else "not listed"
 
 
+def _away(found: Expert) -> str:
+    absence = found.absence
+    if absence is None:
+        return ""
+    days = f"{absence.starts} to {absence.ends}"
+    return f"{days}, deputy {absence.deputy}" if absence.deputy else days
+
+
 def _described(found: Expert) -> dict[str, Any]:
     """An expert as JSON data; of documents their name, type and size in octets."""
     documents = [
@@ -116,6 +124,7 @@ def show(invocation: Invocation, address: str, json_: bool) -> None:
         "identity": found.identity,
         "NIR": found.nir,
         "other tool": found.tool_url,
+        "absence": _away(found),
         "description": found.description,
         "limits": found.limits,
         "prerequisites": found.prerequisites,
@@ -167,9 +176,11 @@ def import_experts(invocation: Invocation, file: Path, json_: bool) -> None:
 async def _declare(store: Store, experts: tuple[Expert, ...]) -> dict[str, str]:
     done = {}
     async with store.transaction() as tx:
-        for each in experts:
-            address = each.account.address
+        for declared in experts:
+            address = declared.account.address
             known = await tx.experts.get(address)
+            # A file says nothing of absences: one that was announced stays.
+            each = replace(declared, absence=known.absence) if known is not None else declared
             done[address] = "unchanged" if known == each else "replaced" if known else "declared"
             if known != each:
                 await tx.experts.put(each)

@@ -14,6 +14,7 @@ from gateway.cli.audit import audit
 from gateway.cli.context import Invocation, errors_in_one_line
 from gateway.cli.conversations import conversation
 from gateway.cli.demo import demo
+from gateway.cli.directory import directory
 from gateway.cli.dkim import dkim
 from gateway.cli.experts import expert
 from gateway.cli.explain import explain
@@ -66,7 +67,22 @@ def cli(context: click.Context, path: Path) -> None:
 
 for command in (
     *(init, serve_command, run, demo, check_config),
-    *(account, audit, conversation, dkim, expert, explain, export, pki, queue, rebuild, rules, smime, trust),
+    *(
+        account,
+        audit,
+        conversation,
+        directory,
+        dkim,
+        expert,
+        explain,
+        export,
+        pki,
+        queue,
+        rebuild,
+        rules,
+        smime,
+        trust,
+    ),
 ):
     cli.add_command(command)
 

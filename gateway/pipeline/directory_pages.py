@@ -1,4 +1,4 @@
-"""The directory as mails show it: pages of experts, each with the link that asks for its form; then contacts."""
+"""The directory as mails show it: experts, each with the link that asks for its form, then contacts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from gateway.pipeline.unit import Unit
 from teleexpertise.commands import Annuaire, NewRequest
 from teleexpertise.directory import query_words
 from teleexpertise.people import Absence, Expert
-from teleexpertise.texts import contexts as mails
+from teleexpertise.texts.directory_contexts import DirectoryPage, ExpertCard
 
 __all__ = ["absence_on", "directory_page", "experts_named"]
 
@@ -39,7 +39,7 @@ async def _contacts_found(unit: Unit, terms: str, experts: list[str]) -> list[st
     return [entry.address for entry in directory.search(terms) if entry.address not in shown]
 
 
-async def directory_page(unit: Unit, terms: str, page: int) -> mails.DirectoryPage:
+async def directory_page(unit: Unit, terms: str, page: int) -> DirectoryPage:
     """One page of the experts that match, then of the contacts; a page beyond the last shows the last."""
     directory = await unit.services.directories.experts(unit.tx)
     experts = [entry.address for entry in directory.search(terms)]
@@ -54,7 +54,7 @@ async def directory_page(unit: Unit, terms: str, page: int) -> mails.DirectoryPa
     # Read from the database once more: an address that was put on the red list is in no index for long.
     others = contacts[max(0, first - len(experts)) : max(0, last - len(experts))]
     described = await unit.tx.contacts.some(others)
-    return mails.DirectoryPage(
+    return DirectoryPage(
         query=terms,
         total=len(experts),
         cards=tuple([await _card(unit, known[address]) for address in on_page if address in known]),
@@ -67,11 +67,11 @@ async def directory_page(unit: Unit, terms: str, page: int) -> mails.DirectoryPa
     )
 
 
-async def _card(unit: Unit, expert: Expert) -> mails.ExpertCard:
+async def _card(unit: Unit, expert: Expert) -> ExpertCard:
     absence = absence_on(unit, expert)
     deputy = await unit.account(absence.deputy) if absence and absence.deputy else None
     request = unit.services.links.to(NewRequest(expert.account.address))
-    return mails.ExpertCard(expert, request, absence, deputy.name if deputy and deputy.active else "")
+    return ExpertCard(expert, request, absence, deputy.name if deputy and deputy.active else "")
 
 
 def absence_on(unit: Unit, expert: Expert) -> Absence | None:

@@ -28,8 +28,8 @@ from teleexpertise.declaring import (
 from teleexpertise.forms import Form, Value, preferences_form
 from teleexpertise.letters import Attachment, Mailbox, PartKind
 from teleexpertise.people import Document
-from teleexpertise.texts import contexts as mails
 from teleexpertise.texts.contexts import RefusalReason
+from teleexpertise.texts.directory_contexts import PreferencesSaved
 
 __all__ = ["ask", "examine", "returned", "save", "sheet"]
 
@@ -201,7 +201,7 @@ async def returned(unit: Unit, incoming: Incoming, row: FormRow, again: Sheet) -
 
 
 async def save(unit: Unit, incoming: Incoming, filled: FilledForm) -> str:
-    """Save all of a form that is right, tell its author what holds now, and write down who did it for whom."""
+    """Save all of a form that is right, tell its author what holds now, and note who did it for whom."""
     before = await _before(unit, filled.sheet.options)
     files = await _files(unit, incoming, before, filled.sheet, filled.values)
     declared = await _read(unit, before, filled.sheet.form, files.chosen, filled.values)
@@ -224,7 +224,7 @@ async def save(unit: Unit, incoming: Incoming, filled: FilledForm) -> str:
     )
     absence = absence_on(unit, expert) if expert is not None else None
     deputy = await unit.account(absence.deputy) if absence is not None and absence.deputy else None
-    mail = mails.PreferencesSaved(
+    mail = PreferencesSaved(
         account=account,
         expert=expert,
         absence=absence,

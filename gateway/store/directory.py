@@ -1,4 +1,4 @@
-"""Contacts of the national directory, and the versions by which indexes kept in memory know that they are old."""
+"""Contacts of the national directory, and versions by which indexes in memory know that they are old."""
 
 from __future__ import annotations
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from teleexpertise.contacts import Contact
 from teleexpertise.events import AttachmentNote, Author
 from teleexpertise.patients import Patient
-from teleexpertise.people import Absence, Account, Expert, Party, PrerequisiteItem
+from teleexpertise.people import Absence as Away
+from teleexpertise.people import Expert, Party, PrerequisiteItem
 from teleexpertise.texts.kinds import (
     CommandDone,
     FormPurpose,
@@ -36,10 +36,8 @@ __all__ = [
     "CommandDone",
     "Confirmation",
     "ConversationMail",
-    "DirectoryPage",
     "Doubt",
     "DoubtExpired",
-    "ExpertCard",
     "FormMail",
     "FormProblem",
     "FormPurpose",
@@ -54,7 +52,6 @@ __all__ = [
     "NoticeEvent",
     "Opening",
     "OtherTool",
-    "PreferencesSaved",
     "Question",
     "RateLimited",
     "Refusal",
@@ -86,36 +83,6 @@ class ConversationMail(Mail):
 
     reference: str
     state: str
-
-
-@dataclass(frozen=True, slots=True)
-class ExpertCard:
-    """One expert of the directory with the link that asks for the request form."""
-
-    expert: Expert
-    request: Link
-    absence: Absence | None = None
-    deputy: str = ""
-    """The name of who answers during the absence."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DirectoryPage(Mail):
-    """``annuaire``: one page of experts; ``query`` as typed ('' for the list of all services), ``page`` from
-    1.
-    """
-
-    template: ClassVar[str] = "annuaire"
-    query: str
-    total: int
-    cards: tuple[ExpertCard, ...]
-    page: int = 1
-    pages: int = 1
-    next_page: Link | None = None
-    services: Link | None = None
-    contacts: tuple[Contact, ...] = ()
-    """People of the national directory on this page; ``total_contacts`` on all pages."""
-    total_contacts: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -322,7 +289,7 @@ class Opening(ConversationMail):
     prerequisites: str = ""
     checklist: tuple[ChecklistLine, ...] = ()
     documents: tuple[str, ...] = ()
-    absence: Absence | None = None
+    absence: Away | None = None
     deputy: Party | None = None
     expert_links: tuple[Link, ...] = ()
     requester_links: tuple[Link, ...] = ()
@@ -500,19 +467,3 @@ class Unmade(ConversationMail):
     template: ClassVar[str] = "travail-abandonne"
     work: UnmadeWork
     holder: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PreferencesSaved(Mail):
-    """``preferences``: what an account has declared, as it holds now; ``deputy`` is a name, ``again`` asks
-    anew.
-    """
-
-    template: ClassVar[str] = "preferences"
-    account: Account
-    expert: Expert | None
-    again: Link
-    absence: Absence | None = None
-    deputy: str = ""
-    changed: bool = True
-    warnings: tuple[str, ...] = ()

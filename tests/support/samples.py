@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Any
 
+from teleexpertise.contacts import Contact
 from teleexpertise.events import AttachmentNote, Author
 from teleexpertise.patients import Patient
 from teleexpertise.people import (
+    Absence,
     Account,
     AccountKind,
     Document,
@@ -16,7 +18,7 @@ from teleexpertise.people import (
     Party,
     PrerequisiteItem,
 )
-from teleexpertise.texts import Link, ServiceView, contexts, export_contexts
+from teleexpertise.texts import Link, ServiceView, contexts, directory_contexts, export_contexts
 
 NOW = datetime(2026, 11, 22, 9, 41, tzinfo=UTC)
 REF = "TLE-2026-000123"
@@ -111,21 +113,50 @@ FORM_HTML = "".join(f"<div>{line}</div>" for line in FORM_TEXT.splitlines())
 ABOUT: dict[str, Any] = {"reference": REF, "state": "requested"}
 
 
+AWAY = Absence(starts=date(2026, 8, 1), ends=date(2026, 8, 15), deputy="paul.roux@ch.example")
+
+
 def _directory_mails() -> dict[str, contexts.Mail]:
     """What somebody gets who looks around: the directory, help, refusals."""
     return {
-        "annuaire": contexts.DirectoryPage(
+        "annuaire": directory_contexts.DirectoryPage(
             query="dermatologie 43",
             total=23,
             page=1,
             pages=2,
             next_page=NEXT,
             cards=(
-                contexts.ExpertCard(SERVICE_EXPERT, REQUEST),
-                contexts.ExpertCard(SERVICE_EXPERT, REQUEST),
+                directory_contexts.ExpertCard(SERVICE_EXPERT, REQUEST),
+                directory_contexts.ExpertCard(SERVICE_EXPERT, REQUEST),
             ),
         ),
-        "annuaire-vide": contexts.DirectoryPage(query="alchimie 99", total=0, cards=(), services=SERVICES),
+        "annuaire-correspondants": directory_contexts.DirectoryPage(
+            query="roche",
+            total=1,
+            cards=(directory_contexts.ExpertCard(SERVICE_EXPERT, REQUEST, AWAY, "Dr Paul ROUX"),),
+            contacts=(
+                Contact(
+                    address="lea.roche@cabinet.mssante.example",
+                    kind=AccountKind.PERSON,
+                    name="Mme Léa ROCHE",
+                    profession="Infirmier",
+                    postcode="43000",
+                    town="LE PUY EN VELAY",
+                ),
+            ),
+            total_contacts=1,
+        ),
+        "preferences": directory_contexts.PreferencesSaved(
+            account=SERVICE_EXPERT.account,
+            expert=SERVICE_EXPERT,
+            again=link("Préférences", "Préférences"),
+            absence=AWAY,
+            deputy="Dr Paul ROUX",
+            warnings=("à vérifier.",),
+        ),
+        "annuaire-vide": directory_contexts.DirectoryPage(
+            query="alchimie 99", total=0, cards=(), services=SERVICES
+        ),
         "aide": contexts.Help(
             directory=link("Chercher un expert", "Annuaire dermatologie 43"),
             services=SERVICES,
@@ -275,6 +306,8 @@ def _opening_mails() -> dict[str, contexts.Mail]:
             requester=REQUESTER,
             expert=EXPERT,
             delay_days=2,
+            absence=AWAY,
+            deputy=REQUESTER,
             prerequisites=SERVICE_EXPERT.prerequisites,
             checklist=tuple(
                 contexts.ChecklistLine(item, given)

@@ -1,4 +1,4 @@
-"""Declarations: absences with a deputy, contacts of the national directory, versions of the indexes in memory."""
+"""Absences with a deputy, contacts of the national directory, versions of the indexes in memory."""
 
 import sqlalchemy as sa
 from alembic import op
