@@ -160,9 +160,12 @@ def _fields(line: bytes, places: Mapping[str, int], width: int) -> dict[str, str
         cells.pop()
     if len(cells) != width:
         raise _Refused(Fault.COLUMNS)
-    return {
+    read = {
         name: " ".join(one_space(cells[place]).split())[:_LONGEST_FIELD] for name, place in places.items()
     }
+    if not all(map(str.isprintable, read.values())):
+        raise _Refused(Fault.NOT_TEXT)
+    return read
 
 
 def _contact(cells: Mapping[str, str]) -> Contact:
