@@ -32,6 +32,7 @@ class Directories:
     synonyms: Mapping[str, Sequence[str]]
     departments: Mapping[str, str]
     _built: dict[DirectoryPart, _Built] = field(default_factory=dict)
+    _building: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def refresh(self, store: Store) -> None:
         """Build what is old outside of any writing transaction, so that nobody waits for its lock."""
@@ -50,10 +51,14 @@ class Directories:
     async def _current(self, tx: Transaction, part: DirectoryPart) -> Directory:
         version = await tx.contacts.version(part)
         built = self._built.get(part)
-        if built is None or built.version != version:
-            entries = await _entries(tx, part)
-            built = _Built(version, await asyncio.to_thread(self._index, entries))
-            self._built[part] = built
+        if built is not None and built.version == version:
+            return built.directory
+        async with self._building:  # of ten who ask at once, one builds
+            built = self._built.get(part)
+            if built is None or built.version != version:
+                entries = await _entries(tx, part)
+                built = _Built(version, await asyncio.to_thread(self._index, entries))
+                self._built[part] = built
         return built.directory
 
     def _index(self, entries: Iterable[DirectoryEntry]) -> Directory:

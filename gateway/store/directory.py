@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Sequence
 from enum import StrEnum
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Contacts", "DirectoryPart", "renew"]
 
+_PAGE = 2000
 _OWN = tuple(column for column in contacts.c if column.name != "seen")
 
 
@@ -77,8 +79,16 @@ class Contacts(Repository):
         await renew(self._connection, DirectoryPart.CONTACTS)
 
     async def all(self) -> tuple[Contact, ...]:
-        """All contacts."""
-        return tuple(Contact(**row) for row in await self._all(select(*_OWN)))
+        """All contacts by address, read in pieces between which others have their turn."""
+        found: list[Contact] = []
+        page = select(*_OWN).order_by(contacts.c.address).limit(_PAGE)
+        while True:
+            after = found[-1].address if found else ""
+            rows = await self._all(page.where(contacts.c.address > after))
+            found += [Contact(**row) for row in rows]
+            if len(rows) < _PAGE:
+                return tuple(found)
+            await asyncio.sleep(0)
 
     async def some(self, addresses: Sequence[str]) -> dict[str, Contact]:
         """The contacts of some addresses; those that are none (any more) are left out."""
