@@ -1,6 +1,6 @@
 # The two commands that need nothing but a bare Debian machine: `make run` and `make test`. `make help` lists all.
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lock load bench bench-trust fuzz clean
+.PHONY: help run test check format lock load bench bench-trust fuzz conformity clean
 
 ROOMS := $(wildcard config certs mailboxes teleexpertise gateway)
 SOURCES := $(ROOMS) $(wildcard tests) scripts
@@ -50,6 +50,10 @@ bench-trust: ## processor time of signing and verifying, beside openssl and the 
 fuzz: ## a million inputs for what decides about trust, a minute for the other parsers
 	@scripts/install.sh test
 	@exec $(BIN)/python -m tests.fuzz
+
+conformity: ## 200 generated reports and requests before the agency's rules (../shared/cda-validator)
+	@scripts/install.sh test
+	@exec $(BIN)/python -m tests.conformity
 
 clean: ## remove the virtual environment and caches; ./var (mails, database) stays
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

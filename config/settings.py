@@ -212,6 +212,33 @@ class Files(Section):
     )
 
 
+class Documents(Section):
+    """What national documents (CDA) say of places; without it reports leave as PDF alone, and say why."""
+
+    practice_setting: str | None = Field(
+        default=None,
+        pattern=r"^[A-Z_]{2,30}$",
+        description="code of JDV_J04 for where the experts practise: ETABLISSEMENT, AMBULATOIRE ...; "
+        "absent: no CDA report",
+    )
+    facility_type: str | None = Field(
+        default=None,
+        pattern=r"^SA\d\d$",
+        description="code of JDV_J02 for the experts' facilities: SA01 public hospital, SA05 health "
+        "centre ...; absent: no CDA report",
+    )
+    requester_practice_setting: str | None = Field(
+        default=None,
+        pattern=r"^[A-Z_]{2,30}$",
+        description="code of JDV_J04 for where the requesters practise; absent: no CDA request",
+    )
+    requester_facility_type: str | None = Field(
+        default=None,
+        pattern=r"^SA\d\d$",
+        description="code of JDV_J02 for the requesters' facilities; absent: no CDA request",
+    )
+
+
 class Settings(Section):
     """All settings of one deployment."""
 
@@ -233,6 +260,7 @@ class Settings(Section):
     smime: Smime = Field(description="encryption between organisations")
     dkim: Dkim = Field(description="DKIM signatures")
     oauth: Oauth = Field(description="logins with a token of an identity provider")
+    documents: Documents = Field(description="what national documents say of places")
 
     @property
     def service_address(self) -> str:

@@ -39,6 +39,8 @@ class NewDeployment:
     test_identifiers: bool = True
     hostnames: Sequence[str] = ("localhost", "127.0.0.1", "::1")
     ports: tuple[tuple[str, str, int], ...] = ()
+    practice_setting: str = ""
+    facility_type: str = ""
 
 
 def _passable(folder: Path) -> bool:
@@ -70,6 +72,11 @@ def _values(new: NewDeployment) -> dict[str, dict[str, object]]:
     }
     if new.finess:
         values["service"]["finess"] = new.finess
+    if new.practice_setting and new.facility_type:
+        values["documents"] = {
+            "practice_setting": new.practice_setting,
+            "facility_type": new.facility_type,
+        }
     home = mail_home(new.folder)
     if home.parent != new.folder:
         values["mailboxes"] = {"home": str(home)}

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from gateway.mirrored import load_mirror, mirror_named
 from gateway.store import (
     AuditRow,
     ConversationRow,
@@ -26,6 +27,7 @@ from gateway.store import (
     Transaction,
 )
 from teleexpertise.events import Record
+from teleexpertise.mirrors import Mirror
 from teleexpertise.states import FHIR, State
 
 __all__ = [
@@ -135,13 +137,17 @@ class MessagePath:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The conversation that the messages belong to, and its actions that carry no message (tags)."""
+    """The conversation that the messages belong to, and its actions that carry no message (tags).
+
+    ``held_by`` is the domain of the gateway that holds it, '' for ours.
+    """
 
     id: UUID
     ref: str
     state: str
     fhir: tuple[str, str]
     jobs: tuple[TakenAction, ...]
+    held_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,22 +167,36 @@ async def explain(tx: Transaction, name: str) -> Explanation | None:
     the mails that it made the gateway write; ``None`` if nothing is.
     """
     asked = name.strip()
+    mirror = await mirror_named(tx, asked)
     conversation, messages = await _named(tx, asked)
     lines: tuple[AuditLine, ...] = ()
     if not messages and _QUEUE_ID.fullmatch(asked.upper()):
         messages = await tx.messages.by_queue_id(asked.upper())
         lines = tuple(map(_line, await tx.audit.about([asked.upper()])))
+    if conversation is not None:
+        mirror = None
+    elif mirror is not None:
+        messages = await _of_mirror(tx, mirror)
     if conversation is None and not messages and not lines:
         return None
     if conversation is None and len({row.conversation_id for row in messages}) == 1:
         (identifier,) = {row.conversation_id for row in messages}
         conversation = await tx.conversations.get(identifier) if identifier else None
+    if conversation is None and mirror is None and len(messages) == 1:
+        found = await tx.mirrors.of_message(messages[0].id)
+        mirror = await load_mirror(tx, found) if found else None
     messages = await _with_consequences(tx, messages)
-    known = await _known(tx, messages, conversation)
+    known = await _known(tx, messages, conversation, mirror)
     paths = [_path(row, await tx.decisions.of_message(row.id), known) for row in messages]
     paths.sort(key=_course)
-    place = _place(conversation, known) if conversation else None
-    return Explanation(asked, place, tuple(paths), lines)
+    return Explanation(asked, _where(conversation, mirror, known), tuple(paths), lines)
+
+
+async def _of_mirror(tx: Transaction, mirror: Mirror) -> tuple[MessageRow, ...]:
+    """The messages of a mirrored conversation: those of its record."""
+    wanted = dict.fromkeys(event.message for event in await tx.mirrors.events(mirror.id))
+    found = [await tx.messages.get(message) for message in wanted]
+    return tuple(row for row in found if row is not None)
 
 
 async def _named(tx: Transaction, asked: str) -> tuple[ConversationRow | None, tuple[MessageRow, ...]]:
@@ -215,17 +235,25 @@ async def _with_consequences(tx: Transaction, messages: Iterable[MessageRow]) ->
 
 
 async def _known(
-    tx: Transaction, messages: Iterable[MessageRow], conversation: ConversationRow | None
+    tx: Transaction,
+    messages: Iterable[MessageRow],
+    conversation: ConversationRow | None,
+    mirror: Mirror | None,
 ) -> _Known:
     """What the store keeps about these messages, and the jobs of the conversation that carry no message."""
     identifiers = [row.id for row in messages]
     places = dict.fromkeys(row.conversation_id for row in messages if row.conversation_id)
     actions = list(await tx.outbox.of_messages(identifiers))
-    if conversation is not None:
-        whole = await tx.outbox.list(tuple(OutboxState), conversation.id, _ALL)
-        actions += (row for row in whole if row.message_id is None)
+    for place in (conversation, mirror):
+        if place is not None:
+            whole = await tx.outbox.list(tuple(OutboxState), place.id, _ALL)
+            actions += (row for row in whole if row.message_id is None)
     records = [record for place in places for record in await tx.events.of(place)]
-    return _Known.of(records, actions, await tx.audit.about(map(str, identifiers)))
+    known = _Known.of(records, actions, await tx.audit.about(map(str, identifiers)))
+    for event in await tx.mirrors.events(mirror.id) if mirror else ():
+        shown = RecordedEvent(event.seq, event.at, f"{event.flow} {event.event}", event.author.shown)
+        known.events.setdefault(event.message, []).append(shown)
+    return known
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +292,15 @@ def _taken(row: OutboxRow) -> TakenAction:
 
 def _line(row: AuditRow) -> AuditLine:
     return AuditLine(row.at, row.actor, row.action, row.target, row.result)
+
+
+def _where(row: ConversationRow | None, mirror: Mirror | None, known: _Known) -> Place | None:
+    if row is not None:
+        return _place(row, known)
+    if mirror is None:
+        return None
+    jobs = tuple(known.actions.get(None, ()))
+    return Place(mirror.id, mirror.ref, str(mirror.state), FHIR[mirror.state], jobs, mirror.holder)
 
 
 def _place(row: ConversationRow, known: _Known) -> Place:

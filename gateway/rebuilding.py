@@ -5,6 +5,9 @@ hash that the event names (a purged one leaves a tombstone with the same hash), 
 folded state equal to the projection that lists and rights read. What the rules in use have decided must come
 out the same again, and the chain of the audit trail must hold. Memory does not grow with the number of
 conversations or the size of their mails: one record and one mail are held at a time.
+
+Of conversations that other gateways hold, each event must say what the X-TLE fields of its stored mail say,
+and the fold of all must be the projection.
 """
 
 from __future__ import annotations
@@ -16,15 +19,20 @@ from datetime import UTC, datetime, tzinfo
 from hashlib import sha256
 from uuid import UUID
 
+from gateway.mirror_check import MirrorCheck
 from gateway.pipeline.unit import projection
 from gateway.redeciding import Redeciding
 from gateway.store import ConversationRow, DecisionRow, Projection, Store, Transaction
 from teleexpertise.conversation import NotOpened, fold
 from teleexpertise.events import Record
+from teleexpertise.mirrors import fold_mirror
 from teleexpertise.rules import RuleBook
 from teleexpertise.states import IllegalStep
 
 __all__ = ["Difference", "Rebuild"]
+
+#: Lists have a limit; a rebuild wants all.
+_ALL = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,7 @@ class Rebuild:
     messages: int = field(default=0, init=False)
     decisions: int = field(default=0, init=False)
     audit_lines: int = field(default=0, init=False)
+    mirrors: int = field(default=0, init=False)
 
     async def differences(self) -> AsyncIterator[Difference]:
         """Go through everything; each difference as it is found."""
@@ -65,11 +74,33 @@ class Rebuild:
         for identifier in identifiers:
             for difference in await self._conversation(identifier):
                 yield difference
+        async for difference in self._mirrored():
+            yield difference
         async with self.store.reading() as tx:
             trail = await tx.audit.verify()
         self.audit_lines = trail.count
         if not trail.holds:
             yield Difference("audit", f"the chain is broken at line {trail.broken_at}")
+
+    async def _mirrored(self) -> AsyncIterator[Difference]:
+        """The conversations that other gateways hold."""
+        async with self.store.reading() as tx:
+            identifiers = await tx.mirrors.list(_ALL)
+        for identifier in identifiers:
+            self.mirrors += 1
+            async with self.store.reading() as tx:
+                found = await MirrorCheck(tx, identifier).differences()
+            for each in found:
+                mended = each.projection and not self.check
+                if mended:
+                    await self._rewrite_mirror(identifier)
+                yield Difference(each.where, each.what, mended)
+
+    async def _rewrite_mirror(self, identifier: UUID) -> None:
+        async with self.store.transaction() as tx:
+            holder = await tx.mirrors.holder(identifier) or ""
+            await tx.mirrors.save(fold_mirror(identifier, holder, await tx.mirrors.events(identifier)))
+            await tx.audit.write(self.now, self.actor, "rebuild", str(identifier), "projection rewritten")
 
     async def _conversation(self, identifier: UUID) -> list[Difference]:
         async with self.store.reading() as tx:

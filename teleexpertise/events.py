@@ -89,7 +89,10 @@ class AttachmentNote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A request was accepted. ``items`` are the expert's prerequisites as they were then."""
+    """A request was accepted. ``items`` are the expert's prerequisites as they were then.
+
+    ``order_id`` identifies the TLM-DA that asked (``root`` or ``root^extension``), '' for our own form.
+    """
 
     ref: str
     requester: Party
@@ -108,6 +111,7 @@ class Opened:
     images: int = 0
     documents: int = 0
     remark: str = ""
+    order_id: str = ""
     absence: Absence | None = None
     """The expert's absence on the day of the request; ``deputy`` takes part on the expert's side then."""
     deputy: Party | None = None
@@ -221,11 +225,12 @@ class Posted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportMade:
-    """A version of the report was made and posted."""
+    """A version of the report was made and posted; ``cda_sha256`` is of its CDA, '' where there is none."""
 
     version: int
     filename: str
     sha256: str
+    cda_sha256: str = ""
     kind: Literal["report_made"] = "report_made"
 
 

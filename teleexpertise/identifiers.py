@@ -24,6 +24,7 @@ __all__ = [
     "nir_key",
     "read_am",
     "read_billing_number",
+    "read_cog",
     "read_finess",
     "read_ins",
     "read_nir",
@@ -156,6 +157,18 @@ def read_finess(text: str) -> Identifier:
 def read_am(text: str) -> Identifier:
     """An Assurance Maladie number of a private practitioner: 9 digits, no documented key."""
     return _numbered(text, 9, "am", keyed=False)
+
+
+def read_cog(text: str) -> Identifier:
+    """The official code (COG) of a commune or country of birth: 5 digits, in Corsica ``2A`` or ``2B`` and 3.
+
+    Overseas communes begin with 97 or 98, foreign countries with 99. A postcode looks the same: nothing tells
+    the two apart here.
+    """
+    value = _compact(text)
+    if not re.fullmatch(r"(\d\d|2[AB])\d{3}", value, re.ASCII) or value[:2] == "00":
+        return Identifier(problem="cog")
+    return Identifier(value)
 
 
 def read_billing_number(text: str) -> Identifier:

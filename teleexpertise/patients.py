@@ -13,7 +13,9 @@ class Patient:
     """Identity traits (``referentiel INS``): birth name, birth first names, birth date, sex ``F`` or ``M``.
 
     ``ins`` is the patient's own matricule or NIR, 15 characters without spaces, '' when unknown. An
-    anonymous patient has no trait at all.
+    anonymous patient has no trait at all. ``birth_place`` is the official code (COG) of the commune or
+    country of birth, '' when unknown; ``qualified`` says that somebody answers for the INS and its traits
+    as the national service gave them: only then may a document carry them (``RNIV``).
     """
 
     birth_name: str = ""
@@ -22,6 +24,8 @@ class Patient:
     sex: str = ""
     ins: str = ""
     anonymous: bool = False
+    birth_place: str = ""
+    qualified: bool = False
 
     @property
     def label(self) -> str:

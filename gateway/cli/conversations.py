@@ -19,6 +19,15 @@ from gateway.cli.context import (
     show_table,
     stamp,
 )
+from gateway.cli.mirrors import (
+    MirrorShown,
+    listed_mirror,
+    mirror_described,
+    mirror_shown,
+    mirrors_listed,
+    only_one,
+    print_mirror,
+)
 from gateway.cli.queue import action_json
 from gateway.errors import GatewayError
 from gateway.store import ConversationRow, OutboxRow, OutboxState, Store, Transaction
@@ -58,31 +67,37 @@ def conversation() -> None:
 def list_conversations(
     invocation: Invocation, states: tuple[str, ...], member: str | None, limit: int, json_: bool
 ) -> None:
-    """List conversations, the last touched first."""
+    """List conversations, the last touched first, those that other gateways hold among them."""
+    wanted = member.strip().lower() if member is not None else None
 
-    async def read(store: Store) -> tuple[ConversationRow, ...]:
+    async def read(store: Store) -> list[dict[str, Any]]:
         async with store.reading() as tx:
-            if member is None:
-                return await tx.conversations.list(limit, states)
-            mine = await tx.conversations.of_member(member.strip().lower())
-            return tuple(row for row in mine if not states or row.projection.state in states)[:limit]
+            if wanted is None:
+                rows = await tx.conversations.list(limit, states)
+            else:
+                mine = await tx.conversations.of_member(wanted)
+                rows = tuple(row for row in mine if not states or row.projection.state in states)
+            mirrors = await mirrors_listed(tx, wanted, states, limit)
+        both = [*map(_listed, rows), *map(listed_mirror, mirrors)]
+        return sorted(both, key=lambda each: each["updated_at"], reverse=True)[:limit]
 
     found = invocation.run_on_store(read)
     if json_:
-        as_json([_listed(row) for row in found])
+        as_json(found)
         return
     show_table(
-        ("reference", "state", "requester", "expert", "opened", "touched"),
+        ("reference", "state", "requester", "expert", "held by", "opened", "touched"),
         [
             (
-                row.ref,
-                row.projection.state,
-                row.projection.requester_address,
-                row.projection.expert_address,
-                stamp(row.opened_at),
-                stamp(row.projection.updated_at),
+                each["ref"],
+                each["state"],
+                each.get("requester", "-"),
+                each.get("expert", "-"),
+                each["held_by"],
+                stamp(each["opened_at"]),
+                stamp(each["updated_at"]),
             )
-            for row in found
+            for each in found
         ],
         "no conversation",
     )
@@ -93,6 +108,7 @@ def _listed(row: ConversationRow) -> dict[str, Any]:
     return {
         "id": row.id,
         "ref": row.ref,
+        "held_by": "",
         "state": projection.state,
         "fhir": FHIR[State(projection.state)],
         "requester": projection.requester_address,
@@ -122,10 +138,22 @@ class _Shown:
 def show(invocation: Invocation, name: str, patient: bool, json_: bool) -> None:
     """Show one conversation: members, state, missing elements, events, exchanges, what is still to be
     done.
+
+    Of one that another gateway holds: what its mails told. REF@DOMAIN names it where references are alike.
     """
 
-    async def read(store: Store) -> _Shown:
+    async def read(store: Store) -> _Shown | MirrorShown:
         async with store.reading() as tx:
+            mirror = await mirror_shown(tx, name)
+            ours = await _is_ours(tx, name)
+            if not ours:
+                await only_one(tx, name)
+            if mirror is not None and not ours:
+                if patient:
+                    raise GatewayError(
+                        f"only {mirror.mirror.holder} knows the patient of {mirror.mirror.ref}"
+                    )
+                return mirror
             row = await conversation_of(tx, name)
             records, folded = await _folded(tx, row)
             open_ = (OutboxState.PENDING, OutboxState.HELD, OutboxState.FAILED)
@@ -136,10 +164,21 @@ def show(invocation: Invocation, name: str, patient: bool, json_: bool) -> None:
         return _Shown(row, folded, records, actions)
 
     found = invocation.run_on_store(read)
-    if json_:
+    if isinstance(found, MirrorShown):
+        as_json(mirror_described(found)) if json_ else print_mirror(found)
+    elif json_:
         as_json(_described(found, patient))
     else:
         _print(found, patient)
+
+
+async def _is_ours(tx: Transaction, name: str) -> bool:
+    """Whether a name is that of a conversation of ours: a reference of ours goes before a peer's."""
+    try:
+        await conversation_of(tx, name)
+    except (GatewayError, click.BadParameter):
+        return False
+    return True
 
 
 async def _folded(tx: Transaction, row: ConversationRow) -> tuple[tuple[Record, ...], Conversation]:

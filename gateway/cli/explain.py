@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from gateway.cli.context import Invocation, as_json, example, json_option, plain, stamp
+from gateway.cli.mirrors import only_one
 from gateway.errors import GatewayError
 from gateway.explaining import DecisionPath, Explanation, MessagePath, TakenAction
 from gateway.explaining import explain as gather
@@ -50,12 +51,15 @@ def explain(invocation: Invocation, name: str, json_: bool) -> None:
     and the mails that the gateway wrote because of it.
 
     ID is a reference, the identifier of a conversation, message or action, a Message-ID, or the queue id that
-    the SMTP dialogue told.
+    the SMTP dialogue told. TLE-2026-000123@DOMAIN names a conversation that the gateway of DOMAIN holds.
     """
 
     async def work(store: Store) -> Explanation | None:
         async with store.reading() as tx:
-            return await gather(tx, name)
+            found = await gather(tx, name)
+            if found is None:
+                await only_one(tx, name)
+            return found
 
     found = invocation.run_on_store(work)
     if found is None:
@@ -71,7 +75,8 @@ def _lines(found: Explanation) -> Iterator[str]:
     place = found.conversation
     if place is not None:
         status = "/".join(filter(None, place.fhir))
-        yield plain(f"{place.ref}  {place.id}  {place.state} (FHIR {status})")
+        held = f", held by {place.held_by}" if place.held_by else ""
+        yield plain(f"{place.ref}  {place.id}  {place.state} (FHIR {status}){held}")
         yield ""
     for line in found.audit:
         yield from _labelled(line.action, f"{line.result}, {stamp(line.at)}, {line.actor}")

@@ -45,6 +45,7 @@ def rebuild(context: click.Context, check: bool, json_: bool) -> None:
         "messages": done.messages,
         "decisions": done.decisions,
         "audit_lines": done.audit_lines,
+        "mirrors": done.mirrors,
     }
     if json_:
         as_json({**counts, "differences": found})

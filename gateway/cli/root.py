@@ -16,6 +16,7 @@ from gateway.cli.conversations import conversation
 from gateway.cli.demo import demo
 from gateway.cli.directory import directory
 from gateway.cli.dkim import dkim
+from gateway.cli.documents import document
 from gateway.cli.experts import expert
 from gateway.cli.explain import explain
 from gateway.cli.exports import export
@@ -67,22 +68,8 @@ def cli(context: click.Context, path: Path) -> None:
 
 for command in (
     *(init, serve_command, run, demo, check_config),
-    *(
-        account,
-        audit,
-        conversation,
-        directory,
-        dkim,
-        expert,
-        explain,
-        export,
-        pki,
-        queue,
-        rebuild,
-        rules,
-        smime,
-        trust,
-    ),
+    *(account, audit, conversation, directory, dkim, document, expert, explain, export, pki, queue),
+    *(rebuild, rules, smime, trust),
 ):
     cli.add_command(command)
 

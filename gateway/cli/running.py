@@ -84,6 +84,9 @@ def run(invocation: Invocation) -> None:
         domain="demo.mssante.example",
         organisation="Téléexpertise Haute-Loire (démonstration)",
         town="Le Puy-en-Velay",
+        finess="439900036",
+        practice_setting="ETABLISSEMENT",
+        facility_type="SA01",
         ports=_TRIED_OUT,
     )
     settings = make_deployment(demo, _now())

@@ -9,11 +9,12 @@ import hmac
 from collections.abc import Iterable, Sequence
 
 from gateway.intake.rawmail import prepend_fields, remove_fields, split
+from teleexpertise.claims import PREFIX
 
 __all__ = ["GATEWAY_PREFIX", "HOP_FIELDS", "copy_for", "delivery_key", "is_gateway_field"]
 
 #: Header fields that only the gateway writes; every one is stripped from what comes in.
-GATEWAY_PREFIX = "x-tle-"
+GATEWAY_PREFIX = PREFIX
 
 #: Fields that mean something for one hop or one mailbox only and must not reach a reader from somebody else.
 HOP_FIELDS = frozenset({"bcc", "return-path", "delivered-to"})

@@ -50,6 +50,8 @@ def _request(stage: Stage, form: Received) -> Received:
         "birth_date": born,
         "sex": patient.sex,
         "ins": patient.ins,
+        "birth_place": patient.birth_place,
+        "qualified": patient.qualified,
         "consent": True,
         "urgency": data.urgency,
         "phone": data.phone,

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
 
+from certs.legacydisplay import without_legacy_html, without_legacy_text
 from gateway.intake.addresses import read_addresses
 from gateway.intake.charsets import clean_line, decode_text
 from gateway.intake.encodedwords import decode_words
@@ -17,7 +18,7 @@ from gateway.intake.limits import IntakeLimits
 from gateway.intake.rawmail import header_fields, split
 from gateway.intake.signedparts import is_signature, repeats_headers, unsigned_parts
 from gateway.intake.structure import Part, read_parts
-from gateway.intake.texts import plain_lines, unflow, without_legacy_html, without_legacy_lines
+from gateway.intake.texts import plain_lines, unflow
 from teleexpertise.letters import Attachment, Letter, Mailbox
 
 __all__ = ["read_letter"]
@@ -154,7 +155,7 @@ def _text(part: Part, parts: tuple[Part, ...]) -> str:
         text = plain_lines(text)
     if not repeats_headers(part, parts):
         return text
-    return without_legacy_html(text) if html else without_legacy_lines(text)
+    return without_legacy_html(text) if html else without_legacy_text(text)
 
 
 def _attachment(part: Part, limits: IntakeLimits, ordinal: int) -> Attachment:

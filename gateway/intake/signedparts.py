@@ -4,6 +4,7 @@ here (RFC 8551 §3.5, RFC 9788 §4.5.3).
 
 from __future__ import annotations
 
+from certs.legacydisplay import declares_legacy_display
 from gateway.intake.structure import Part
 
 __all__ = ["is_signature", "repeats_headers", "unsigned_parts"]
@@ -56,11 +57,10 @@ def _is_opaque(part: Part) -> bool:
 
 
 def repeats_headers(part: Part, parts: tuple[Part, ...]) -> bool:
-    """Whether a text says that it begins with a copy of the header for clients that know no header
+    """Whether a text says that it begins with a copy of hidden fields for clients that know no header
     protection: its parameter, below a part that has protected fields (RFC 9788 §4.5.3).
     """
-    if part.content_type.get("hp-legacy-display") != "1":
-        return False
+    parameter = part.content_type.get("hp-legacy-display")
     while not part.content_type.get("hp") and part.parent >= 0:
         part = parts[part.parent]
-    return part.content_type.get("hp").lower() in ("clear", "cipher")
+    return declares_legacy_display(part.content_type.get("hp"), parameter)

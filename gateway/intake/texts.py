@@ -1,15 +1,8 @@
-"""Plain text bodies as lines to read: line ends, paragraphs of format=flowed put together (RFC 3676), copies
-of header fields for old clients taken out (RFC 9788).
-"""
+"""Plain text bodies as lines to read: line ends, paragraphs of format=flowed put together (RFC 3676)."""
 
 from __future__ import annotations
 
-import re
-
-__all__ = ["plain_lines", "unflow", "without_legacy_html", "without_legacy_lines"]
-
-_FIELD_LINE = re.compile(r"[!-9;-~]+:|[ \t]+\S")
-_LEGACY_CLASS = "header-protection-legacy-display"
+__all__ = ["plain_lines", "unflow"]
 
 
 def plain_lines(text: str) -> str:
@@ -44,24 +37,3 @@ def unflow(text: str, delsp: bool) -> str:
 
 def _quoted(text: str, depth: int) -> str:
     return "> " * depth + text if depth else text
-
-
-def without_legacy_lines(text: str) -> str:
-    """``text`` without the header fields before its first empty line (RFC 9788 §4.5.3.2).
-
-    Where anything else stands there, all of it stays: words are not to vanish by a parameter.
-    """
-    head, empty, rest = text.partition("\n\n")
-    if not empty or not all(_FIELD_LINE.match(line) for line in head.split("\n")):
-        return text
-    return rest
-
-
-def without_legacy_html(html: str) -> str:
-    """``html`` without the first ``div`` of the class that marks such fields (RFC 9788 §4.5.3.3)."""
-    named = html.find(_LEGACY_CLASS)
-    start = html.rfind("<", 0, max(named, 0))
-    end = html.find("</div>", named)
-    if named < 0 or end < 0 or html[start : start + 4].lower() != "<div":
-        return html
-    return html[:start] + html[end + len("</div>") :]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from gateway.pipeline.consequences import Act, carry_out
+from gateway.pipeline.document_facts import report_facts
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.requesting import FilledForm
@@ -16,6 +17,8 @@ from gateway.pipeline.stored_letters import stored_letter
 from gateway.pipeline.unit import Unit
 from gateway.pipeline.views import Case, build
 from teleexpertise.conversation import Conversation, Exchange
+from teleexpertise.documents.completeness import missing_fields
+from teleexpertise.documents.sentences import sentences
 from teleexpertise.events import AnyEvent, Author, Cancelled, Completed, Declined, Held, Side
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.forms import (
@@ -245,18 +248,18 @@ async def act_on(unit: Unit, incoming: Incoming, filled: FilledForm) -> str:
     message = await unit.store(incoming, conversation.id)
     if kind is FormKind.FINALISE and filled.row.options.get("version") != conversation.version:
         return await _overtaken(unit, incoming, conversation, by.author)
-    facts = Facts(
-        trigger=_TRIGGERS[kind],
-        author=by.author,
-        proposed=await _proposed(unit, incoming, conversation, filled, kind),
-        side=by.side,
-    )
+    proposed = await _proposed(unit, incoming, conversation, filled, kind)
+    facts = Facts(trigger=_TRIGGERS[kind], author=by.author, proposed=proposed, side=by.side)
     act = Act(
         facts=facts,
         message=message,
         incoming=incoming,
         answer_to=incoming.login,
-        warnings=(*filled.warnings, *_untransmitted(unit, filled)),
+        warnings=(
+            *filled.warnings,
+            *_untransmitted(unit, filled),
+            *await _without_cda(unit, conversation, proposed, by.author),
+        ),
     )
     decision, _ = await carry_out(unit, conversation, conversation.id, act)
     return f"{kind}: {'conflict' if decision.conflict else decision.after}"
@@ -266,6 +269,21 @@ def _untransmitted(unit: Unit, filled: FilledForm) -> tuple[str, ...]:
     """Words above the form belong to none of its lines: their author hears that they went no further."""
     sentence = unit.services.texts.words.of("forms", "remark")
     return (sentence.format(remark=filled.remark),) if filled.remark else ()
+
+
+async def _without_cda(
+    unit: Unit, conversation: Conversation, proposed: AnyEvent, author: Author
+) -> tuple[str, ...]:
+    """Why the report to come will be a PDF alone: who finalises may complete an account and do it again."""
+    if not isinstance(proposed, Completed):
+        return ()
+    facts = await report_facts(
+        unit.services.settings, unit.tx, conversation, proposed, author, unit.now, conversation.version + 1
+    )
+    lacking = sentences(missing_fields(facts))
+    if not lacking:
+        return ()
+    return (unit.services.texts.words.of("documents", "pdf_only").format(lacking=" ".join(lacking)),)
 
 
 async def _overtaken(unit: Unit, incoming: Incoming, conversation: Conversation, author: Author) -> str:

@@ -9,6 +9,7 @@ from uuid import UUID
 from gateway.compose.composer import Draft
 from gateway.pipeline.fanout import FannedOut, reply_to, thread_fields, voice_name
 from gateway.pipeline.incoming import Incoming
+from gateway.pipeline.peer_news import tell_peers
 from gateway.pipeline.unit import Unit, tle_fields
 from gateway.pipeline.views import Case, build
 from gateway.store.rows import DecisionRow, MessageRow
@@ -24,10 +25,11 @@ from teleexpertise.actions import (
 )
 from teleexpertise.conversation import Conversation
 from teleexpertise.decision import Decision, decide
-from teleexpertise.events import Author, Opened, Posted
+from teleexpertise.events import Author, MemberLeft, Opened, Posted
 from teleexpertise.facts import Facts
 from teleexpertise.letters import Attachment, Mailbox
 from teleexpertise.people import Document, NoticeMode, Party
+from teleexpertise.states import State
 from teleexpertise.texts import contexts as mails
 
 __all__ = ["Act", "carry_out"]
@@ -86,7 +88,17 @@ async def carry_out(
     work = _Work(unit, act, after)
     for action in decision.actions:
         await work.perform(action)
+    if _is_news(decision, work):
+        await tell_peers(unit, work.conversation, act.also)
     return decision, work.conversation
+
+
+def _is_news(decision: Decision, work: _Work) -> bool:
+    """Whether peers may not hear of this by the mails that went out: an opening posts its state."""
+    if decision.before is State.NEW:
+        return work.posted is None
+    left = any(isinstance(event, MemberLeft) for event in decision.events)
+    return left or decision.after is not decision.before
 
 
 async def _answer_unopened(unit: Unit, act: Act, decision: Decision) -> None:
@@ -171,6 +183,7 @@ class _Work:
         answers_to = reply_to(unit, conversation)
         in_reply_to, references = thread_fields(conversation.thread)
         seq = conversation.seq + 1
+        readers = tuple(dict.fromkeys((*self._parties(), *self.act.also)))
         draft = Draft(
             body=unit.services.texts.render(build(post.template, self._case(post.text))),
             from_name=voice_name(unit, conversation, post.voice),
@@ -180,14 +193,14 @@ class _Work:
             in_reply_to=in_reply_to,
             references=references,
             attachments=tuple(attachments),
-            fields=tle_fields(conversation, post.template, seq),
+            fields=tle_fields(conversation, post.template, seq, readers),
         )
         self.posted = message = await unit.write(draft, conversation.id)
         author = Author(unit.services.book.service, unit.services.settings.service.display_name)
         self.conversation = await unit.record(
             conversation, conversation.id, [Posted(template=post.template)], author, message
         )
-        for party in (*self._parties(), *self.act.also):
+        for party in readers:
             fields = await unit.placed_fields(party)
             await unit.send(message, party.address, conversation=conversation.id, fields=fields)
 

@@ -66,6 +66,10 @@ class GatewayDoors:
     _strangers: Strangers = field(default_factory=Strangers)
     _decoy: str = ""
 
+    def announced(self) -> str:
+        """The service address: who sends us mail of a conversation tells it of states, too."""
+        return self.services.book.service
+
     async def authenticate(self, login: str, password: str, peer: Peer) -> str | None:
         """The account that name and password open. An unknown name takes as long as a wrong password."""
         address = login_name(login)

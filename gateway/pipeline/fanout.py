@@ -104,6 +104,10 @@ class FannedOut:
     def _thread_before(self) -> tuple[str, ...]:
         return tuple(name for name in self.conversation.thread if name != self.message.mail_id)
 
+    def _readers(self) -> tuple[Party, ...]:
+        """Who gets the mail, its author's account left out."""
+        return tuple(p for p in self.conversation.active() if p.address != self.author.account)
+
     def _event(self) -> str:
         return "late" if self.conversation.exchanges[-1].late else "message"
 
@@ -111,7 +115,7 @@ class FannedOut:
         letter = self.incoming.letter
         answers_to = reply_to(self.unit, self.conversation)
         fields = (
-            *tle_fields(self.conversation, self._event(), self.conversation.seq),
+            *tle_fields(self.conversation, self._event(), self.conversation.seq, self._readers()),
             *self.incoming.trace,
             ("Reply-To", address_field(answers_to)),
         )
@@ -150,6 +154,6 @@ class FannedOut:
             in_reply_to=last,
             references=references,
             attachments=(*readable, original),
-            fields=tle_fields(conversation, self._event(), conversation.seq),
+            fields=tle_fields(conversation, self._event(), conversation.seq, self._readers()),
         )
         return await self.unit.write(draft, conversation.id)

@@ -80,7 +80,7 @@ async def revived(unit: Unit, message: UUID) -> Incoming:
     assert row is not None, "a held mail is kept until it is settled"
     assert raw is not None, "a held mail is kept until it is settled"
     readable = raw if clear is None else clear
-    signature = await unit.services.trust.verify(readable, row.received_at)
+    signature = await unit.services.trust.verify(readable, row.received_at, in_clear=clear is None)
     letter = await read_signed(unit.services, readable, signature, row.received_at)
     if not letter.message_id:
         letter = replace(letter, message_id=row.mail_id)

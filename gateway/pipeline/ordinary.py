@@ -5,35 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gateway.pipeline.incoming import Incoming
+from gateway.pipeline.mirroring import record_answer
 from gateway.pipeline.unit import Unit
-from gateway.smtp.envelope import Envelope, RecipientOptions
+from gateway.pipeline.wishes import wishes_of
 from gateway.store.rows import MessageRow
 
 __all__ = ["pass_on"]
 
 
 async def pass_on(unit: Unit, incoming: Incoming, message: MessageRow, recipients: Iterable[str]) -> None:
-    """Put a stored mail into the outbox for each recipient; its own envelope sender hears of a failure."""
+    """Put a stored mail into the outbox for each recipient; its own envelope sender hears of a failure.
+
+    One that answers in a conversation that a peer holds is recorded as such.
+    """
     for recipient in recipients:
+        mirror = await record_answer(unit, incoming, message, recipient)
         await unit.send(
             message,
             recipient,
+            mirror=mirror,
             fields=incoming.trace,
             mail_from=incoming.envelope.mail_from,
-            wishes=_wishes(incoming.envelope, recipient),
+            wishes=wishes_of(incoming.envelope, recipient),
         )
-
-
-def _wishes(envelope: Envelope, recipient: str) -> dict[str, object]:
-    """What the sender wants to hear of this recipient (RFC 3461); empty without DSN parameters."""
-    named = zip(envelope.recipients, envelope.options, strict=False)
-    options = next(
-        (option for name, option in named if name.lower() == recipient.lower()), RecipientOptions()
-    )
-    wishes: dict[str, object] = {
-        "notify": sorted(options.notify),
-        "original": options.original,
-        "ret": envelope.dsn.ret,
-        "envid": envelope.dsn.envid,
-    }
-    return {name: value for name, value in wishes.items() if value}

@@ -99,6 +99,8 @@ def _patient(filled: FilledForm) -> Patient:
         birth_date=date.fromisoformat(born) if born else None,
         sex=filled.text("sex"),
         ins=filled.text("ins"),
+        birth_place=filled.text("birth_place"),
+        qualified=filled.truth("qualified"),
     )
 
 

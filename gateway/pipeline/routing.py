@@ -1,10 +1,13 @@
-"""Which way a screened mail goes: to a bounce, a conversation, the service's commands, or a mailbox."""
+"""Which way a screened mail goes: to a bounce, a conversation (ours or a peer's), the service's commands, or
+a mailbox.
+"""
 
 from __future__ import annotations
 
-from gateway.pipeline import member_mail, reports, service_mail
+from gateway.pipeline import member_mail, mirroring, reports, service_mail
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.ordinary import pass_on
+from gateway.pipeline.peer_news import learn_peer
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.unit import Unit
 from teleexpertise.texts.contexts import RefusalReason
@@ -20,9 +23,13 @@ async def route(unit: Unit, incoming: Incoming) -> str:
     addressed = incoming.addressed
     if len(addressed.conversations) > 1:
         raise refused(unit.services, RefusalReason.TWO_CONVERSATIONS)
+    await learn_peer(unit, incoming)
+    belief = await mirroring.believed(unit, incoming)
     if addressed.conversations:
         (conversation,) = addressed.conversations
         return await member_mail.receive(unit, incoming, conversation)
+    if belief is not None and not addressed.bounces:
+        return await mirroring.receive(unit, incoming, belief)
     if addressed.service:
         return await service_mail.receive(unit, incoming)
     if addressed.bounces:

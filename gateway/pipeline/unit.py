@@ -20,6 +20,7 @@ from gateway.pipeline.incoming import Incoming
 from gateway.services import Services
 from gateway.store.rows import BounceRow, Direction, KnownCertificateRow, MessageRow, OutboxRow, Projection
 from gateway.store.transaction import Transaction
+from teleexpertise.claims import Claim, claim_fields
 from teleexpertise.conversation import Conversation, apply, fold
 from teleexpertise.events import AnyEvent, Author, Opened, Record
 from teleexpertise.letters import Attachment, Mailbox
@@ -45,14 +46,22 @@ def projection(conversation: Conversation) -> Projection:
     )
 
 
-def tle_fields(conversation: Conversation, event: str, seq: int) -> tuple[tuple[str, str], ...]:
-    """The gateway's header fields on a mail of a conversation."""
-    return (
-        ("X-TLE-Id", str(conversation.id)),
-        ("X-TLE-Ref", conversation.ref),
-        ("X-TLE-Event", event),
-        ("X-TLE-Seq", str(seq)),
-        ("X-TLE-State", str(conversation.state)),
+def tle_fields(
+    conversation: Conversation, event: str, seq: int, readers: Iterable[Party] = ()
+) -> tuple[tuple[str, str], ...]:
+    """The gateway's header fields on a mail of a conversation. Of its ``readers`` those of other operators
+    are named, so that no peer takes the mail for somebody else's.
+    """
+    foreign = dict.fromkeys(party.address for party in readers if not party.local)
+    return claim_fields(
+        Claim(
+            id=conversation.id,
+            ref=conversation.ref,
+            event=event,
+            seq=seq,
+            state=conversation.state,
+            to=tuple(foreign),
+        )
     )
 
 
@@ -155,6 +164,7 @@ class Unit:
         recipient: str,
         *,
         conversation: UUID | None = None,
+        mirror: UUID | None = None,
         fields: Sequence[tuple[str, str]] = (),
         drop: Iterable[str] = (),
         mail_from: str | None = None,
@@ -179,6 +189,7 @@ class Unit:
             payload={"fields": [list(pair) for pair in fields], "drop": sorted(drop), **(wishes or {})},
             mail_from=self.services.book.bounce(bounce) if bounce else mail_from or "",
             outbox_id=outbox_id,
+            mirror=mirror,
         )
         if bounce is not None:
             row = BounceRow(
@@ -196,12 +207,15 @@ class Unit:
         key: str,
         *,
         recipient: str = "",
-        conversation: UUID | None,
+        conversation: UUID | None = None,
+        mirror: UUID | None = None,
         message: UUID | None = None,
         payload: dict[str, object] | None = None,
     ) -> None:
-        """Put a job other than a delivery into the outbox (tag, file, make_report, export)."""
-        await self._put(action, key, recipient, conversation, message, payload=payload or {})
+        """Put a job other than a delivery into the outbox (tag, file, make_report, export), for a
+        conversation of ours, a mirrored one or none.
+        """
+        await self._put(action, key, recipient, conversation, message, payload=payload or {}, mirror=mirror)
 
     async def _put(
         self,
@@ -214,6 +228,7 @@ class Unit:
         payload: dict[str, object],
         mail_from: str = "",
         outbox_id: UUID | None = None,
+        mirror: UUID | None = None,
     ) -> None:
         row = OutboxRow(
             id=outbox_id or self.services.new_id(),
@@ -226,6 +241,7 @@ class Unit:
             conversation_id=conversation,
             message_id=message,
             payload=payload,
+            mirror_id=mirror,
         )
         await self.tx.outbox.put([row])
 

@@ -148,6 +148,7 @@ def _report(case: Case) -> mails.Mail:
         filename=case.filename,
         version=conversation.version,
         addressees=completion.addressees,
+        lacking=case.warnings,
     )
 
 

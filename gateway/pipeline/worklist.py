@@ -1,15 +1,19 @@
 """``Mes téléexpertises``: where somebody stands, as requester and as expert, for oneself and those acted
-for.
+for; conversations that another operator holds among them.
 """
 
 from __future__ import annotations
 
 from uuid import UUID
 
+from gateway.mirrored import load_mirror
+from gateway.pipeline.links import Links
 from gateway.pipeline.unit import Unit
+from teleexpertise.commands import Worklist as WorklistCommand
 from teleexpertise.conversation import Conversation
 from teleexpertise.events import Side
 from teleexpertise.letters import Mailbox
+from teleexpertise.mirrors import Mirror
 from teleexpertise.states import State
 from teleexpertise.texts import contexts as mails
 from teleexpertise.texts.contexts import NextStep, Role
@@ -41,15 +45,40 @@ async def of(unit: Unit, login: Mailbox) -> tuple[mails.Worklist, tuple[UUID, ..
     mine = {login.address, *rights.principals(login.address)}
     rows = await unit.tx.conversations.of_member(*mine)
     found = [conversation for row in rows if (conversation := await unit.load(row.id)) is not None]
-    opened = sorted((c for c in found if not c.closed), key=lambda c: c.opened_at)
-    closed = sorted((c for c in found if c.closed), key=lambda c: c.updated_at, reverse=True)
+    identifiers = await unit.tx.mirrors.of_member(*mine)
+    mirrored = [mirror for each in identifiers if (mirror := await load_mirror(unit.tx, each)) is not None]
+    everything: list[Conversation | Mirror] = [*found, *mirrored]
+    opened = sorted((c for c in everything if not c.closed), key=lambda c: c.opened_at)
+    closed = sorted((c for c in everything if c.closed), key=lambda c: c.updated_at, reverse=True)
     shown = [*opened, *closed][:_MOST_ROWS]
     listed = mails.Worklist(
         owner=login.name or login.address,
-        rows=tuple(_row(unit, conversation, mine) for conversation in shown),
+        rows=tuple(
+            _mirror_row(unit, each, mine) if isinstance(each, Mirror) else _row(unit, each, mine)
+            for each in shown
+        ),
         total=len(opened),
     )
-    return listed, tuple(conversation.id for conversation in shown)
+    return listed, tuple(each.id for each in shown if isinstance(each, Conversation))
+
+
+def _mirror_row(unit: Unit, mirror: Mirror, mine: set[str]) -> mails.WorklistRow:
+    """What we know of a conversation that a peer holds; its service tells the rest."""
+    service = f"{unit.services.book.local_part}@{mirror.holder}"
+    theirs = Links(service, unit.services.texts.words)
+    return mails.WorklistRow(
+        reference=mirror.ref,
+        state=mirror.state,
+        role=Role.REQUESTER,
+        other="",
+        patient="",
+        age_days=(unit.now - mirror.opened_at).days,
+        delay_days=0,
+        next_step=NextStep.NONE,
+        links=(theirs.to(WorklistCommand(), "worklist_there"),),
+        held_by=mirror.holder,
+        asked_for=tuple(address for address in mirror.active() if address in mine),
+    )
 
 
 def _row(unit: Unit, conversation: Conversation, mine: set[str]) -> mails.WorklistRow:

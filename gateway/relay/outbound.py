@@ -14,7 +14,7 @@ from certs.tls import peer_chain
 from gateway.intake.rawmail import wire_fault
 from gateway.relay.failure import OwnWords, RelayFailed
 from gateway.relay.routes import Routes, Target
-from gateway.smtp.envelope import DsnOptions, RecipientOptions
+from gateway.smtp.envelope import GATEWAY_EXTENSION, DsnOptions, RecipientOptions
 from gateway.smtp.handshake import handshake_reason
 from gateway.smtp.xtext import encode_xtext
 
@@ -80,9 +80,9 @@ class Relay:
         raw: bytes,
         dsn: DsnOptions | None = None,
         options: RecipientOptions | None = None,
-    ) -> None:
+    ) -> str:
         """Deliver ``raw`` octet for octet to the host of the recipient; return once it has taken
-        responsibility.
+        responsibility: the service address in the recipient's domain that it announced, '' for no gateway.
 
         ``mail_from`` is '' for a null sender. DSN wishes are passed on where the host offers DSN. Raises
         ``RelayFailed``: hosts that cannot be used (no TLS, wrong certificate, no connection) are passing
@@ -109,7 +109,7 @@ class Relay:
                 failure = unusable.failure
         raise failure or RelayFailed(False, 451, "4.4.4", "No host for domain")
 
-    async def _attempt(self, target: Target, message: _Message) -> None:
+    async def _attempt(self, target: Target, message: _Message) -> str:
         client = SMTP(
             hostname=target.host,
             port=target.port,
@@ -121,9 +121,11 @@ class Relay:
         try:
             async with asyncio.timeout(self._times.host):
                 await self._prepare(client, target, message)
+                announced = _announced(client, message.domain)
                 await self._transfer(client, target, message)
             with suppress(SMTPException, OSError):
                 await client.quit()  # the host has the message: how it says goodbye changes nothing
+            return announced
         except TimeoutError:
             raise RelayFailed(False, 451, "4.4.2", "Host took too long", target.host) from None
         finally:
@@ -173,6 +175,14 @@ class Relay:
             raise RelayFailed(False, 451, "4.4.2", "No answer in time", target.host) from error
         except (SMTPException, OSError) as error:
             raise RelayFailed(False, 451, "4.4.2", "Connection lost", target.host) from error
+
+
+def _announced(client: SMTP, domain: str) -> str:
+    """The service address that a gateway told in EHLO. The host's certificate stands for ``domain`` alone."""
+    words = client.esmtp_extensions.get(GATEWAY_EXTENSION.lower(), "").split()
+    address = words[0].lower() if len(words) == 1 else ""
+    local, _, announced = address.rpartition("@")
+    return address if local and address.isascii() and announced == domain else ""
 
 
 def _unusable(error: Exception, host: str) -> RelayFailed:

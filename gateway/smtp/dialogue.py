@@ -22,7 +22,7 @@ from gateway.smtp.bearer import (
 )
 from gateway.smtp.commands import MailCommand, decode_sasl, read_hello, read_mail, read_plain, read_rcpt
 from gateway.smtp.connection import Connection, Farewell
-from gateway.smtp.envelope import Envelope, Peer, PeerKind, RecipientOptions
+from gateway.smtp.envelope import GATEWAY_EXTENSION, Envelope, Peer, PeerKind, RecipientOptions
 from gateway.smtp.handshake import handshake_reason
 from gateway.smtp.lobby import Lobby
 from gateway.smtp.payload import read_payload
@@ -167,6 +167,9 @@ class Dialogue(Connection):
             offers.append("STARTTLS")
         if self._kind is not ListenerKind.MX and self.secured:
             offers.append(" ".join(("AUTH", *self._mechanisms)))
+        if self._kind is ListenerKind.MX and self.secured and self.lobby.doors.announced():
+            # A private extension (RFC 5321 §2.2.2) without commands: whom another gateway may tell of states.
+            offers.append(f"{GATEWAY_EXTENSION} {self.lobby.doors.announced()}")
         await self._greet(argument, "\n".join([*offers, "ENHANCEDSTATUSCODES", "8BITMIME", "DSN"]))
 
     async def _greet(self, name: str, answer: str) -> None:

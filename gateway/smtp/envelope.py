@@ -7,7 +7,16 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-__all__ = ["Body", "Doors", "DsnOptions", "Envelope", "Peer", "PeerKind", "RecipientOptions"]
+__all__ = [
+    "GATEWAY_EXTENSION",
+    "Body",
+    "Doors",
+    "DsnOptions",
+    "Envelope",
+    "Peer",
+    "PeerKind",
+    "RecipientOptions",
+]
 
 
 class PeerKind(StrEnum):
@@ -15,6 +24,10 @@ class PeerKind(StrEnum):
 
     USER = "user"
     OPERATOR = "operator"
+
+
+#: EHLO keyword by which gateways know each other, with the service address.
+GATEWAY_EXTENSION = "X-TLE"
 
 
 class Body(StrEnum):
@@ -86,6 +99,9 @@ class Doors(Protocol):
     """What decides behind the listeners. Every method may raise a ``Refusal``; anything else answers 451
     4.3.0.
     """
+
+    def announced(self) -> str:
+        """The service address that other gateways are told in EHLO, '' where there is none."""
 
     async def authenticate(self, login: str, password: str, peer: Peer) -> str | None:
         """The address of the account that this name and password open, ``None`` where they open none."""

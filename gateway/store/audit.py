@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from gateway.store.repository import ID_CHUNK, Repository
 from gateway.store.rows import AuditCheck, AuditRow, Json
@@ -61,6 +61,22 @@ class Audit(Repository):
             statement = select(audit).where(audit.c.target.in_(wanted[start : start + ID_CHUNK]))
             found += (AuditRow(**row) for row in await self._all(statement))
         return tuple(sorted(found, key=lambda line: line.id))
+
+    async def latest(self, action: str = "", limit: int = _PAGE) -> tuple[AuditRow, ...]:
+        """The last lines, of one action or of all, in order."""
+        statement = select(audit).order_by(audit.c.id.desc()).limit(limit)
+        if action:
+            statement = statement.where(audit.c.action == action)
+        rows = await self._all(statement)
+        return tuple(AuditRow(**row) for row in reversed(rows))
+
+    async def counts(self, action: str = "") -> tuple[tuple[str, str, int], ...]:
+        """How often each action ended how, of one action or of all: (action, result, lines), sorted."""
+        statement = select(audit.c.action, audit.c.result, func.count().label("lines"))
+        if action:
+            statement = statement.where(audit.c.action == action)
+        rows = await self._all(statement.group_by(audit.c.action, audit.c.result))
+        return tuple(sorted((row["action"], row["result"], row["lines"]) for row in rows))
 
     async def verify(self) -> AuditCheck:
         """Go through the whole chain."""

@@ -18,6 +18,8 @@ from gateway.store.schema import decrypted_message as decrypted
 from gateway.store.schema import event as events
 from gateway.store.schema import form_copy, held_letter, outbox
 from gateway.store.schema import message as messages
+from gateway.store.schema import mirror as mirrors
+from gateway.store.schema import mirror_event as mirrored
 
 if TYPE_CHECKING:
     from sqlalchemy import RowMapping
@@ -145,16 +147,19 @@ class Messages(Repository):
     async def outlived(self, moment: datetime, closed: Collection[str], limit: int) -> tuple[MessageRow, ...]:
         """The oldest messages from before ``moment`` whose octets are kept and of no more use.
 
-        What they caused is over: they belong to no conversation, or to one in a ``closed`` state that was
-        not touched since ``moment``; no delivery, form or letter held in doubt waits for them.
+        What they caused is over: they belong to no conversation, or to one (ours or mirrored) in a ``closed``
+        state that was not touched since ``moment``; no delivery, form or letter held in doubt waits for them.
         """
         going_on = conversations.c.state.not_in(closed) | (conversations.c.updated_at >= moment)
         told_in = (events.c.message_id == messages.c.id) & (conversations.c.id == events.c.conversation_id)
+        held_elsewhere = (mirrored.c.message_id == messages.c.id) & (mirrors.c.id == mirrored.c.mirror_id)
+        mirror_going_on = mirrors.c.state.not_in(closed) | (mirrors.c.updated_at >= moment)
         return await self._matching(
             messages.c.received_at < moment,
             messages.c.raw.is_not(None),
             ~exists().where(conversations.c.id == messages.c.conversation_id, going_on),
             ~exists().where(told_in, going_on),
+            ~exists().where(held_elsewhere, mirror_going_on),
             ~exists().where(outbox.c.message_id == messages.c.id, outbox.c.state.in_(_TO_BE_DONE)),
             ~exists().where(held_letter.c.message_id == messages.c.id, held_letter.c.state == HeldState.HELD),
             ~exists().where(form_copy.c.message_id == messages.c.id),

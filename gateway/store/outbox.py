@@ -48,7 +48,8 @@ _ESCAPE = "/"
 
 
 def _waits(candidate: FromClause) -> ColumnElement[bool]:
-    """True for a row that must wait for an earlier one to the same recipient of the same conversation.
+    """True for a row that must wait for an earlier one to the same recipient of the same conversation, ours
+    or another gateway's.
 
     Mails follow one another, keywords and filing follow mails and one another. No mail waits for a keyword
     that cannot be set, and what is made (a report) neither waits nor is waited for.
@@ -58,12 +59,16 @@ def _waits(candidate: FromClause) -> ColumnElement[bool]:
         candidate.c.action.in_(_DELIVERING) & earlier.c.action.in_(_DELIVERING),
         candidate.c.action.in_(_FILING) & earlier.c.action.in_((*_DELIVERING, *_FILING)),
     )
-    return exists().where(
-        earlier.c.conversation_id == candidate.c.conversation_id,
+    before = (
         earlier.c.recipient == candidate.c.recipient,
         earlier.c.state == OutboxState.PENDING,
         earlier.c.position < candidate.c.position,
         ordered,
+    )
+    # Two questions and no OR: each walks its own index, and most rows have no answer to either.
+    return or_(
+        exists().where(earlier.c.conversation_id == candidate.c.conversation_id, *before),
+        exists().where(earlier.c.mirror_id == candidate.c.mirror_id, *before),
     )
 
 
@@ -213,10 +218,13 @@ class Outbox(Repository):
         conversation_id: UUID | None = None,
         limit: int = 1000,
     ) -> tuple[OutboxRow, ...]:
-        """Actions in these states, of one conversation or all, in the order they were put."""
+        """Actions in these states, of one conversation (ours or mirrored) or all, in the order they were
+        put.
+        """
         statement = select(outbox).where(outbox.c.state.in_(states))
         if conversation_id is not None:
-            statement = statement.where(outbox.c.conversation_id == conversation_id)
+            place = or_(outbox.c.conversation_id == conversation_id, outbox.c.mirror_id == conversation_id)
+            statement = statement.where(place)
         rows = await self._all(statement.order_by(outbox.c.position).limit(limit))
         return tuple(map(_row_of, rows))
 

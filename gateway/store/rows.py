@@ -145,6 +145,8 @@ class DecisionRow:
 class OutboxRow:
     """One action to be done after the commit. The same ``key`` put twice is one row.
 
+    It belongs to a conversation of ours, to one that another gateway holds (``mirror_id``), or to none.
+
     ``attempts`` counts the claims, so that it also names the claim that a worker holds; ``claimed_until``
     ends its lease; ``next_at`` is when the action is due, ``first_at`` when it was put.
     """
@@ -164,6 +166,7 @@ class OutboxRow:
     claimed_until: datetime | None = None
     last_error: str = ""
     finished_at: datetime | None = None
+    mirror_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

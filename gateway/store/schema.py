@@ -22,6 +22,7 @@ from sqlalchemy import (
 
 from gateway.store.columns import JsonData, PlainText, RowNumber, UtcDateTime, choice
 from gateway.store.rows import Direction, HeldState, OutboxState
+from teleexpertise.mirrors import Flow
 from teleexpertise.people import AccountKind, IdentityPolicy, NirPolicy, NoticeMode
 
 __all__ = [
@@ -46,9 +47,13 @@ __all__ = [
     "known_certificate",
     "message",
     "metadata",
+    "mirror",
+    "mirror_event",
+    "mirror_member",
     "outbox",
     "patient",
     "patient_folder",
+    "peer_gateway",
     "reference_counter",
 ]
 
@@ -325,8 +330,11 @@ outbox = Table(
     Column("claimed_until", UtcDateTime, nullable=True),
     _text("last_error"),
     Column("finished_at", UtcDateTime, nullable=True),
+    # Of a conversation that another gateway holds, in place of conversation_id.
+    Column("mirror_id", Uuid, nullable=True),
     Index(None, "state", "next_at"),
     Index("ix_outbox_order", "conversation_id", "recipient", "state", "position"),
+    Index("ix_outbox_mirror_order", "mirror_id", "recipient", "state", "position"),
     sqlite_autoincrement=True,
 )
 
@@ -372,6 +380,57 @@ bounce_token = Table(
     _belongs_to("message", "message_id"),
     _text("recipient"),
     Column("created_at", UtcDateTime, nullable=False),
+)
+
+mirror = Table(
+    "mirror",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    # The domain of the gateway that holds the conversation: no other is believed about it.
+    _text("holder"),
+    Column("ref", PlainText, nullable=False, index=True),
+    _text("state"),
+    Column("seq", Integer, nullable=False),
+    Column("reply_to", PlainText, nullable=False, index=True),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False, index=True),
+)
+
+mirror_member = Table(
+    "mirror_member",
+    metadata,
+    Column("mirror_id", Uuid, ForeignKey("mirror.id"), primary_key=True),
+    _text("address", primary_key=True),
+    Column("active", Boolean, nullable=False),
+    Index(None, "address", "active"),
+)
+
+mirror_event = Table(
+    "mirror_event",
+    metadata,
+    Column("id", RowNumber(), primary_key=True),
+    _belongs_to("mirror", "mirror_id", required=True),
+    # One mail that comes twice is one event.
+    _text("fingerprint"),
+    Column("flow", choice(Flow), nullable=False),
+    _text("event"),
+    Column("seq", Integer, nullable=False),
+    _text("state"),
+    Column("at", UtcDateTime, nullable=False),
+    Column("author", JsonData(), nullable=False),
+    Column("message_id", Uuid, ForeignKey("message.id"), nullable=False, index=True),
+    _text("message_sha256"),
+    Column("payload", JsonData(), nullable=False),
+    UniqueConstraint("mirror_id", "fingerprint"),
+    sqlite_autoincrement=True,
+)
+
+peer_gateway = Table(
+    "peer_gateway",
+    metadata,
+    _text("domain", primary_key=True),
+    _text("service"),
+    Column("seen_at", UtcDateTime, nullable=False),
 )
 
 audit = Table(

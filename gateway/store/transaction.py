@@ -12,6 +12,7 @@ from gateway.store.directory import Contacts
 from gateway.store.experts import Experts
 from gateway.store.letters import Answers, Bounces, Forms, Held
 from gateway.store.messages import Decisions, Messages
+from gateway.store.mirrors import Mirrors, Peers
 from gateway.store.outbox import Outbox
 from gateway.store.patients import Patients
 from gateway.store.people import AccountCertificates, Accounts, Delegations
@@ -39,8 +40,10 @@ class Transaction:
         "forms",
         "held",
         "messages",
+        "mirrors",
         "outbox",
         "patients",
+        "peers",
     )
 
     def __init__(self, connection: AsyncConnection) -> None:
@@ -60,5 +63,7 @@ class Transaction:
         self.forms = Forms(connection)
         self.held = Held(connection)
         self.messages = Messages(connection)
+        self.mirrors = Mirrors(connection)
         self.outbox = Outbox(connection)
         self.patients = Patients(connection)
+        self.peers = Peers(connection)

@@ -22,6 +22,7 @@ from gateway.relay.failure import RelayFailed
 from gateway.relay.outbound import Relay
 from gateway.services import Services
 from gateway.smtp.envelope import DsnOptions, RecipientOptions
+from gateway.store.errors import StoreError
 from gateway.store.rows import Direction, MessageRow, OutboxRow
 from gateway.workers.confidential import sealed
 from gateway.workers.failure import ActionFailed
@@ -126,11 +127,29 @@ class Deliveries:
         raw = await sealed(self.services, row, message, raw)
         raw = await self._signed(raw, row)
         try:
-            await self.outbound.send(row.mail_from, row.recipient, raw, *_wishes(row))
+            service = await self.outbound.send(row.mail_from, row.recipient, raw, *_wishes(row))
         except RelayFailed as failure:
             raise ActionFailed(failure.permanent, failure.enhanced, failure.text) from failure
         except ssl.SSLError as failure:
             raise ActionFailed(False, "4.7.5", type(failure).__name__) from failure
+        if row.conversation_id is not None and service:
+            await self._learn_peer(row.recipient.lower().rpartition("@")[2], service)
+
+    async def _learn_peer(self, domain: str, service: str) -> None:
+        """Remember that an operator runs a gateway: it is told where conversations of ours stand.
+
+        The mail is with the other operator: a database that is busy must not make it go again.
+        """
+        if service != f"{self.services.book.local_part}@{domain}":
+            return
+        try:
+            async with self.services.store.reading() as tx:
+                known = await tx.peers.service(domain)
+            if known != service:
+                async with self.services.store.transaction() as tx:
+                    await tx.peers.learn(domain, service, self.services.clock())
+        except StoreError as error:
+            structlog.get_logger("relay").warning("peer not noted", error=type(error).__name__)
 
     async def _signed(self, raw: bytes, row: OutboxRow) -> bytes:
         """The finished octets with our DKIM signature, the same at each attempt.

@@ -30,9 +30,10 @@ class FolderWork:
     async def tag(self, row: OutboxRow) -> None:
         """Set the keyword of the state on the conversation's mails of one account."""
         state = str(row.payload["state"])
+        identifier = str(row.mirror_id or row.conversation_id)
         try:
             for folder in (_CONVERSATIONS, _INBOX):  # who prefers INBOX has the conversation there
-                await self.mailboxes.tag(row.recipient, folder, str(row.conversation_id), state)
+                await self.mailboxes.tag(row.recipient, folder, identifier, state)
         except FilingFailed as failure:
             raise ActionFailed(failure.permanent, "4.2.0", failure.text) from failure
 

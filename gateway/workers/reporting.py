@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from certs.verdicts import Verdict
+from gateway.errors import GatewayError
 from gateway.pipeline import closing
 from gateway.pipeline.consequences import Act, carry_out
+from gateway.pipeline.document_facts import report_facts, request_facts
 from gateway.pipeline.sending_forms import send_form
 from gateway.pipeline.stored_letters import stored_letter
 from gateway.pipeline.unit import Unit
@@ -22,6 +26,10 @@ from gateway.store.rows import OutboxRow
 from gateway.store.transaction import Transaction
 from gateway.workers.failure import ActionFailed
 from teleexpertise.conversation import Conversation, Exchange, fold
+from teleexpertise.documents.facts import DocumentFacts, MissingFields
+from teleexpertise.documents.sentences import sentences
+from teleexpertise.documents.tlmcr import make_cda
+from teleexpertise.documents.tlmda import make_request
 from teleexpertise.events import AttachmentNote, Completed, Posted, Record, ReportMade, Side
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.forms import FormKind
@@ -34,7 +42,10 @@ from teleexpertise.texts import contexts as mails
 if TYPE_CHECKING:
     from teleexpertise.report.printing import ReportPrinter
 
-__all__ = ["ReportWork", "print_report"]
+__all__ = ["MadeReport", "ReportWork", "print_documents", "print_report"]
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 
 @lru_cache(maxsize=1)
@@ -48,6 +59,25 @@ def _printer(zone: str) -> ReportPrinter:
 def print_report(report: Report, zone: str) -> bytes:
     """Render in this process, dates in a named time zone; the printer is made once per process."""
     return _printer(zone).pdf(report)
+
+
+@dataclass(frozen=True, slots=True)
+class MadeReport:
+    """The report of one version: the PDF, and the CDA around the same octets or why there is none."""
+
+    pdf: bytes
+    cda: bytes | MissingFields
+
+    @property
+    def cda_sha256(self) -> str:
+        """The hash of the CDA in hex, '' where there is none."""
+        return sha256(self.cda).hexdigest() if isinstance(self.cda, bytes) else ""
+
+
+def print_documents(report: Report, zone: str, facts: DocumentFacts) -> MadeReport:
+    """Render in this process both forms of a report."""
+    pdf = print_report(report, zone)
+    return MadeReport(pdf, make_cda(facts, pdf))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +98,15 @@ class ReportWork:
                 return  # made already, or overtaken by a later finalisation
             assert conversation.completion is not None, "a report follows a finalisation"
             report = await self._gather(tx, conversation, records, conversation.completion.exchanges)
-        octets = await self._print(report)
+            facts = await self._facts(tx, conversation, records)
+        made = await self._make(report, facts)
         filename = f"{conversation.ref}-v{version}.pdf"
         async with self.services.store.transaction() as tx:
             unit = Unit(self.services, tx, self.services.clock())
             current = await unit.load(conversation.id)
             if current is None or version in current.reports or version != current.version:
                 return  # a later finalisation came while this one was printed: its own job follows
-            await self._post(unit, current, records, filename, octets)
+            await self._post(unit, current, records, filename, made)
             await tx.outbox.done(row, unit.now)
 
     async def _post(
@@ -84,7 +115,7 @@ class ReportWork:
         conversation: Conversation,
         records: tuple[Record, ...],
         filename: str,
-        octets: bytes,
+        made: MadeReport,
     ) -> None:
         completion = conversation.completion
         assert completion is not None, "a report follows a finalisation"
@@ -92,16 +123,40 @@ class ReportWork:
         message = await unit.tx.messages.get(cause.message)
         assert message is not None, "the finalisation came by mail"
         unit.cause = message.id
-        made = ReportMade(version=conversation.version, filename=filename, sha256=sha256(octets).hexdigest())
-        facts = Facts(trigger=Trigger.REPORT, author=completion.finaliser, proposed=made, side=Side.EXPERT)
+        event = ReportMade(
+            version=conversation.version,
+            filename=filename,
+            sha256=sha256(made.pdf).hexdigest(),
+            cda_sha256=made.cda_sha256,
+        )
+        facts = Facts(trigger=Trigger.REPORT, author=completion.finaliser, proposed=event, side=Side.EXPERT)
         act = Act(
             facts=facts,
             message=message,
-            attachments=(Attachment(filename, "application/pdf", octets),),
+            attachments=(Attachment(filename, "application/pdf", made.pdf),),
             filename=filename,
+            warnings=sentences(made.cda.fields) if isinstance(made.cda, MissingFields) else (),
             only=frozenset(completion.addressees) | {completion.finaliser.account},
         )
         await carry_out(unit, conversation, conversation.id, act)
+
+    async def remake(self, conversation_id: UUID, kind: str) -> bytes | MissingFields:
+        """The last report as ``pdf`` or ``cda``, or the ``request``, from the record; nothing is kept of it.
+
+        Raises :class:`GatewayError` for a report of a conversation that is not finalised.
+        """
+        async with self.services.store.reading() as tx:
+            records = await tx.events.of(conversation_id)
+            conversation = fold(conversation_id, records)
+            if kind == "request":
+                label = self._urgency_label(conversation.opening.urgency)
+                return make_request(await request_facts(self.services.settings, tx, conversation, label))
+            if conversation.completion is None:
+                raise GatewayError(f"{conversation.ref} is not finalised: there is no report")
+            report = await self._gather(tx, conversation, records, conversation.completion.exchanges)
+            facts = await self._facts(tx, conversation, records)
+        made = await self._make(report, facts)
+        return made.pdf if kind == "pdf" else made.cda
 
     async def synthesis(self, row: OutboxRow) -> None:
         """Answer with the same PDF as the report would be now; nothing else changes.
@@ -134,12 +189,41 @@ class ReportWork:
             await tx.outbox.done(row, unit.now)
 
     async def _print(self, report: Report) -> bytes:
+        zone = self.services.settings.service.time_zone
+        return await self._in_printer(print_report, report, zone)
+
+    async def _make(self, report: Report, facts: DocumentFacts) -> MadeReport:
+        zone = self.services.settings.service.time_zone
+        return await self._in_printer(print_documents, report, zone, facts)
+
+    async def _in_printer(
+        self, work: Callable[_Arguments, _Result], /, *args: _Arguments.args, **kwargs: _Arguments.kwargs
+    ) -> _Result:
         try:
             return await asyncio.get_running_loop().run_in_executor(
-                self.printers, print_report, report, self.services.settings.service.time_zone
+                self.printers, partial(work, *args, **kwargs)
             )
         except BrokenProcessPool as error:
             raise ActionFailed(False, "4.3.0", "the process that made the report died") from error
+
+    async def _facts(
+        self, tx: Transaction, conversation: Conversation, records: tuple[Record, ...]
+    ) -> DocumentFacts:
+        """What the CDA of the last finalisation says."""
+        closing = [record for record in records if isinstance(record.event, Completed)][-1]
+        assert isinstance(closing.event, Completed), "chosen for it"
+        made = [r.event for r in records if isinstance(r.event, ReportMade) and r.event.cda_sha256]
+        earlier = tuple(event.version for event in made if event.version < conversation.version)
+        return await report_facts(
+            self.services.settings,
+            tx,
+            conversation,
+            closing.event,
+            closing.author,
+            closing.at,
+            conversation.version,
+            earlier,
+        )
 
     async def _gather(
         self,

@@ -37,6 +37,7 @@ class FieldKind(StrEnum):
     RPPS = "rpps"
     FINESS = "finess"
     BILLING = "billing"
+    COG = "cog"
 
 
 class FormKind(StrEnum):

@@ -14,6 +14,7 @@ from teleexpertise.identifiers import (
     Identifier,
     nir_disagreements,
     read_billing_number,
+    read_cog,
     read_finess,
     read_ins,
     read_nir,
@@ -38,6 +39,7 @@ _IDENTIFIERS: Mapping[FieldKind, Callable[[str], Identifier]] = MappingProxyType
         FieldKind.RPPS: read_rpps,
         FieldKind.FINESS: read_finess,
         FieldKind.BILLING: read_billing_number,
+        FieldKind.COG: read_cog,
     }
 )
 

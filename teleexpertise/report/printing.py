@@ -12,7 +12,9 @@ from weasyprint import CSS, HTML
 from weasyprint.css import ColorProfile
 from weasyprint.urls import URLFetcher, URLFetcherResponse
 
+from teleexpertise.report.finishing import finish
 from teleexpertise.report.images import printable
+from teleexpertise.report.letters import drawable_pattern, with_drawable_letters
 from teleexpertise.report.model import Report, ReportAttachment
 from teleexpertise.texts import load_words
 from teleexpertise.texts.environment import french_environment
@@ -50,6 +52,7 @@ class ReportPrinter:
             "teleexpertise.report", load_words(), zone, html=True
         ).get_template("report")
         self._style = files("teleexpertise.report").joinpath("templates", "report.css").read_text("utf-8")
+        self._undrawable = drawable_pattern()
         self._colours = files("weasyprint.pdf").joinpath("sRGB2014.icc").read_bytes()
 
     def pdf(self, report: Report) -> bytes:
@@ -57,12 +60,16 @@ class ReportPrinter:
         report = clean(report)
         pictures = _pictures(report)
         page = self._template.render(report=report, pictures=pictures, key=_key)
+        page = with_drawable_letters(page, self._undrawable)
         identifier = hashlib.sha256(f"{report.reference} {report.version}".encode()).digest()[:16]
         sources = {source: content for source, content in pictures.values() if content is not None}
         document = HTML(string=page, base_url=None, url_fetcher=ImagesOnly(sources))
         octets: bytes = document.write_pdf(
             stylesheets=[CSS(string=self._style)],
             pdf_variant="pdf/a-1b",
+            # Readers read it aloud in order; that it is tagged well enough for level A is not claimed.
+            pdf_tags=True,
+            finisher=finish,
             pdf_identifier=identifier,
             # The same profile that WeasyPrint takes for PDF/A, but it leaves the file open (70.0).
             color_profiles={"paper": self._profile()},

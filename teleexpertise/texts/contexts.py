@@ -194,7 +194,11 @@ class CommandConfirmation(ConversationMail):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorklistRow:
-    """One conversation of the worklist. ``other`` names the other party, ``patient`` is a label or ''."""
+    """One conversation of the worklist. ``other`` names the other party, ``patient`` is a label or ''.
+
+    Of a conversation that another operator's gateway holds (``held_by`` is its domain) only reference, state
+    and age are known here, and ``asked_for`` names those of the reader's accounts that are in it.
+    """
 
     reference: str
     state: str
@@ -208,6 +212,8 @@ class WorklistRow:
     links: tuple[Link, ...] = ()
     encrypted: int = 0
     """Mails that are encrypted end to end."""
+    held_by: str = ""
+    asked_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -361,7 +367,7 @@ class Removed(ConversationMail):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportReady(ConversationMail):
-    """``rapport``: the report is attached as ``filename``; ``version`` above 1 replaces an earlier one."""
+    """``rapport``: the report is attached as ``filename``; ``lacking``: why there is no CDA, in sentences."""
 
     template: ClassVar[str] = "rapport"
     requester: Party
@@ -372,6 +378,7 @@ class ReportReady(ConversationMail):
     filename: str
     version: int = 1
     addressees: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,7 @@ from gateway.smtp.bearer import read_oauthbearer, read_xoauth2
 from gateway.smtp.refusals import BadSyntax
 from teleexpertise.automatic import classify
 from teleexpertise.commands import read_command
+from teleexpertise.documents.reading import read_document, read_request
 from teleexpertise.forms import FormCopy, find_form, read_form, render_html, render_text
 from teleexpertise.forms import validate as validate_form
 from teleexpertise.letters import Mailbox
@@ -46,7 +47,7 @@ from teleexpertise.rules import RuleError, load_rules
 from teleexpertise.texts import Texts
 from teleexpertise.tokens import seal, unseal
 from tests.fuzz.mutation import Mutator, mutated_octets
-from tests.support import certificates, envelopes, samples
+from tests.support import certificates, documents, envelopes, samples
 from tests.support.cases import DEFAULT_RULES
 from tests.support.dkim import NOW, dkim_signer, keys_of, record_text
 from tests.support.forms import FILLED, FORM_ID, TODAY, quoted, sample_request
@@ -72,6 +73,10 @@ class Target:
     declared: tuple[type[Exception], ...] = ()
     mutate: Mutator = mutated_octets
     share: float = 0.0
+
+
+def _document(octets: bytes) -> object:
+    return read_document(octets), read_request(octets)
 
 
 def _as_text(read: Callable[[str], object]) -> Callable[[bytes], object]:
@@ -262,6 +267,7 @@ def targets() -> list[Target]:
         Target("signed_list", (signed_trust,), _signed_list(trust, now), (TrustListFault,)),
         Target("verified_crl", crls, _verified_crl, (CrlFault,)),
         Target("read_report", (_report(), signed), read_report),
+        Target("read_document, read_request", (documents.report(4), documents.request(2)), _document),
         *_login_targets(),
         *_text_targets(pages),
     ]

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from gateway.cli.root import cli
 
 #: These make what others look into, or need nothing of it.
-FREE = {("init",), ("demo",), ("pki", "init"), ("pki", "inspect")}
+FREE = {("init",), ("demo",), ("document", "check"), ("pki", "init"), ("pki", "inspect")}
 
 #: These run until they are stopped and have no result to print.
 UNENDING = {("serve",), ("run",)}
@@ -28,10 +28,12 @@ LOOKING = [
     ("account", "certificate", "remove", "a@b.example", "0123456789abcdef"),
     ("account", "suspend", "a@b.example"),
     ("account", "resume", "a@b.example"),
+    ("audit", "list"),
     ("audit", "verify"),
     ("check-config",),
     ("conversation", "list"),
     ("conversation", "show", "TLE-2026-000001"),
+    ("document", "make", "TLE-2026-000001"),
     ("dkim", "key"),
     ("dkim", "show"),
     ("dkim", "verify", __file__),

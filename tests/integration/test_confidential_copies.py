@@ -210,3 +210,18 @@ def test_where_revocation_is_unknown_it_is_tried_again(
         assert (failure.value.permanent, failure.value.status) == (False, "4.7.5")
     finally:
         deployment.path.write_text(toml, "utf-8")
+
+
+def test_the_newest_four_certificates_of_an_address_are_kept(deployment: Deployment, person: Holder) -> None:
+    rows = [known(person, hours=hours) for hours in (3, 1, 6, 2, 5, 4)]
+
+    async def learnt(services: Services) -> list[str]:
+        async with services.store.transaction() as tx:
+            for old in await tx.certificates.of(ADDRESS):
+                await tx.certificates.forget(old)
+            for row in rows:
+                await tx.certificates.learn(row)
+            return [row.fingerprint for row in await tx.certificates.of(ADDRESS)]
+
+    newest = sorted(rows, key=lambda row: row.signed_at, reverse=True)
+    assert deployment.work(learnt) == [row.fingerprint for row in newest[:4]]

@@ -100,7 +100,7 @@ def test_members_here_get_the_decrypted_mail_with_its_signature_intact(
     assert original == raw
     assert clear is not None
     assert b"Naevus benin" in clear
-    assert "decrypted: encrypted to a certificate of ours" in command(space, "explain", str(row.id))
+    assert "decrypted: encrypted to a certificate of ours" in command(space.here, "explain", str(row.id))
 
 
 def test_a_subject_hidden_outside_is_shown_to_members_and_believed(space: Space, thread: Thread) -> None:
@@ -161,7 +161,7 @@ def test_what_was_decrypted_stays_readable_when_the_key_is_gone(space: Space, th
         return letter.text
 
     assert "Avant le changement." in space.here.ask(words)
-    command(space, "rebuild", "--check")
+    command(space.here, "rebuild", "--check")
 
 
 def test_a_purge_takes_what_was_decrypted_with_the_ciphertext(space: Space) -> None:
@@ -293,7 +293,7 @@ def test_what_is_for_others_too_and_is_not_opened_goes_to_them_untouched(
     assert read(copy)["x-tle-decrypted"] is None
     ((row, _, clear),) = space.here.ask(lambda services: stored(services, draft["message-id"]))
     assert clear is None
-    assert "not opened or not authenticated" in command(space, "explain", str(row.id))
+    assert "not opened or not authenticated" in command(space.here, "explain", str(row.id))
 
 
 def test_mail_encrypted_between_users_passes_untouched_and_is_marked(space: Space, thread: Thread) -> None:
@@ -311,7 +311,7 @@ def test_mail_encrypted_between_users_passes_untouched_and_is_marked(space: Spac
     assert "Message chiffré, non repris dans la synthèse" in pdf_text(pdf)
     worklist = words_of(thread.requester.ask_service("Mes téléexpertises"))
     assert "1 message chiffré, non repris dans la synthèse" in worklist
-    told = command(space, "explain", thread.ref)
+    told = command(space.here, "explain", thread.ref)
     assert "encrypted end to end, not to a certificate of ours" in told
     thread.finalise(thread.expert)
     _, report = thread.report(thread.requester)

@@ -98,7 +98,7 @@ def test_a_member_elsewhere_without_known_certificate_gets_nothing_and_the_sende
     assert f"Un message n'a pas pu être remis à {colleague.address}." in pdf_text(pdf)
     space.here.settled()
     assert not any("compte rendu" in str(mail["subject"]).lower() for mail in colleague.mails())
-    command(space, "rebuild", "--check")
+    command(space.here, "rebuild", "--check")
 
 
 def test_a_member_elsewhere_whose_certificate_is_known_gets_it_encrypted_anew(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import re
 from email.message import EmailMessage
 from typing import Any
 
 import pytest
-from pypdf import PdfReader
 
 from certs.protection import protect
 from gateway.services import Services
@@ -16,6 +14,7 @@ from tests.support import region
 from tests.support.encryption import Holder, entity_in, fields_of, holder, signing, text_entity
 from tests.support.forms import quoted, typed_into
 from tests.support.gateway import Client, TestGateway, octets_after_header, read, text_of, words_of
+from tests.support.spaces import command, pdf_text, raw_copy
 from tests.support.threads import Thread, open_thread, request_form, request_values
 
 FOOTER = "Liste de diffusion : ajoute en chemin."
@@ -50,17 +49,6 @@ def reply_of(thread: Thread, client: Client) -> EmailMessage:
 
 def send(client: Client, draft: EmailMessage, raw: bytes) -> None:
     client.send_bytes(raw, [draft["to"].addresses[0].addr_spec])
-
-
-def raw_copy(thread: Thread, reader: Client, draft: EmailMessage) -> bytes:
-    thread.copy_of(reader, draft)
-    return next(
-        raw for raw, _ in thread.raw_seen_by(reader) if read(raw)["message-id"] == draft["message-id"]
-    )
-
-
-def pdf_text(pdf: bytes) -> str:
-    return " ".join(" ".join(page.extract_text().split()) for page in PdfReader(io.BytesIO(pdf)).pages)
 
 
 def kept_of(thread: Thread, draft: EmailMessage) -> dict[str, Any]:
@@ -98,6 +86,9 @@ def test_a_footer_outside_of_the_signed_part_is_marked_and_nobodys_word(thread: 
     assert FOOTER in outside
     assert "pub.pdf (partie non signée)" in outside
     assert kept_of(thread, draft)["findings"] == ["unsigned-part"]
+    assert "finding unsigned-part: something stands outside of the signed part" in command(
+        thread.gateway, "explain", str(draft["message-id"])
+    )
 
 
 @pytest.mark.parametrize("where", ["before", "after", "third part"])
@@ -184,7 +175,8 @@ def test_a_header_copied_into_the_text_is_not_repeated_in_the_report(thread: Thr
         b'Content-Type: text/plain; charset=utf-8; hp-legacy-display="1"\r\n\r\n'
         b"Subject: Sujet recopie\r\n\r\nAvis rendu.\r\n"
     )
-    send(expert, draft, mail_of(draft, signing(owner(expert))(protect(fields_of(draft), text))))
+    protected = protect(fields_of(draft), text).replace(b'hp="clear"', b'hp="cipher"')
+    send(expert, draft, mail_of(draft, signing(owner(expert))(protected)))
     thread.copy_of(thread.requester, draft)
     thread.finalise(expert)
     shown = pdf_text(thread.report(thread.requester)[1])

@@ -110,6 +110,28 @@ async def test_octets_arrive_as_they_were(credentials: Credentials) -> None:
     assert seen == [(expected, "b.test")] * 2
 
 
+@pytest.mark.parametrize(
+    ("announced", "learned"),
+    [
+        ("", ""),
+        ("teleexpertise@b.test", "teleexpertise@b.test"),
+        ("Teleexpertise@B.test", "teleexpertise@b.test"),
+        ("teleexpertise@c.test", ""),  # the certificate stands for the recipient's domain alone
+        ("teleexpertise@sub.b.test", ""),
+        ("teleexpertise@b.test teleexpertise@c.test", ""),
+        ("b.test", ""),
+        ("@b.test", ""),
+    ],
+)
+async def test_a_gateway_is_known_by_what_it_announces_for_its_own_domain(
+    credentials: Credentials, announced: str, learned: str
+) -> None:
+    doors = RecordingDoors(service=announced)
+    async with running_doors(doors, credentials) as servers:
+        relay = relay_to(servers.ports[ListenerKind.MX], credentials.client(show_certificate=True))
+        assert await relay.send("a@b.test", "bob@b.test", BODY) == learned
+
+
 async def test_dsn_wishes_travel_to_our_own_doors(credentials: Credentials) -> None:
     doors = RecordingDoors()
     async with running_doors(doors, credentials) as servers:

@@ -149,6 +149,19 @@ class TestSecurityFirst:
             assert "AUTH" not in await talk.say("EHLO peer.example")
             assert (await talk.say("AUTH PLAIN AGEAYg==")).startswith("502 5.5.1 ")
 
+    async def test_the_gateway_is_announced_to_operators_under_tls_only(
+        self, doors: RecordingDoors, servers: SmtpServers, credentials: Credentials
+    ) -> None:
+        doors.service = "teleexpertise@gateway.example"
+        for kind in (ListenerKind.MX, ListenerKind.SUBMISSION):
+            async with Talk.open(servers.ports[kind]) as talk:
+                await talk.answer()
+                assert "X-TLE" not in await talk.say("EHLO peer.example")
+                await talk.starttls(credentials.client(show_certificate=True))
+                offers = (await talk.say("EHLO peer.example")).split("\n")
+                told = "250-X-TLE teleexpertise@gateway.example" in offers
+                assert told is (kind is ListenerKind.MX)
+
     async def test_commands_pipelined_behind_starttls_are_forgotten(
         self, servers: SmtpServers, doors: RecordingDoors, credentials: Credentials
     ) -> None:

@@ -148,7 +148,8 @@ def test_thunderbird_mails(shared: Path) -> None:
         entity = decrypted(raw, keys)
         assert entity is not None, path.name
         assert decrypted(raw, dave) is None
-        header = b"From: Alice@example.com\r\nMIME-Version: 1.0\r\n"
+        dates = [field.value for field in split_message(raw)[0] if field.key == "date"]
+        header = b"From: Alice@example.com\r\nMIME-Version: 1.0\r\nDate: %s\r\n" % dates[0]
         report = verify_message(header + entity, trust, THUNDERBIRD)
         if path.name == "alice.env.eml":
             assert report.reason is Reason.UNSIGNED

@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
 from email.message import EmailMessage
 
 import pytest
 
-from certs.tls import submission_client_context
 from tests.support import region
-from tests.support.dovecot import free_port
-from tests.support.gateway import Client, TestGateway, eventually, octets_after_header, text_of
-from tests.support.operators import (
-    made_operator,
-    opened,
-    operator_session,
-    operators_folder,
-    own_certificate,
-    resident,
-    write_list,
-)
+from tests.support.gateway import Client, eventually, octets_after_header, text_of
+from tests.support.neighbours import Neighbours, neighbours
+from tests.support.operators import opened, operator_session, own_certificate
 from tests.support.threads import (
     Thread,
     attachments,
@@ -29,73 +18,12 @@ from tests.support.threads import (
 )
 
 pytestmark = pytest.mark.timeout(120)
-HERE, THERE = region.DOMAIN, "voisin.mssante.example"
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbours:
-    """The gateway of the one who asks, and that of the expert."""
-
-    here: TestGateway
-    there: TestGateway
-
-    @property
-    def doctor(self) -> Client:
-        """Who asks; there she has no account."""
-        return self.here.client(region.GP)
-
-    @property
-    def expert(self) -> Client:
-        """Who is asked."""
-        return self.there.client(resident(region.DERMATOLOGIST, THERE))
-
-    @property
-    def colleague(self) -> Client:
-        """Another account beside the expert's."""
-        return self.there.client(resident(region.CARDIOLOGIST, THERE))
-
-    def counts(self) -> list[int]:
-        """How many mails everybody has who takes part, and how many the gateways keep."""
-        readers = (self.doctor, self.expert, self.colleague)
-        mails = [len(client.mails(folder)) for client in readers for folder in ("INBOX", "Téléexpertises")]
-        return [*mails, *(gateway.ask(_outbox_size) for gateway in (self.here, self.there))]
-
-    def quiet(self) -> list[int]:
-        """The counts once nothing moves any more: two looks alike with empty queues on both sides."""
-
-        def look() -> list[int] | None:
-            before = self.counts()
-            self.here.settled()
-            self.there.settled()
-            return before if before == self.counts() else None
-
-        return eventually(look, "quiet on both sides")
-
-
-async def _outbox_size(services: object) -> int:
-    async with services.store.reading() as tx:  # type: ignore[attr-defined]
-        return sum((await tx.outbox.counts()).values())
 
 
 @pytest.fixture(scope="module")
 def both() -> Iterator[Neighbours]:
-    with operators_folder() as folder, ExitStack() as stack:
-        ports = {HERE: free_port(), THERE: free_port()}
-        made = {}
-        for name, domain in (("here", HERE), ("there", THERE)):
-            routes = {other: port for other, port in ports.items() if other != domain}
-            made[domain] = made_operator(folder / name, domain, routes, mx_port=ports[domain])
-        anchors = [settings.pki.anchors.read_bytes() for settings in made.values()]
-        listed = {domain: own_certificate(settings) for domain, settings in made.items()}
-        running = {}
-        for domain, settings in made.items():
-            settings.pki.anchors.write_bytes(b"".join(anchors))
-            write_list(settings, listed)
-            gateway = TestGateway(settings, submission_client_context(settings.pki.anchors))
-            gateway.start()
-            stack.callback(gateway.stop)
-            running[domain] = gateway
-        yield Neighbours(running[HERE], running[THERE])
+    with neighbours() as made:
+        yield made
 
 
 def asked_there(asking: Client, subject: str, service: str) -> EmailMessage:
@@ -109,8 +37,8 @@ def asked_there_by_form(both: Neighbours) -> Thread:
 
 
 def got(client: Client, thread: Thread, words: str) -> EmailMessage:
-    """A mail of a conversation at the other gateway: there it is ordinary mail in INBOX."""
-    return client.wait(lambda mail: thread.ref in str(mail["subject"]) and words in str(mail["subject"]))
+    """A mail of a conversation that the other gateway holds: it lies in the thread as one of ours would."""
+    return thread.wait(client, lambda mail: words in str(mail["subject"]))
 
 
 def vacation(client: Client, received: EmailMessage, to: str) -> EmailMessage:
@@ -137,15 +65,15 @@ def test_a_whole_tele_expertise_between_two_gateways(both: Neighbours) -> None:
     question = thread.question(expert)
     assert attachments(question)["photo é.jpg"] == thread.photos[0][1]
     answer = expert.send(expert.reply(question, "Exérèse conseillée."))
-    here = doctor.wait(lambda mail: mail["message-id"] == answer["message-id"])
-    raw = next(raw for raw, _ in doctor.raw_mails() if str(answer["message-id"]).encode() in raw)
+    here = thread.copy_of(doctor, answer)
+    raw = next(raw for raw, _ in thread.raw_seen_by(doctor) if str(answer["message-id"]).encode() in raw)
     assert octets_after_header(raw) == octets_after_header(answer.as_bytes())
 
     reply = doctor.send(doctor.reply(here, "Merci, je l'organise."))
     thread.copy_of(expert, reply)
     thread.finalise(expert)
-    report = doctor.wait(lambda mail: f"{thread.ref}-v1.pdf" in attachments(mail))
-    assert attachments(report)[f"{thread.ref}-v1.pdf"].startswith(b"%PDF-")
+    _, report = thread.report(doctor)
+    assert report.startswith(b"%PDF-")
     settled = both.quiet()
     assert both.quiet() == settled
 
@@ -211,7 +139,7 @@ def test_the_own_service_in_cc_of_a_reply_keeps_no_mail_from_the_conversation(bo
 
     # The service is no person: it is not invited, and what the expert writes next is not answered by it.
     answer = both.expert.send(both.expert.reply(thread.copy_of(both.expert, reply), "Bien reçu."))
-    both.doctor.wait(lambda mail: mail["message-id"] == answer["message-id"])
+    thread.copy_of(both.doctor, answer)
     quiet = both.quiet()
     assert both.quiet() == quiet
     assert not [mail for mail in both.expert.mails() if address_of(mail, "from") == both.here.service]

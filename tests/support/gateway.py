@@ -412,7 +412,13 @@ def made_deployment(folder: Path, extra_toml: str = "", *, fixed_ports: bool = F
         ("dkim", "dns", False),  # no test asks the network
     )
     new = NewDeployment(
-        folder=folder, domain=region.DOMAIN, organisation="Téléexpertise d'essai", ports=ports
+        folder=folder,
+        domain=region.DOMAIN,
+        organisation="Téléexpertise d'essai",
+        finess="430000018",
+        practice_setting="ETABLISSEMENT",
+        facility_type="SA01",
+        ports=ports,
     )
     settings = make_deployment(new, datetime.now(UTC))
     if extra_toml:

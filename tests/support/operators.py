@@ -7,22 +7,23 @@ import shutil
 import smtplib
 import ssl
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from certs.authority import SubjectNames, issue, subject
+from certs.dkim import load_dkim_signer, render_key_record
 from certs.names import DistinguishedName
 from certs.operators import TrustEntry, render_trust_list
 from certs.paths import read_certificates
 from certs.pki import DemoPki, load_authority, write_private, write_public
 from certs.profiles import SERV_SSL
 from certs.tls import mx_client_context, peer_name
-from config import Settings
+from config import Settings, load
 from gateway.bootstrap import open_services
-from gateway.deployment import NewDeployment, make_deployment
+from gateway.deployment import CONFIGURATION, NewDeployment, make_deployment
 from gateway.pipeline.doors import password_hasher
 from teleexpertise.people import Account
 from tests.support import region
@@ -88,6 +89,9 @@ async def _fill(settings: Settings) -> None:
             await tx.accounts.add(resident(account, domain), hash_, services.clock())
         for expert in region.EXPERTS:
             await tx.experts.put(replace(expert, account=resident(expert.account, domain)))
+        for names in region.DELEGATIONS:
+            principal, delegate = (f"{name.partition('@')[0]}@{domain}" for name in names)
+            await tx.delegations.grant(principal, delegate, services.clock())
 
 
 def made_operator(
@@ -120,6 +124,19 @@ def made_operator(
     settings = make_deployment(new, datetime.now(UTC))
     asyncio.run(_fill(settings))
     return settings
+
+
+def know_dkim_keys(settings: Settings, others: Iterable[Settings]) -> Settings:
+    """The deployment again, with the DKIM keys of others as their DNS would show them."""
+    path = settings.files.mac_key_file.parent / CONFIGURATION
+    lines = ["", "[dkim.keys]"]
+    for other in others:
+        (one,) = other.dkim.signing
+        signer = load_dkim_signer(other.service.domain, one.selector, one.key.read_bytes())
+        place = f"{one.selector}._domainkey.{other.service.domain}"
+        lines.append(f'"{place}" = "{render_key_record(signer.record)}"')
+    path.write_text(path.read_text("utf-8") + "\n".join(lines) + "\n", "utf-8")
+    return load(path)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from teleexpertise.people import (
     PrerequisiteItem,
 )
 from teleexpertise.texts import Link, ServiceView, contexts, directory_contexts, export_contexts
+from teleexpertise.texts.standing import Standing
 
 NOW = datetime(2026, 11, 22, 9, 41, tzinfo=UTC)
 REF = "TLE-2026-000123"
@@ -114,21 +115,26 @@ ABOUT: dict[str, Any] = {"reference": REF, "state": "requested"}
 
 
 AWAY = Absence(starts=date(2026, 8, 1), ends=date(2026, 8, 15), deputy="paul.roux@ch.example")
+#: A conversation that another operator holds, as the worklist shows it.
+ELSEWHERE = contexts.WorklistRow(
+    reference="TLE-2026-000777",
+    state="in_progress",
+    role=contexts.Role.REQUESTER,
+    other="",
+    patient="",
+    age_days=1,
+    delay_days=0,
+    next_step=contexts.NextStep.NONE,
+    links=(FINALISE,),
+    held_by="voisin.mssante.example",
+    asked_for=("nadege.arsac@demo.mssante.example",),
+)
 
 
-def _directory_mails() -> dict[str, contexts.Mail]:
-    """What somebody gets who looks around: the directory, help, refusals."""
+def _declaring_mails() -> dict[str, contexts.Mail]:
     return {
-        "annuaire": directory_contexts.DirectoryPage(
-            query="dermatologie 43",
-            total=23,
-            page=1,
-            pages=2,
-            next_page=NEXT,
-            cards=(
-                directory_contexts.ExpertCard(SERVICE_EXPERT, REQUEST),
-                directory_contexts.ExpertCard(SERVICE_EXPERT, REQUEST),
-            ),
+        "annuaire-vide": directory_contexts.DirectoryPage(
+            query="alchimie 99", total=0, cards=(), services=SERVICES
         ),
         "annuaire-correspondants": directory_contexts.DirectoryPage(
             query="roche",
@@ -154,8 +160,22 @@ def _directory_mails() -> dict[str, contexts.Mail]:
             deputy="Dr Paul ROUX",
             warnings=("à vérifier.",),
         ),
-        "annuaire-vide": directory_contexts.DirectoryPage(
-            query="alchimie 99", total=0, cards=(), services=SERVICES
+    }
+
+
+def _directory_mails() -> dict[str, contexts.Mail]:
+    """What somebody gets who looks around: the directory, help, refusals."""
+    return {
+        "annuaire": directory_contexts.DirectoryPage(
+            query="dermatologie 43",
+            total=23,
+            page=1,
+            pages=2,
+            next_page=NEXT,
+            cards=(
+                directory_contexts.ExpertCard(SERVICE_EXPERT, REQUEST),
+                directory_contexts.ExpertCard(SERVICE_EXPERT, REQUEST),
+            ),
         ),
         "aide": contexts.Help(
             directory=link("Chercher un expert", "Annuaire dermatologie 43"),
@@ -199,6 +219,7 @@ def _directory_mails() -> dict[str, contexts.Mail]:
                     next_step=contexts.NextStep.ANSWER,
                     links=(FINALISE,),
                 ),
+                ELSEWHERE,
             ),
         ),
     }
@@ -380,6 +401,7 @@ def _thread_mails() -> dict[str, contexts.Mail]:
         "avis": contexts.Notice(
             event=contexts.NoticeEvent.ANSWER, who=EXPERT.name, folder="Téléexpertises", **ABOUT
         ),
+        "etat": Standing(**ABOUT),
         "relais": contexts.Relayed(author=AUTHOR, sent_at=NOW, text=QUESTION, attachments=PHOTOS, **ABOUT),
     }
 
@@ -399,6 +421,7 @@ def all_mails() -> dict[str, contexts.Mail]:
     """One or more contexts of every template, by a name that says which case it is."""
     return {
         **_directory_mails(),
+        **_declaring_mails(),
         **_form_mails(),
         **_answers(),
         **_exports(),

@@ -111,6 +111,11 @@ class RecordingDoors:
     senders: list[tuple[str, int]] = field(default_factory=list)
     on_accept: Callable[[Envelope], Awaitable[None]] | None = None
     away: list[tuple[str, str]] = field(default_factory=list)
+    service: str = ""
+
+    def announced(self) -> str:
+        """What EHLO tells other gateways."""
+        return self.service
 
     async def authenticate(self, login: str, password: str, peer: Peer) -> str | None:
         return self.account if (login, password) == (self.account, self.password) else None

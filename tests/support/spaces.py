@@ -108,9 +108,9 @@ async def stored(services: Services, mail_id: str) -> Any:
         return [(row, await tx.messages.get_raw(row.id), await tx.messages.get_clear(row.id)) for row in rows]
 
 
-def command(space: Space, *arguments: str) -> str:
-    """What a command of the gateway here prints."""
-    path = space.here.settings.pki.anchors.parent.parent / "gateway.toml"
+def command(gateway: TestGateway, *arguments: str) -> str:
+    """What a command prints that is called beside a running gateway, on one line."""
+    path = gateway.settings.pki.anchors.parent.parent / "gateway.toml"
     found = CliRunner().invoke(cli, ["--config", str(path), *arguments])
     assert found.exit_code == 0, found.output
     return " ".join(found.stdout.split())

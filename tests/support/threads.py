@@ -49,6 +49,8 @@ def request_values(**changes: str) -> dict[str, str]:
         "question": "Question",
         "anonymous": "Patient anonyme",
         "nir": "NIR ou INS",
+        "birth_place": "Lieu de naissance",
+        "qualified": "Identité qualifiée",
         "phone": "Téléphone",
         "acting": "Agir en tant que",
         "billing": "Votre numéro de facturation",

@@ -5,7 +5,6 @@ import pytest
 from gateway.intake.letter import read_letter
 from gateway.intake.limits import IntakeLimits
 from gateway.intake.protected import with_protected
-from gateway.intake.texts import without_legacy_html, without_legacy_lines
 from teleexpertise.plaintext import readable_text, unsigned_text
 
 LIMITS = IntakeLimits()
@@ -70,39 +69,10 @@ def test_attachments_outside_are_known() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "left"),
-    [
-        ("Subject: X\nTo: a@b\n c@d\n\nWords", "Words"),
-        ("Subject: X\nWords that are none\n\nMore", None),
-        ("Subject: X\nno empty line", None),
-        ("", None),
-        ("\n\nWords", None),
-    ],
+    ("hp", "shown"),
+    [("cipher", "Words"), ("clear", "Subject: X\n\nWords"), ("", "Subject: X\n\nWords")],
 )
-def test_lines_that_repeat_the_header(given: str, left: str | None) -> None:
-    assert without_legacy_lines(given) == (given if left is None else left)
-
-
-@pytest.mark.parametrize(
-    ("given", "left"),
-    [
-        (
-            '<body><div class="header-protection-legacy-display"><pre>Subject: X</pre></div><p>W</p>',
-            "<body><p>W</p>",
-        ),
-        ("<p>header-protection-legacy-display</p><div>W</div>", None),
-        ('<div class="header-protection-legacy-display">never closed', None),
-        ("<p>W</p>", None),
-    ],
-)
-def test_html_that_repeats_the_header(given: str, left: str | None) -> None:
-    assert without_legacy_html(given) == (given if left is None else left)
-
-
-@pytest.mark.parametrize(
-    ("hp", "shown"), [("cipher", "Words"), ("clear", "Words"), ("", "Subject: X\n\nWords")]
-)
-def test_copies_are_left_out_below_protected_headers_alone(hp: str, shown: str) -> None:
+def test_copies_are_left_out_below_hidden_headers_alone(hp: str, shown: str) -> None:
     part = b'Content-Type: text/plain; hp-legacy-display="1"\r\n\r\nSubject: X\r\n\r\nWords\r\n'
     mail = multipart("mixed", "m", part)
     mail = mail.replace(b'boundary="m"', b'boundary="m"; hp="%s"' % hp.encode()) if hp else mail

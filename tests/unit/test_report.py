@@ -70,12 +70,22 @@ def test_it_is_pdf_a_with_fonts_inside_and_no_patient_in_its_title(final: bytes)
     assert re.search(rb"pdfaid:part[=>\"]+1", final)
     assert b"/SMask" not in final  # ISO 19005-1 §6.4: no transparency
     reader = PdfReader(io.BytesIO(final))
+    catalog = reader.root_object
+    # Tagged: read aloud in order, in its language.
+    assert "/StructTreeRoot" in catalog
+    assert str(catalog["/MarkInfo"].get_object()) == "{'/Marked': True}"
+    assert str(catalog["/Lang"]) == "fr"
     assert reader.metadata is not None
     assert reader.metadata.title == "Compte rendu de téléexpertise TLE-2026-000123"
     for page in reader.pages:
         for font in page["/Resources"]["/Font"].values():  # type: ignore[index]
             descendant = font.get_object()["/DescendantFonts"][0].get_object()
             assert "/FontFile2" in descendant["/FontDescriptor"].get_object()
+
+
+def test_letters_without_a_glyph_are_shown_as_such() -> None:
+    text = " ".join(pages(PRINTER.pdf(sample(question="A 👩🏽 B 漢字 C é œ", attachments=(), exchanges=()))))
+    assert "A \ufffd B \ufffd C é œ" in text
 
 
 def test_pictures_are_inside_and_stripped_of_metadata(final: bytes) -> None:

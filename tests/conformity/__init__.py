@@ -1,0 +1,1 @@
+"""Many generated documents before the agency's rules: ``make conformity``."""

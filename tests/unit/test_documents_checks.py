@@ -1,0 +1,240 @@
+"""Our own checks refuse each mistake that the agency's rules let pass, and the coarse ones too."""
+
+from base64 import b64encode
+from collections.abc import Callable
+
+import pytest
+from lxml import etree
+
+from teleexpertise.documents.checks import check_document
+from teleexpertise.documents.sentences import reasons, sentence
+from tests.support.documents import national_faults, needs_validator, report, request
+
+N = {"h": "urn:hl7-org:v3"}
+AUTHOR = "h:author/h:assignedAuthor"
+PERFORMER = "h:documentationOf/h:serviceEvent/h:performer/h:assignedEntity"
+ROLE = "h:recordTarget/h:patientRole"
+
+Change = Callable[[etree._Element], None]
+
+
+def found(root: etree._Element, path: str) -> etree._Element:
+    element = root.find(path, N)
+    assert element is not None, path
+    return element
+
+
+def put(path: str, name: str, value: str) -> Change:
+    return lambda root: found(root, path).set(name, value)
+
+
+def drop(path: str) -> Change:
+    def change(root: etree._Element) -> None:
+        element = found(root, path)
+        parent = element.getparent()
+        assert parent is not None
+        parent.remove(element)
+
+    return change
+
+
+def write(path: str, text: str) -> Change:
+    def change(root: etree._Element) -> None:
+        found(root, path).text = text
+
+    return change
+
+
+def wrong_key(root: etree._Element) -> None:
+    number = found(root, f"{ROLE}/h:id")
+    value = number.get("extension", "")
+    number.set("extension", value[:13] + f"{(int(value[13:]) % 97) + 1:02d}")
+
+
+def twice(path: str) -> Change:
+    def change(root: etree._Element) -> None:
+        element = found(root, path)
+        element.addnext(etree.fromstring(etree.tostring(element)))
+
+    return change
+
+
+#: What the agency's rules say nothing against: the measured list of blind spots, and more of the kind.
+BLIND_SPOTS: dict[str, tuple[Change, str]] = {
+    "ins-key": (wrong_key, "ins_key"),
+    "ins-spaces": (put(f"{ROLE}/h:id", "extension", "2 57 03 99 999 001 13"), "ins"),
+    "ins-length": (put(f"{ROLE}/h:id", "extension", "2570399999001"), "ins"),
+    "author-oid": (put(f"{AUTHOR}/h:id", "root", "1.2.3.4"), "author_id"),
+    "rpps-length": (put(f"{AUTHOR}/h:id", "extension", "81099990000"), "author_rpps"),
+    "rpps-without-8": (put(f"{AUTHOR}/h:id", "extension", "10999900000"), "author_rpps"),
+    "author-organisation": (
+        put(f"{AUTHOR}/h:representedOrganization/h:id", "root", "1.2.3"),
+        "author_organisation",
+    ),
+    "performer-organisation": (
+        put(f"{PERFORMER}/h:representedOrganization/h:id", "root", "1.2.3"),
+        "performer_organisation",
+    ),
+    "performer-finess": (
+        put(f"{PERFORMER}/h:representedOrganization/h:id", "extension", "439900010"),
+        "performer_organisation",
+    ),
+    "performer-oid": (put(f"{PERFORMER}/h:id", "root", "1.2.3"), "performer_id"),
+    "author-role": (drop(f"{AUTHOR}/h:code"), "author_role"),
+    "author-name": (drop(f"{AUTHOR}/h:assignedPerson"), "author_name"),
+    "recipient": (drop("h:informationRecipient"), "recipient"),
+    "day-only": (put("h:effectiveTime", "value", "20260322"), "instant"),
+    "no-zone": (put("h:effectiveTime", "value", "20260322103000"), "instant"),
+    "no-seconds": (put("h:effectiveTime", "value", "202603221030+0100"), "instant"),
+    "author-time": (put("h:author/h:time", "value", "20260322"), "instant"),
+    "event-time": (
+        put("h:documentationOf/h:serviceEvent/h:effectiveTime/h:low", "value", "20260322"),
+        "instant",
+    ),
+    "body-no-pdf": (
+        write("h:component/h:nonXMLBody/h:text", b64encode(b"%PDX-1.4 %%EOF").decode()),
+        "body_pdf",
+    ),
+    "body-cut": (
+        write("h:component/h:nonXMLBody/h:text", b64encode(b"%PDF-1.4\n1 0 obj").decode()),
+        "body_pdf",
+    ),
+    "order": (drop("h:inFulfillmentOf"), "order"),
+    "custodian-oid": (
+        put("h:custodian/h:assignedCustodian/h:representedCustodianOrganization/h:id", "root", "1.2"),
+        "custodian_id",
+    ),
+    "version-2-replaces-nothing": (put("h:versionNumber", "value", "2"), "replaced"),
+    "given-list": (write(f"{ROLE}/h:patient/h:name/h:given[@qualifier='BR']", "AUTRE"), "first_given_name"),
+    "birth-place": (write(f"{ROLE}/h:patient/h:birthplace/h:place/h:addr/h:county", "PARIS"), "birth_place"),
+}
+OTHERS: dict[str, tuple[Change, str]] = {
+    "code": (put("h:code", "code", "11488-4"), "document_code"),
+    "template": (drop("h:templateId"), "templates"),
+    "fourth-template": (twice("h:templateId"), "templates"),
+    "realm": (put("h:realmCode", "code", "DE"), "realm"),
+    "type": (put("h:typeId", "extension", "X"), "type_id"),
+    "title": (write("h:title", " "), "title"),
+    "id": (put("h:id", "root", "not an oid"), "document_id"),
+    "set": (drop("h:setId"), "set_id"),
+    "version": (drop("h:versionNumber"), "version"),
+    "language": (put("h:languageCode", "code", "de"), "language"),
+    "confidentiality": (put("h:confidentialityCode", "code", "U"), "confidentiality"),
+    "patient": (drop("h:recordTarget"), "patient"),
+    "two-patients": (twice("h:recordTarget"), "patient"),
+    "ins-oid": (put(f"{ROLE}/h:id", "root", "1.2.3"), "ins_oid"),
+    "birth-name": (drop(f"{ROLE}/h:patient/h:name/h:family"), "birth_name"),
+    "given": (drop(f"{ROLE}/h:patient/h:name/h:given"), "given_names"),
+    "sex": (put(f"{ROLE}/h:patient/h:administrativeGenderCode", "code", "U"), "sex"),
+    "birth": (put(f"{ROLE}/h:patient/h:birthTime", "value", "1957"), "birth_date"),
+    "no-author": (drop(AUTHOR), "author"),
+    "signature": (drop("h:legalAuthenticator/h:signatureCode"), "signature"),
+    "authenticator": (drop("h:legalAuthenticator/h:assignedEntity"), "authenticator"),
+    "act": (put("h:documentationOf/h:serviceEvent/h:code", "code", "RQD"), "act_code"),
+    "act-oid": (put("h:documentationOf/h:serviceEvent/h:code", "codeSystem", "1.2"), "act_system"),
+    "performer": (drop("h:documentationOf/h:serviceEvent/h:performer"), "performer"),
+    "practice": (
+        put(f"{PERFORMER}/h:representedOrganization/h:standardIndustryClassCode", "code", "X"),
+        "practice_code",
+    ),
+    "encounter": (put("h:componentOf/h:encompassingEncounter/h:code", "code", "AMB"), "encounter"),
+    "facility": (
+        put(
+            "h:componentOf/h:encompassingEncounter/h:location/h:healthCareFacility/h:code",
+            "codeSystem",
+            "1.2",
+        ),
+        "facility_code",
+    ),
+    "no-body": (drop("h:component/h:nonXMLBody"), "body"),
+    "custodian": (
+        drop("h:custodian/h:assignedCustodian/h:representedCustodianOrganization/h:name"),
+        "custodian",
+    ),
+}
+
+
+def mutated(change: Change, octets: bytes) -> bytes:
+    root = etree.fromstring(octets)
+    change(root)
+    return etree.tostring(root)
+
+
+def told(octets: bytes) -> set[str]:
+    return {fault.reason for fault in check_document(octets)}
+
+
+@pytest.mark.parametrize("name", [*BLIND_SPOTS, *OTHERS])
+def test_each_mistake_is_refused_by_its_name(name: str) -> None:
+    change, reason = (BLIND_SPOTS | OTHERS)[name]
+    assert check_document(report()) == ()
+    assert f"wrong.{reason}" in told(mutated(change, report()))
+
+
+def test_the_agency_lets_the_blind_spots_pass() -> None:
+    """Otherwise the list above is no list of blind spots any more."""
+    needs_validator()
+    passing = {
+        name
+        for name, (change, _) in BLIND_SPOTS.items()
+        if not national_faults(mutated(change, report()), "tlm-cr-2026")
+    }
+    assert passing >= {
+        *("ins-key", "author-oid", "rpps-length", "performer-organisation", "author-role", "author-name"),
+        *("recipient", "day-only", "no-zone"),
+    }
+
+
+def test_test_and_real_identities_are_kept_apart() -> None:
+    assert check_document(report(), test_identifiers=True) == ()
+    (fault,) = check_document(report(), test_identifiers=False)
+    assert fault.reason == "wrong.ins_oid_kind"
+
+
+def test_a_second_version_names_the_first() -> None:
+    octets = report(version=2)
+    assert b'typeCode="RPLC"' in octets
+    assert told(mutated(drop("h:relatedDocument"), octets)) == {"wrong.replaced"}
+    own = etree.fromstring(octets).find("h:id", N)
+    assert own is not None
+    itself = put("h:relatedDocument/h:parentDocument/h:id", "root", own.get("root", ""))
+    assert told(mutated(itself, octets)) == {"wrong.replaces_itself"}
+
+
+def test_a_request_is_checked_too() -> None:
+    assert check_document(request()) == ()
+    assert told(mutated(drop("h:component/h:structuredBody"), request())) == {"wrong.body"}
+
+
+@pytest.mark.parametrize(
+    ("octets", "reason"),
+    [
+        (b"", "xml_malformed"),
+        (b"<a>", "xml_malformed"),
+        (b"\xff\xfe<\x00a\x00", "xml_malformed"),
+        (b'<?xml version="1.0" encoding="klingon"?><a/>', "xml_malformed"),
+        (b"<ClinicalDocument/>", "not_a_document"),
+        (b"%PDF-1.4", "is_pdf"),
+        (b"PK\x03\x04", "is_archive"),
+        (
+            b'<!DOCTYPE a [<!ENTITY x "y">]><ClinicalDocument xmlns="urn:hl7-org:v3">&x;</ClinicalDocument>',
+            "xml_doctype",
+        ),
+        (b'<!DOCTYPE a SYSTEM "file:///etc/passwd"><a/>', "xml_doctype"),
+        (b"<a>" * 100 + b"</a>" * 100, "xml_bounds"),
+        (b"<a>" + b"<b/>" * 100_001 + b"</a>", "xml_bounds"),
+        (b" " * (40 * 1024 * 1024 + 1), "xml_bounds"),
+    ],
+    ids=range(12),
+)
+def test_hostile_files_are_refused_before_they_are_read(octets: bytes, reason: str) -> None:
+    assert told(octets) == {f"wrong.{reason}"}
+
+
+def test_every_reason_has_a_sentence_in_both_languages() -> None:
+    for reason in reasons():
+        for language in ("fr", "en"):
+            words = sentence(reason, language)
+            assert words.endswith(".")
+            assert words[0].islower()
+    assert {f"wrong.{reason}" for _, reason in (BLIND_SPOTS | OTHERS).values()} <= reasons()
