@@ -85,16 +85,19 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A row that was not taken: its number in the file (the header is 1) and why."""
+    """A row that was not taken: its number in the file (the header is 1) and why. ``red`` is the address of a
+    row on the red list: it must not be kept, though another row of the file may show it.
+    """
 
     line: int
     fault: Fault
+    red: str = ""
 
 
 class _Refused(Exception):
-    def __init__(self, fault: Fault) -> None:
+    def __init__(self, fault: Fault, red: str = "") -> None:
         super().__init__(fault)
-        self.fault = fault
+        self.fault, self.red = fault, red
 
 
 def read_extraction(lines: Iterable[bytes]) -> Iterator[Contact | Rejected]:
@@ -115,7 +118,9 @@ def read_extraction(lines: Iterable[bytes]) -> Iterator[Contact | Rejected]:
             if contact.address in seen:
                 raise _Refused(Fault.DUPLICATE)
         except _Refused as refused:
-            yield Rejected(number, refused.fault)
+            if refused.red:
+                seen.add(refused.red)
+            yield Rejected(number, refused.fault, refused.red)
         else:
             seen.add(contact.address)
             yield contact
@@ -173,7 +178,7 @@ def _contact(cells: Mapping[str, str]) -> Contact:
     if not _ADDRESS.fullmatch(address) or ".." in address:
         raise _Refused(Fault.ADDRESS)
     if cells.get("red", "").lower() in _YES:
-        raise _Refused(Fault.RED)
+        raise _Refused(Fault.RED, address)
     code = cells["kind"].upper()
     if code == "APP":
         raise _Refused(Fault.APPLICATION)

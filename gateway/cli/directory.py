@@ -39,6 +39,7 @@ class _Import:
     taken: int = 0
     removed: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
+    red: list[str] = field(default_factory=list)
 
 
 @directory.command("import", epilog=example("directory import Extraction_Correspondance_MSSante.zip"))
@@ -89,6 +90,7 @@ async def _finish(store: Store, file: Path, done: _Import, seen: str, *, shrink:
         cut = older > done.taken and not shrink
         if not cut:
             done.removed = await tx.contacts.remove_older(seen)
+        done.removed += await tx.contacts.remove(done.red)  # also where another row of the file showed one
         await tx.contacts.changed()
         counts = {"taken": done.taken, "removed": done.removed, "rejected": done.rejected.total()}
         result = "nothing taken out" if cut else "imported"
@@ -105,6 +107,7 @@ def _reported(rows: Iterator[Contact | Rejected], done: _Import) -> Iterator[Con
     for row in rows:
         if isinstance(row, Rejected):
             done.rejected[str(row.fault)] += 1
+            done.red += [row.red] if row.red else []
             click.echo(f"line {row.line}: {row.fault}", err=True)
         else:
             yield row

@@ -208,7 +208,7 @@ async def save(unit: Unit, incoming: Incoming, filled: FilledForm) -> str:
     assert not declared.problems, "the form was examined"
     account, expert = declared.account, declared.expert
     if account != before.account:
-        await unit.tx.accounts.save(account)
+        await unit.tx.accounts.set_preferences(account)
     if expert is not None and expert != before.expert:
         await unit.tx.experts.put(expert)
     await unit.store(incoming)

@@ -74,6 +74,14 @@ class Contacts(Repository):
         """Take out what the import ``seen`` did not have; how many those were."""
         return await self._changed(delete(contacts).where(contacts.c.seen != seen))
 
+    async def remove(self, addresses: Sequence[str]) -> int:
+        """Take some addresses out; how many of them were there."""
+        removed = 0
+        for start in range(0, len(addresses), ID_CHUNK):
+            chunk = addresses[start : start + ID_CHUNK]
+            removed += await self._changed(delete(contacts).where(contacts.c.address.in_(chunk)))
+        return removed
+
     async def changed(self) -> None:
         """Tell that contacts were changed: indexes built before are old."""
         await renew(self._connection, DirectoryPart.CONTACTS)

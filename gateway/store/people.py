@@ -83,6 +83,12 @@ class Accounts(Repository):
         await self._update(account.address, **column_values(account, "address"))
         await renew(self._connection, DirectoryPart.EXPERTS)
 
+    async def set_preferences(self, account: Account) -> None:
+        """Keep how an account bills and wants to be told, nothing else of it. Raises :class:`NotFound`."""
+        kept = {name: getattr(account, name) for name in ("billing_number", "notice", "files_reports")}
+        await self._update(account.address, **kept)
+        await renew(self._connection, DirectoryPart.EXPERTS)
+
     async def password_hash(self, address: str) -> str | None:
         """The password hash of an active account, or ``None`` where nobody may log in."""
         row = await self._first(

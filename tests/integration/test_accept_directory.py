@@ -13,7 +13,7 @@ from gateway.services import Services
 from teleexpertise.people import Absence, Account, Expert, IdentityPolicy, ItemKind, NirPolicy
 from tests.support import region
 from tests.support.forms import form_of, quoted, typed_into
-from tests.support.gateway import Client, TestGateway, gateway, refusal_text, text_of, words_of
+from tests.support.gateway import Client, TestGateway, gateway, html_of, refusal_text, text_of, words_of
 
 PDF = b"%PDF-1.4\n% fiche a remplir\n%%EOF\n"
 CLEAR = {"Dates d'absence": "", "Adresse d'un autre outil": "", "Liste des éléments": "", "Prérequis en": ""}
@@ -393,4 +393,88 @@ def test_an_absent_experts_deputy_takes_part_from_the_opening(
         return str(row.projection.state)
 
     assert served.ask(state) == "in_progress"
+    declare(nurse, CLEAR)
+
+
+def test_files_wait_through_corrections_and_too_many_come_back(served: TestGateway, nurse: Client) -> None:
+    declare(nurse, {**DECLARED, **CLEAR})
+    answer(nurse, form_for(nurse), {}, {"consentement.docx": b"PK docx"})  # taken out by name further below
+    before = expert_of(served, region.NURSE)
+    assert before is not None
+    room = 10 - len(before.documents)
+    files = {f"fiche{n:02}.pdf": PDF + bytes([n]) for n in range(room + 1)}
+    back = answer(nurse, form_for(nurse), {}, files)
+    assert "11 fichiers au lieu de 10" in words_of(back)
+    assert expert_of(served, region.NURSE) == before
+    # A second wrong answer brings the same file again and one that differs: each content is listed once.
+    back = answer(
+        nurse,
+        back,
+        {"Délai maximum": "x"},
+        {"fiche00.pdf": files["fiche00.pdf"], "fiche00-bis.pdf": b"%PDF other"},
+        (f"[x] {len(before.documents) + 1}. fiche00.pdf", f"[ ] {len(before.documents) + 1}. fiche00.pdf"),
+    )
+    listed = [line for line in text_of(back).splitlines() if line.startswith("[")]
+    assert len(listed) == 12
+    assert sum("[ ]" in line for line in listed) == 1
+    text = text_of(back)
+    for line in listed[len(before.documents) : -1]:
+        text = text.replace(line, line.replace("[x]", "[ ]"))
+    mail = nurse.reply(back, quoted(typed_into(text, {"Délai maximum": "2"})))
+    nurse.answer_to(nurse.send(mail))
+    after = expert_of(served, region.NURSE)
+    assert after is not None
+    names = [each.filename for each in after.documents]
+    assert names == [*(each.filename for each in before.documents), "fiche00-bis.pdf"]
+    # All of them away again.
+    form = form_for(nurse)
+    nurse.answer_to(nurse.send(nurse.reply(form, quoted(text_of(form).replace("[x] ", "[ ] ")))))
+    last = expert_of(served, region.NURSE)
+    assert last is not None
+    assert last.documents == ()
+
+
+def test_of_ten_answers_to_one_form_one_counts(served: TestGateway, nurse: Client) -> None:
+    declare(nurse, {**DECLARED, **CLEAR})
+    form = form_for(nurse)
+    sent = [
+        nurse.send(nurse.reply(form, quoted(typed_into(text_of(form), {"Délai maximum": str(n)}))))
+        for n in range(10, 20)
+    ]
+    subjects = [str(nurse.answer_to(each)["subject"]) for each in sent]
+    assert sum(subject.startswith("Préférences enregistrées") for subject in subjects) == 1
+    found = expert_of(served, region.NURSE)
+    assert found is not None
+    assert found.delay_days == 10
+
+
+def test_an_html_answer_with_a_logo_in_its_signature(served: TestGateway, nurse: Client) -> None:
+    declare(nurse, {**DECLARED, **CLEAR})
+    form = form_for(nurse)
+    mail = nurse.reply(form, "")
+    html = html_of(form).replace("Délai maximum de réponse (en jours) : 3", "Délai maximum de réponse : 8")
+    assert "réponse : 8" in html.replace("\u00a0", " ")
+    mail.clear_content()
+    mail.set_content(f"<blockquote>{html}</blockquote><img src='cid:logo'>", subtype="html")
+    mail.add_related(b"\x89PNG logo", "image", "png", cid="<logo>", filename="logo.png", disposition="inline")
+    nurse.answer_to(nurse.send(mail))
+    found = expert_of(served, region.NURSE)
+    assert found is not None
+    assert (found.delay_days, found.documents) == (8, ())
+
+
+def test_a_deputy_who_asks_is_no_deputy(served: TestGateway, nurse: Client, doctor: Client) -> None:
+    day = today(served)
+    absence = f"du {day:%d/%m/%Y} au {day + timedelta(days=1):%d/%m/%Y}, remplacée par {region.GP.address}"
+    declare(nurse, {**DECLARED, **CLEAR, "NIR du patient": "non demandé", "Dates d'absence": absence})
+    told = request(doctor, region.NURSE, REQUEST)
+    reference = str(told["subject"]).partition("[")[2].split()[0]
+
+    async def members(services: Services) -> dict[str, bool]:
+        async with services.store.reading() as tx:
+            row = await tx.conversations.by_ref(reference)
+        assert row is not None
+        return dict(row.projection.members)
+
+    assert set(served.ask(members)) == {region.GP.address, region.NURSE.address}
     declare(nurse, CLEAR)

@@ -96,6 +96,14 @@ def test_a_cut_file_takes_nobody_out_unless_told(deployment: Deployment, tmp_pat
     assert len(contacts(deployment)) == 3
 
 
+def test_the_red_list_counts_wherever_its_row_stands(deployment: Deployment, tmp_path: Path) -> None:
+    deployment.done("directory", "import", written(tmp_path, row()), "--shrink")
+    assert set(contacts(deployment)) == {"lea.roche@cabinet.mssante.example"}
+    path = written(tmp_path, *numbered(5), row(), row(red="O"))
+    assert deployment.json("directory", "import", path)["removed"] == 1
+    assert len(contacts(deployment)) == 5
+
+
 def test_a_zip_of_one_text_is_read_and_others_are_refused(deployment: Deployment, tmp_path: Path) -> None:
     path = tmp_path / "extraction.zip"
     with zipfile.ZipFile(path, "w") as archive:

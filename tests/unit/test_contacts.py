@@ -85,7 +85,17 @@ def test_the_department_of_a_postcode(postcode: str, department: str) -> None:
 )
 def test_a_row_that_is_none_is_named_by_number_and_reason(bad: bytes, fault: Fault) -> None:
     good = row(address="other@cabinet.mssante.example")
-    assert read(good, bad, b"\r\n", row())[1:] == [Rejected(3, fault), *read(row())]
+    red = "" if fault is not Fault.RED else "lea.roche@cabinet.mssante.example"
+    _, rejected, taken = read(good, bad, b"\r\n", row(address="third@cabinet.mssante.example"))
+    assert rejected == Rejected(3, fault, red)
+    assert isinstance(taken, Contact)
+
+
+def test_an_address_on_the_red_list_is_named_and_taken_from_no_later_row() -> None:
+    first, red, later = read(row(), row(red="O"), row())
+    assert isinstance(first, Contact)
+    assert red == Rejected(3, Fault.RED, first.address)
+    assert later == Rejected(4, Fault.DUPLICATE)
 
 
 def test_the_first_row_of_an_address_counts() -> None:
