@@ -29,7 +29,11 @@ CONFIGURATION = "gateway.toml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewDeployment:
-    """What a new deployment is told: its folder, domain, names; ``ports`` override those of the defaults."""
+    """What a new deployment is told: its folder, domain, names; ``ports`` override those of the defaults.
+
+    ``decrypts``: mail encrypted to the test PKI's ORG CONF certificate is opened; ``file``: the settings'
+    name.
+    """
 
     folder: Path
     domain: str
@@ -41,6 +45,8 @@ class NewDeployment:
     ports: tuple[tuple[str, str, int], ...] = ()
     practice_setting: str = ""
     facility_type: str = ""
+    decrypts: bool = False
+    file: str = CONFIGURATION
 
 
 def _passable(folder: Path) -> bool:
@@ -82,7 +88,15 @@ def _values(new: NewDeployment) -> dict[str, dict[str, object]]:
         values["mailboxes"] = {"home": str(home)}
     for section, key, port in new.ports:
         values.setdefault(section, {})[key] = port
+    if new.decrypts and _has_conf(DemoPki(new.folder / "pki")):
+        pair = {"certificate": "pki/conf.pem", "key": "pki/conf.key"}
+        values["smime"] = {"decryption": [pair]}
     return values
+
+
+def _has_conf(pki: DemoPki) -> bool:
+    """Whether an encryption certificate is there or will be made: not beside those of a real authority."""
+    return pki.conf_key.exists() or not pki.anchors.exists()
 
 
 def _own_name(certificate: Path) -> DistinguishedName:
@@ -133,7 +147,7 @@ def make_deployment(new: NewDeployment, now: datetime) -> Settings:
     folder = new.folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / CONFIGURATION
+        path = folder / new.file
         if not path.exists():
             write_public(path, write_toml(_values(new)).encode())
         settings = load(path)

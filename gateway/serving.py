@@ -5,6 +5,7 @@ together.
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -47,8 +48,11 @@ from gateway.workers.housekeeping import keep_house
 from gateway.workers.loop import Workers
 from gateway.workers.printers import Printers
 from gateway.workers.reporting import ReportWork
-from mailboxes.dovecot.logins import MailboxLogin, write_logins
+from gateway.workers.sharing import SharingWork
+from mailboxes.dovecot.logins import MailboxLogin, take_turn, write_logins
 from mailboxes.dovecot.server import DovecotServer, ServerEvent
+from mailboxes.dovecot.settings import DovecotSettings
+from mailboxes.dovecot.sharing import SharedMailbox, write_sharing
 from mailboxes.filing import Filing
 from mailboxes.lmtp import LmtpDelivery
 
@@ -56,6 +60,7 @@ __all__ = ["Running", "refresh_logins", "serve"]
 
 _GRACE_SECONDS = 10.0
 _MOST_FILES = 8192
+_TURN_SECONDS = 0.02
 _HANDSHAKE_ADDRESSES = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to reach what listens everywhere
 
 
@@ -72,24 +77,44 @@ class Running:
 
 
 async def refresh_logins(store: Store, settings: Settings) -> None:
-    """Let the private mailbox server, where there is one, know the accounts as they are now; it rereads them
-    at the next login.
+    """Let the private mailbox server, where there is one, know the accounts as they are now and who may read
+    whose folders; it rereads that at the next login.
 
-    Whoever writes looks again afterwards: of two at once, in one process or two, the one that read an older
-    list finds that out and writes the newer one.
+    One at a time, in all processes: else one that read before a withdrawal could write after it, and open
+    again for an instant what was closed.
     """
     if not settings.mailboxes.embedded:
         return
-    written = None
-    while (logins := await _logins(store)) != written:
-        await asyncio.to_thread(write_logins, dovecot_settings(settings), logins)
-        written = logins
+    dovecot = dovecot_settings(settings)
+    while (turn := await asyncio.to_thread(take_turn, dovecot)) is None:  # noqa: ASYNC110 - other processes
+        await asyncio.sleep(_TURN_SECONDS)
+    try:
+        await asyncio.to_thread(_write_mailboxes, dovecot, *await _mailboxes(store))
+    finally:
+        os.close(turn)
 
 
-async def _logins(store: Store) -> tuple[MailboxLogin, ...]:
+def _write_mailboxes(
+    settings: DovecotSettings, logins: tuple[MailboxLogin, ...], shared: tuple[SharedMailbox, ...]
+) -> None:
+    write_logins(settings, logins)
+    write_sharing(settings, [login.address for login in logins], shared)
+
+
+async def _mailboxes(store: Store) -> tuple[tuple[MailboxLogin, ...], tuple[SharedMailbox, ...]]:
+    """Who may log in, and whose folders they read besides their own: those whom they may act for."""
     async with store.reading() as tx:
         found = await tx.accounts.logins()
-    return tuple(MailboxLogin(address, stored, active) for address, stored, active in found if stored)
+        rights = await tx.delegations.rights()
+        common = await tx.delegations.all_in_common()
+    logins = tuple(MailboxLogin(address, stored, active) for address, stored, active in found if stored)
+    known = {login.address for login in logins}
+    shared = (
+        SharedMailbox(principal, frozenset(readers & known), principal in common)
+        for principal, readers in rights.delegates.items()
+        if principal in known
+    )
+    return logins, tuple(sorted(shared, key=lambda mailbox: mailbox.owner))
 
 
 def _allow_many_files() -> None:
@@ -233,9 +258,11 @@ def _workers(services: Services, dovecot: DovecotServer, lmtp: LmtpDelivery, pri
             "relay": deliveries.relay,
             "tag": folders.tag,
             "file": folders.file,
+            "arrange": folders.arrange,
             "make_report": reports.make_report,
             "synthesis": reports.synthesis,
             "export": ExportWork(services).export,
+            "share": SharingWork(services, partial(refresh_logins, services.store, settings), dovecot).share,
         },
         GivingUp(services).tell,
         settings.workers.count,

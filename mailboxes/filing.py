@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 
 from mailboxes.connection import Connection, ImapAccess, connected, quoted, refused, wire_name
 from mailboxes.folders import Folder
+from mailboxes.renaming import bring_folder
 from mailboxes.vocabulary import CONVERSATION_HEADER, DELIVERY_HEADER, STATES, state_keyword
 
 # a command line stays far below Dovecot's limit of 64 KiB
@@ -80,6 +81,15 @@ class Filing:
                     store = connection.client.uid("store", part, action, f"({keywords})")
                     await connection.tell("STORE", store)
             return len(uids)
+
+    async def bring(self, account: str, source: Folder, target: Folder) -> None:
+        """Rename a folder, or move what it holds into the target where that is there already.
+
+        Nothing is lost or doubled, however often this is interrupted and begun again; no source is nothing to
+        do. No mail may be filed into ``source`` at the same time: see :func:`bring_folder`.
+        """
+        async with self._places, connected(self._access, account) as connection:
+            await bring_folder(connection, source, target)
 
 
 async def _make_folder(connection: Connection, folder: Folder) -> None:

@@ -26,6 +26,7 @@ __all__ = [
     "Command",
     "Confirm",
     "Decline",
+    "Delegates",
     "Export",
     "Finalise",
     "Help",
@@ -135,6 +136,13 @@ class Confirm:
 
 
 @dataclass(frozen=True, slots=True)
+class Delegates:
+    """Ask for the form of an account's delegates; ``account`` '' is one's own (A.42-A.44)."""
+
+    account: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Help:
     """Ask which commands there are."""
 
@@ -160,6 +168,7 @@ Command = (
     | Remove
     | Invite
     | Confirm
+    | Delegates
     | Help
     | Unknown
 )
@@ -180,6 +189,7 @@ _TELE = r"(?:tele\s?-?\s?)?expertises?"
 _NEW_REQUEST = re.compile(rf"(?:nouvelle\s+(?:demande\s+de\s+)?|demander\s+une\s+){_TELE}\b\s*:?\s*")
 _WORKLIST = re.compile(rf"(?:mes|ma)\s+{_TELE}")
 _PREFERENCES = re.compile(r"(?:mes\s+)?preferences?(?:\s*:\s*|\s+|$)(?:de\s+)?(?P<account>\S*)")
+_DELEGATES = re.compile(rf"(?:(?:mes|nos|les)\s+)?delegues?(?:\s*:?\s*<?({_ADDRESS.pattern})>?)?\s*")
 _HELP = re.compile(r"(?:aide|help|commandes)\s*\??")
 #: Command word and what may stand behind it, on folded text; the reference was taken out before.
 _ON_CONVERSATION: Mapping[re.Pattern[str], Callable[[str], Command]] = MappingProxyType(
@@ -247,6 +257,8 @@ def _searching(text: str) -> Command | None:
         return _directory(rest.lstrip(": "))
     if _fold_in_place(word).rstrip(":") in ("export", "exporter"):
         return read_export(rest.lstrip(": "))
+    if match := _DELEGATES.fullmatch(plain):
+        return Delegates(match[1] or "")
     return _directory(text) if re.match(r"avis(?!\S)", plain) else None
 
 
@@ -315,6 +327,8 @@ def command_subject(command: Command) -> str:
             words = ["Inviter", address, reference]
         case Confirm(token):
             words = ["Confirmer", token]
+        case Delegates(account):
+            words = ["Délégués", account]
         case Help():
             words = ["Aide"]
         case Export():

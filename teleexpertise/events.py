@@ -92,6 +92,7 @@ class Opened:
     """A request was accepted. ``items`` are the expert's prerequisites as they were then.
 
     ``order_id`` identifies the TLM-DA that asked (``root`` or ``root^extension``), '' for our own form.
+    ``insured_number`` is the NIR of the person on whom the patient is insured, '' where that is the patient.
     """
 
     ref: str
@@ -112,6 +113,7 @@ class Opened:
     documents: int = 0
     remark: str = ""
     order_id: str = ""
+    insured_number: str = ""
     absence: Absence | None = None
     """The expert's absence on the day of the request; ``deputy`` takes part on the expert's side then."""
     deputy: Party | None = None

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from types import MappingProxyType
 
 from stdnum import luhn
 from stdnum.exceptions import ValidationError
@@ -22,11 +23,14 @@ __all__ = [
     "Identifier",
     "nir_disagreements",
     "nir_key",
+    "read_adeli",
     "read_am",
     "read_billing_number",
     "read_cog",
     "read_finess",
+    "read_idnps",
     "read_ins",
+    "read_ins_oid",
     "read_nir",
     "read_rpps",
 ]
@@ -160,15 +164,79 @@ def read_am(text: str) -> Identifier:
 
 
 def read_cog(text: str) -> Identifier:
-    """The official code (COG) of a commune or country of birth: 5 digits, in Corsica ``2A`` or ``2B`` and 3.
+    """The official code (COG) of a commune or country of birth: 5 characters, in Corsica ``2A`` or ``2B`` and
+    3.
 
-    Overseas communes begin with 97 or 98, foreign countries with 99. A postcode looks the same: nothing tells
-    the two apart here.
+    Overseas communes begin with 97 or 98, foreign countries with 99 (99000 where it is unknown). A postcode
+    looks the same: nothing tells the two apart here, but one that ends in 000 is a postcode and is refused.
     """
     value = _compact(text)
-    if not re.fullmatch(r"(\d\d|2[AB])\d{3}", value, re.ASCII) or value[:2] == "00":
-        return Identifier(problem="cog")
+    if len(value) != 5:
+        return Identifier(problem="cog_length")
+    if not re.fullmatch(r"(\d\d|2[AB])\d{3}", value, re.ASCII):
+        return Identifier(problem="cog_characters")
+    department, place = value[:2], value[2:]
+    # Overseas the third digit goes on: 971 to 978, 984 to 989 (985 was Mayotte until 2011). Old codes stay
+    # valid, as people were born under them: 20 for Corsica until 1976, 91 to 96 for territories of that time.
+    overseas = {"97": "12345678", "98": "456789"}
+    if department == "00" or place[0] not in overseas.get(department, place[0]):
+        return Identifier(problem="cog_department")
+    if place == "000" and department != "99":
+        return Identifier(problem="cog_place")
     return Identifier(value)
+
+
+#: The national identifiers that an INS may be (``ANS``): NIR, NIA, and for tests and demonstrations.
+_INS_OIDS: Mapping[str, str] = MappingProxyType(
+    {
+        "1.2.250.1.213.1.4.8": "",
+        "1.2.250.1.213.1.4.9": "",
+        "1.2.250.1.213.1.4.10": "ins_oid_test",
+        "1.2.250.1.213.1.4.11": "ins_oid_demo",
+    }
+)
+
+
+def read_ins_oid(text: str) -> Identifier:
+    """The OID of an INS: ``.8`` NIR, ``.9`` NIA; ``.10`` (test) and ``.11`` (demonstration) warn."""
+    value = text.strip()[:_LONGEST].lower().removeprefix("urn:oid:")
+    if not re.fullmatch(r"[0-2](\.(0|[1-9]\d*))+", value, re.ASCII):
+        return Identifier(problem="ins_oid_shape")
+    if value not in _INS_OIDS:
+        return Identifier(problem="ins_oid_unknown")
+    warning = _INS_OIDS[value]
+    return Identifier(value, warnings=(warning,) if warning else ())
+
+
+def read_idnps(text: str) -> Identifier:
+    """A national identifier of a professional (IDNPS): ``8`` and an RPPS number, or ``0`` and an ADELI
+    number.
+    """
+    value = _compact(text)
+    if len(value) not in (10, 12):
+        return Identifier(problem="idnps_length")
+    if not value[0].isdigit() or value[0] != {12: "8", 10: "0"}[len(value)]:
+        return Identifier(problem="idnps_type")
+    read = read_rpps(value[1:]) if len(value) == 12 else read_adeli(value[1:])
+    return Identifier(value if read.valid else "", read.problem, read.warnings)
+
+
+def read_adeli(text: str) -> Identifier:
+    """An ADELI number of the register that was closed: department 2, profession 1, rank 5, key 1.
+
+    For old lists only: what is valid warns. A wrong Luhn key warns too.
+    """
+    value = _compact(text)
+    if len(value) != 9:
+        return Identifier(problem="adeli_length")
+    if not re.fullmatch(r"(\d\d|2[AB]|9[A-F])\d{7}", value, re.ASCII):
+        return Identifier(problem="adeli_characters")
+    if value[:2] == "00":
+        return Identifier(problem="adeli_department")
+    if value[2] == "0" and value[3:8] == "00000":
+        return Identifier(problem="adeli_rank")
+    doubtful = _all_digits(value) and not luhn.is_valid(value)
+    return Identifier(value, warnings=("adeli_legacy", "adeli_key") if doubtful else ("adeli_legacy",))
 
 
 def read_billing_number(text: str) -> Identifier:

@@ -14,8 +14,10 @@ class Patient:
 
     ``ins`` is the patient's own matricule or NIR, 15 characters without spaces, '' when unknown. An
     anonymous patient has no trait at all. ``birth_place`` is the official code (COG) of the commune or
-    country of birth, '' when unknown; ``qualified`` says that somebody answers for the INS and its traits
-    as the national service gave them: only then may a document carry them (``RNIV``).
+    country of birth, '' when unknown; ``qualified`` says that somebody answers for the INS and its traits as
+    the national service gave them: only then may a document carry them (``RNIV``). ``first_first_name`` is
+    the first of the birth first names where that is more than their first word; used names are those of daily
+    life.
     """
 
     birth_name: str = ""
@@ -26,6 +28,9 @@ class Patient:
     anonymous: bool = False
     birth_place: str = ""
     qualified: bool = False
+    first_first_name: str = ""
+    used_name: str = ""
+    used_first_names: str = ""
 
     @property
     def label(self) -> str:

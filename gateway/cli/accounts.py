@@ -11,6 +11,7 @@ import click
 from config import Settings
 from gateway.bootstrap import dovecot_settings, read_key
 from gateway.cli.account_certificates import certificate
+from gateway.cli.administrators import administrator
 from gateway.cli.context import (
     Invocation,
     as_json,
@@ -46,6 +47,9 @@ def account() -> None:
 
 
 account.add_command(certificate)
+
+
+account.add_command(administrator)
 
 
 @account.command(

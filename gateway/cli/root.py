@@ -13,6 +13,7 @@ from gateway.cli.accounts import account
 from gateway.cli.audit import audit
 from gateway.cli.context import Invocation, errors_in_one_line
 from gateway.cli.conversations import conversation
+from gateway.cli.delegations import delegation
 from gateway.cli.demo import demo
 from gateway.cli.directory import directory
 from gateway.cli.dkim import dkim
@@ -20,6 +21,7 @@ from gateway.cli.documents import document
 from gateway.cli.experts import expert
 from gateway.cli.explain import explain
 from gateway.cli.exports import export
+from gateway.cli.patients import patient
 from gateway.cli.pki import pki
 from gateway.cli.queue import queue
 from gateway.cli.rebuild import rebuild
@@ -68,8 +70,8 @@ def cli(context: click.Context, path: Path) -> None:
 
 for command in (
     *(init, serve_command, run, demo, check_config),
-    *(account, audit, conversation, directory, dkim, document, expert, explain, export, pki, queue),
-    *(rebuild, rules, smime, trust),
+    *(account, audit, conversation, delegation, directory, dkim, document, expert, explain, export),
+    *(patient, pki, queue, rebuild, rules, smime, trust),
 ):
     cli.add_command(command)
 

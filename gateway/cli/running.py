@@ -54,7 +54,12 @@ def init(invocation: Invocation, domain: str, organisation: str, demo: bool, jso
     """Make a deployment: settings, key, test PKI, trust list, database. What is there is kept."""
     folder = invocation.path.parent
     new = NewDeployment(
-        folder=folder, domain=domain, organisation=organisation, ports=_TRIED_OUT if demo else ()
+        folder=folder,
+        domain=domain,
+        organisation=organisation,
+        ports=_TRIED_OUT if demo else (),
+        decrypts=True,
+        file=invocation.path.name,
     )
     settings = make_deployment(new, _now())
     if demo:
@@ -88,6 +93,8 @@ def run(invocation: Invocation) -> None:
         practice_setting="ETABLISSEMENT",
         facility_type="SA01",
         ports=_TRIED_OUT,
+        decrypts=True,
+        file=invocation.path.name,
     )
     settings = make_deployment(demo, _now())
     configure_logging(settings)

@@ -33,8 +33,9 @@ def _running(settings: DovecotSettings) -> RunFiles | None:
     return None
 
 
-async def end_sessions(settings: DovecotSettings, address: str) -> bool:
-    """End the sessions of a mailbox whose login was just withdrawn; ``False`` where no mailbox server runs.
+async def end_sessions(settings: DovecotSettings, *addresses: str) -> bool:
+    """End the sessions of mailboxes that just lost their login or a right; ``False`` where no mailbox server
+    runs.
 
     Waits until the server is certain to know, so that nobody comes back in between. Raises ``MailboxError``.
     """
@@ -42,5 +43,6 @@ async def end_sessions(settings: DovecotSettings, address: str) -> bool:
     if files is None:
         return False
     await asyncio.sleep(_REREAD_SECONDS)
-    await asyncio.to_thread(kick, files, service_account(settings), address)
+    for address in addresses:
+        await asyncio.to_thread(kick, files, service_account(settings), address)
     return True

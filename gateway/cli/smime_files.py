@@ -20,6 +20,7 @@ __all__ = ["message_file", "read_anchors", "read_message", "read_moment", "write
 
 _CERTIFICATES = (".pem", ".crt", ".cer", ".der")
 _LISTS = (".crl",)
+_MAXIMUM_FILE = 16 * 1024 * 1024  # a CRL of a large authority
 message_file = click.argument(
     "file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 )
@@ -101,9 +102,13 @@ def _contents(paths: Sequence[Path], suffixes: Iterable[str]) -> Iterator[bytes]
         )
         for file in files:
             try:
-                yield file.read_bytes()
+                with file.open("rb") as stream:
+                    octets = stream.read(_MAXIMUM_FILE + 1)
             except OSError as error:
                 raise click.BadParameter(f"{file}: {error.strerror}") from error
+            if len(octets) > _MAXIMUM_FILE:
+                raise click.BadParameter(f"{file}: larger than {_MAXIMUM_FILE // 1024**2} MiB")
+            yield octets
 
 
 def _as_pem(octets: bytes) -> bytes:

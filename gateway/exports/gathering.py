@@ -63,6 +63,7 @@ def _activity(
         outcome=row.completion.outcome if row.completion else "",
         finaliser=row.finaliser.shown if row.finaliser else "",
         delay_days=row.opening.delay_days,
+        insured_number=row.opening.insured_number,
     )
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from gateway.pipeline import closing, exporting, holding, preferences, requesting, worklist
+from gateway.pipeline import (
+    closing,
+    delegating,
+    exporting,
+    holding,
+    preferences,
+    requesting,
+    worklist,
+)
 from gateway.pipeline.directory_pages import directory_page, experts_named
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.membership import join, leave, reachable
@@ -134,16 +142,25 @@ async def _confirm(unit: Unit, incoming: Incoming, command: commands.Confirm) ->
 
 
 async def _export(unit: Unit, incoming: Incoming, command: commands.Export) -> str:
-    """One's own activity and that of those one acts for (A.38); a worker makes the file."""
-    mine = {incoming.login.address, *(await unit.tx.delegations.rights()).principals(incoming.login.address)}
+    """One's own activity, that of those one acts for (A.38), of services one administers (A.45); a worker
+    makes the file.
+    """
+    mine = await exporting.accounts_of(unit.tx, incoming.login.address)
     if command.account and command.account not in mine:
         raise refused(unit.services, RefusalReason.MAY_NOT_ACT, command.account)
     if command.problems:
         await unit.reply(incoming, ExportRefused(problems=command.problems, links=exporting.examples(unit)))
         return "export not understood"
     return await exporting.order(
-        unit, incoming, command, frozenset({command.account} if command.account else mine)
+        unit, incoming, command, frozenset({command.account}) if command.account else mine
     )
+
+
+async def _delegates(unit: Unit, incoming: Incoming, command: commands.Delegates) -> str:
+    sheet = await delegating.sheet(unit, incoming, command.account or incoming.login.address, {})
+    await unit.store(incoming)
+    await send_form(unit, incoming.login, sheet, incoming.letter.message_id)
+    return "delegates form"
 
 
 async def _help(unit: Unit, incoming: Incoming, command: commands.Help | commands.Unknown) -> str:
@@ -153,7 +170,11 @@ async def _help(unit: Unit, incoming: Incoming, command: commands.Help | command
         services=links.to(commands.Annuaire("avis"), "services"),
         request=links.to(commands.NewRequest(""), "request"),
         worklist=links.to(commands.Worklist()),
-        others=(links.to(commands.Preferences()), *exporting.examples(unit)),
+        others=(
+            *exporting.examples(unit),
+            links.to(commands.Preferences()),
+            links.to(commands.Delegates()),
+        ),
         received=command.text if isinstance(command, commands.Unknown) else "",
     )
     await unit.reply(incoming, mail)
@@ -174,6 +195,7 @@ _PERFORMERS: Mapping[type, Callable[[Unit, Incoming, Any], Awaitable[str]]] = {
     commands.Invite: _invite,
     commands.Confirm: _confirm,
     commands.Export: _export,
+    commands.Delegates: _delegates,
     commands.Help: _help,
     commands.Unknown: _help,
 }

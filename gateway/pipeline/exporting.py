@@ -8,12 +8,22 @@ from typing import Any
 
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.unit import Unit
+from gateway.store.transaction import Transaction
 from teleexpertise.billing.exports import Selection
 from teleexpertise.billing.tariffs import Role
 from teleexpertise.commands import Export
 from teleexpertise.texts.views import Link
 
-__all__ = ["examples", "order", "ordered"]
+__all__ = ["accounts_of", "examples", "order", "ordered"]
+
+
+async def accounts_of(tx: Transaction, login: str) -> frozenset[str]:
+    """The accounts whose activity somebody may see: the own one, those they act for, and the services of the
+    establishments that they administer.
+    """
+    rights = await tx.delegations.rights()
+    administered = await tx.administrators.services_of(login)
+    return frozenset({login, *rights.principals(login)}) | administered
 
 
 def examples(unit: Unit) -> tuple[Link, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 
-from gateway.pipeline import closing, preferences, requesting
+from gateway.pipeline import closing, delegating, preferences, requesting
+from gateway.pipeline.identifying import Identified, identify
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.requesting import FilledForm
@@ -41,9 +42,21 @@ async def receive(unit: Unit, incoming: Incoming, found: FoundForm) -> str:
     if row.kind == FormKind.PREFERENCES:
         problems = {**await preferences.examine(unit, incoming, row, sheet, checked.values), **problems}
     warnings = {**checked.warnings, **reading.warnings}
+    if row.kind == FormKind.DELEGATES:
+        # Rights are not guessed: a line that is gone or was not understood withdraws nobody.
+        problems = {**warnings, **await delegating.doubts(unit, sheet, checked.values), **problems}
     remark = "\n".join(filter(None, (str(row.options.get("remark", "")), reading.remark)))
+    identified = Identified()
     # A vital emergency is answered at once, whatever else is wrong with the form (design, section 6).
-    if problems and not requesting.is_vital(row.kind, checked.values):
+    vital = requesting.is_vital(row.kind, checked.values)
+    if row.kind == FormKind.REQUEST and not problems and not vital:
+        identified = await identify(unit, sheet.form, checked.values, incoming.login.address)
+        problems |= identified.problems
+        warnings |= identified.warnings
+        if identified.candidates:
+            options = {**row.options, "candidates": list(identified.candidates)}
+            sheet = await _sheet(unit, incoming, replace(row, options=options)) or sheet
+    if problems and not vital:
         again = replace(
             sheet,
             values={**sheet.values, **reading.values},
@@ -54,7 +67,12 @@ async def receive(unit: Unit, incoming: Incoming, found: FoundForm) -> str:
         return await _ask_back(unit, incoming, row, again)
     await unit.tx.forms.use(row.id, unit.now)
     answer = FilledForm(
-        row=row, sheet=sheet, values=checked.values, remark=remark, warnings=tuple(warnings.values())
+        row=row,
+        sheet=sheet,
+        values=checked.values,
+        remark=remark,
+        warnings=tuple(warnings.values()),
+        known_patient=identified.known,
     )
     return await _dispatch(unit, incoming, answer)
 
@@ -66,6 +84,8 @@ async def _sheet(unit: Unit, incoming: Incoming, row: FormRow) -> Sheet | None:
     if row.kind == FormKind.PREFERENCES:
         account = str(row.options.get("account", ""))
         return await preferences.sheet(unit, incoming.login, account, row.options)
+    if row.kind == FormKind.DELEGATES:
+        return await delegating.sheet(unit, incoming, str(row.options.get("account", "")), row.options)
     if row.conversation_id is None:
         return None
     conversation = await unit.load(row.conversation_id)
@@ -105,6 +125,8 @@ async def _dispatch(unit: Unit, incoming: Incoming, answer: FilledForm) -> str:
         return await requesting.open_request(unit, incoming, answer)
     if answer.row.kind == FormKind.PREFERENCES:
         return await preferences.save(unit, incoming, answer)
+    if answer.row.kind == FormKind.DELEGATES:
+        return await delegating.save(unit, incoming, answer)
     return await closing.act_on(unit, incoming, answer)
 
 

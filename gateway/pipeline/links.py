@@ -12,6 +12,7 @@ from teleexpertise.commands import (
     Command,
     Confirm,
     Decline,
+    Delegates,
     Export,
     Finalise,
     Help,
@@ -46,6 +47,7 @@ _LABELS = {
     Confirm: "confirm",
     Export: "export",
     Help: "help",
+    Delegates: "delegates",
 }
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date
 
 from gateway.pipeline.attachment_notes import notes_of
 from gateway.pipeline.consequences import Act, carry_out
+from gateway.pipeline.identifying import candidates_of, enter_patient, stated_patient
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.sending_forms import Sheet, kept_attachments
@@ -17,7 +17,6 @@ from teleexpertise.events import Author, Opened, Side
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.forms import FormKind, Value, element_answers, request_form
 from teleexpertise.letters import Attachment, Letter, Mailbox
-from teleexpertise.patients import Patient
 from teleexpertise.people import Absence, Account, Expert, IdentityPolicy, Party
 from teleexpertise.prerequisites import count_given
 from teleexpertise.texts.contexts import RefusalReason
@@ -29,7 +28,8 @@ __all__ = ["FilledForm", "is_vital", "open_request", "sheet"]
 class FilledForm:
     """A form that is complete and right: its copy, its sheet, typed values, the answerer's words above it.
 
-    ``warnings`` are sentences about what is doubtful and was taken all the same.
+    ``warnings`` are sentences about what is doubtful and was taken all the same; ``known_patient`` is the
+    number of a request's patient in the register, ``None`` for a new or anonymous one.
     """
 
     row: FormRow
@@ -37,6 +37,7 @@ class FilledForm:
     values: Mapping[str, Value]
     remark: str = ""
     warnings: tuple[str, ...] = ()
+    known_patient: int | None = None
 
     def text(self, name: str) -> str:
         """A text value, '' when the line was left empty."""
@@ -80,27 +81,12 @@ async def sheet(
     if expert is None or not expert.listed or not expert.account.active:
         return None
     acting = await _acting(unit, login)
-    form = request_form(unit.services.forms, expert, acting)
+    form = request_form(unit.services.forms, expert, acting, await candidates_of(unit, options))
     values: dict[str, Value] = {"acting": acting[0].address, "expert": expert.account.address}
     if acting[0].billing_number:
         values["billing_number"] = acting[0].billing_number
     return Sheet(
         form=form, values=values, options={"kept": [], **options, "expert": expert_address}, expert=expert
-    )
-
-
-def _patient(filled: FilledForm) -> Patient:
-    if filled.truth("anonymous"):
-        return Patient(anonymous=True)
-    born = filled.text("birth_date")
-    return Patient(
-        birth_name=filled.text("birth_name"),
-        first_names=filled.text("first_names"),
-        birth_date=date.fromisoformat(born) if born else None,
-        sex=filled.text("sex"),
-        ins=filled.text("ins"),
-        birth_place=filled.text("birth_place"),
-        qualified=filled.truth("qualified"),
     )
 
 
@@ -129,7 +115,7 @@ def _opening(
         ref="",
         requester=requester,
         expert=Party.of(expert.account),
-        patient=_patient(filled),
+        patient=stated_patient(filled.values),
         question=filled.text("question"),
         urgency=filled.text("urgency"),
         consent=filled.truth("consent"),
@@ -145,6 +131,7 @@ def _opening(
         remark=filled.remark,
         absence=stand_in[0],
         deputy=stand_in[1],
+        insured_number=filled.text("insured"),
     )
 
 
@@ -200,4 +187,5 @@ async def open_request(unit: Unit, incoming: Incoming, filled: FilledForm) -> st
     if conversation is None:
         return "request answered, nothing opened"
     await unit.tx.messages.place(message.id, conversation.id)
+    await enter_patient(unit, conversation.id, conversation.patient, filled.known_patient)
     return f"opened {conversation.ref}"

@@ -12,10 +12,20 @@ from gateway.store.errors import AlreadyExists, NotFound
 from gateway.store.repository import Repository, column_values
 from gateway.store.schema import account as accounts
 from gateway.store.schema import account_certificate as certificates
+from gateway.store.schema import common_seen
 from gateway.store.schema import delegation as delegations
-from teleexpertise.people import Account, Rights
+from gateway.store.schema import establishment_administrator as administrators
+from teleexpertise.delegation import closure
+from teleexpertise.people import Account, AccountKind, Rights
 
-__all__ = ["ACCOUNT_COLUMNS", "AccountCertificate", "AccountCertificates", "Accounts", "Delegations"]
+__all__ = [
+    "ACCOUNT_COLUMNS",
+    "AccountCertificate",
+    "AccountCertificates",
+    "Accounts",
+    "Administrators",
+    "Delegations",
+]
 
 ACCOUNT_COLUMNS = tuple(c for c in accounts.c if c.name not in ("password_hash", "created_at"))
 
@@ -139,18 +149,80 @@ class Delegations(Repository):
         found = (delegations.c.principal == principal) & (delegations.c.delegate == delegate)
         return bool(await self._changed(delete(delegations).where(found)))
 
-    async def allows(self, principal: str, delegate: str) -> bool:
-        """Whether ``principal`` is an account that is not suspended, and is or has named ``delegate``."""
-        named = exists().where(delegations.c.principal == principal, delegations.c.delegate == delegate)
-        found = select(accounts.c.address).where(accounts.c.address == principal, accounts.c.active)
-        return await self._first(found if principal == delegate else found.where(named)) is not None
-
-    async def rights(self) -> Rights:
-        """All delegations as the domain asks them."""
+    async def direct(self) -> dict[str, frozenset[str]]:
+        """Principal -> those whom it named itself."""
         delegates: dict[str, set[str]] = {}
         for row in await self._all(select(delegations.c.principal, delegations.c.delegate)):
             delegates.setdefault(row["principal"], set()).add(row["delegate"])
-        return Rights({principal: frozenset(names) for principal, names in delegates.items()})
+        return {principal: frozenset(names) for principal, names in delegates.items()}
+
+    async def named_by(self, principal: str) -> tuple[str, ...]:
+        """The delegates that one account named itself, by address."""
+        statement = select(delegations.c.delegate).where(delegations.c.principal == principal)
+        return tuple(row["delegate"] for row in await self._all(statement.order_by(delegations.c.delegate)))
+
+    async def reads_in_common(self, principal: str) -> bool:
+        """Whether what one delegate of an account has read counts as read for all of them."""
+        found = select(common_seen.c.address).where(common_seen.c.address == principal)
+        return await self._first(found) is not None
+
+    async def set_reading(self, principal: str, *, common: bool) -> bool:
+        """Choose that; ``False`` where it was so already."""
+        if common:
+            return await self._add_new(common_seen, {"address": principal})
+        return bool(await self._changed(delete(common_seen).where(common_seen.c.address == principal)))
+
+    async def all_in_common(self) -> frozenset[str]:
+        """The accounts whose delegates read in common."""
+        return frozenset(row["address"] for row in await self._all(select(common_seen.c.address)))
+
+    async def allows(self, principal: str, delegate: str) -> bool:
+        """Whether ``principal`` is an account that is not suspended, and is ``delegate`` or has named it,
+        itself or by way of a legal entity.
+        """
+        named = exists().where(delegations.c.principal == principal, delegations.c.delegate == delegate)
+        active = select(accounts.c.address).where(accounts.c.address == principal, accounts.c.active)
+        if principal == delegate or await self._first(active.where(named)) is not None:
+            return await self._first(active) is not None
+        # Only who is not named directly costs the closure.
+        return await self._first(active) is not None and (await self.rights()).may_act(delegate, principal)
+
+    async def rights(self) -> Rights:
+        """Who may act for whom, legal entities followed (A.44)."""
+        services = select(accounts.c.address).where(accounts.c.kind == AccountKind.SERVICE)
+        entities = select(delegations.c.delegate).where(delegations.c.delegate.in_(services)).distinct()
+        followed = frozenset(row["delegate"] for row in await self._all(entities))
+        return closure(await self.direct(), followed)
+
+
+class Administrators(Repository):
+    """Who looks after which establishments (A.45). ``finess`` is 9 characters."""
+
+    __slots__ = ()
+
+    async def add(self, address: str, finess: str, now: datetime) -> bool:
+        """Let an account see the activity of an establishment's services; ``False`` where it may already."""
+        return await self._add_new(administrators, {"address": address, "finess": finess, "created_at": now})
+
+    async def remove(self, address: str, finess: str) -> bool:
+        """End it; ``False`` where there was none."""
+        found = (administrators.c.address == address) & (administrators.c.finess == finess)
+        return bool(await self._changed(delete(administrators).where(found)))
+
+    async def list(self) -> tuple[tuple[str, str], ...]:
+        """(address, FINESS number) of all, by address."""
+        statement = select(administrators.c.address, administrators.c.finess)
+        rows = await self._all(statement.order_by(administrators.c.address, administrators.c.finess))
+        return tuple((row["address"], row["finess"]) for row in rows)
+
+    async def services_of(self, address: str) -> frozenset[str]:
+        """The addresses of all services of the establishments that an account looks after."""
+        statement = (
+            select(accounts.c.address)
+            .join(administrators, administrators.c.finess == accounts.c.finess)
+            .where(administrators.c.address == address, accounts.c.kind == AccountKind.SERVICE)
+        )
+        return frozenset(row["address"] for row in await self._all(statement))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

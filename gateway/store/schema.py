@@ -32,6 +32,7 @@ __all__ = [
     "answer_count",
     "audit",
     "bounce_token",
+    "common_seen",
     "contact",
     "conversation",
     "conversation_member",
@@ -39,6 +40,7 @@ __all__ = [
     "decrypted_message",
     "delegation",
     "directory_state",
+    "establishment_administrator",
     "event",
     "expert",
     "expert_document",
@@ -52,7 +54,10 @@ __all__ = [
     "mirror_member",
     "outbox",
     "patient",
+    "patient_conversation",
     "patient_folder",
+    "patient_number",
+    "patient_word",
     "peer_gateway",
     "reference_counter",
 ]
@@ -143,7 +148,6 @@ absence = Table(
     Column("address", PlainText, ForeignKey("expert.address", ondelete="CASCADE"), primary_key=True),
     Column("starts", Date, nullable=False),
     Column("ends", Date, nullable=False),
-    # Not a key of another table: a deputy whose account is gone is no reason to keep an account.
     _text("deputy"),
 )
 
@@ -153,13 +157,7 @@ contact = Table(
     metadata,
     _text("address", primary_key=True),
     Column("kind", choice(AccountKind), nullable=False),
-    _text("name"),
-    _text("profession"),
-    _text("specialty"),
-    _text("organisation"),
-    _text("department"),
-    _text("postcode"),
-    _text("town"),
+    *map(_text, ("name", "profession", "specialty", "organisation", "department", "postcode", "town")),
     # The import that had it last: what the latest one lacks is taken out.
     Column("seen", PlainText, nullable=False, index=True),
 )
@@ -181,6 +179,22 @@ delegation = Table(
     Index(None, "delegate"),
 )
 
+establishment_administrator = Table(
+    "establishment_administrator",
+    metadata,
+    Column("address", PlainText, ForeignKey("account.address"), primary_key=True),
+    _text("finess", primary_key=True),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+# Accounts whose delegates read their folders with one \\Seen for all of them; elsewhere each reader has marks
+# of their own.
+common_seen = Table(
+    "common_seen",
+    metadata,
+    Column("address", PlainText, ForeignKey("account.address"), primary_key=True),
+)
+
 patient = Table(
     "patient",
     metadata,
@@ -195,6 +209,33 @@ patient = Table(
     Column("ins", PlainText, nullable=True, unique=True),
     _text("ins_oid"),
     Column("created_at", UtcDateTime, nullable=False),
+    # Of revision 0006: SQLite adds columns without rebuilding the table only where they may be NULL.
+    Column("first_first_name", PlainText, nullable=True),
+    Column("birth_place", PlainText, nullable=True),
+    Column("used_name", PlainText, nullable=True),
+    Column("used_first_names", PlainText, nullable=True),
+    Column("qualified", Boolean, nullable=True),
+    # The patient that this one turned out to be; such a row is kept for its traits alone. No index: it is
+    # NULL in nearly all rows, and SQLite would take an index for the way to them.
+    Column("merged_into", RowNumber(), nullable=True),
+    Index(None, "birth_date"),
+)
+
+patient_word = Table(
+    "patient_word",
+    metadata,
+    _text("word", primary_key=True),
+    Column("patient_id", RowNumber(), ForeignKey("patient.id"), primary_key=True, autoincrement=False),
+    Index(None, "patient_id", "word"),
+)
+
+patient_number = Table(
+    "patient_number",
+    metadata,
+    Column("patient_id", RowNumber(), ForeignKey("patient.id"), primary_key=True, autoincrement=False),
+    _text("establishment", primary_key=True),
+    _text("number"),
+    UniqueConstraint("establishment", "number"),
 )
 
 patient_folder = Table(
@@ -203,6 +244,8 @@ patient_folder = Table(
     Column("account", PlainText, ForeignKey("account.address"), primary_key=True),
     Column("patient_id", RowNumber(), ForeignKey("patient.id"), primary_key=True, autoincrement=False),
     _text("name"),
+    # The name that it is to have; NULL where it has that already.
+    Column("wanted", PlainText, nullable=True),
     UniqueConstraint("account", "name"),
 )
 
@@ -234,6 +277,13 @@ conversation_member = Table(
     _text("address", primary_key=True),
     Column("active", Boolean, nullable=False),
     Index(None, "address", "active"),
+)
+
+patient_conversation = Table(
+    "patient_conversation",
+    metadata,
+    Column("conversation_id", Uuid, ForeignKey("conversation.id"), primary_key=True),
+    Column("patient_id", RowNumber(), ForeignKey("patient.id"), nullable=False, index=True),
 )
 
 message = Table(

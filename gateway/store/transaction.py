@@ -14,8 +14,9 @@ from gateway.store.letters import Answers, Bounces, Forms, Held
 from gateway.store.messages import Decisions, Messages
 from gateway.store.mirrors import Mirrors, Peers
 from gateway.store.outbox import Outbox
+from gateway.store.patient_folders import PatientFolders
 from gateway.store.patients import Patients
-from gateway.store.people import AccountCertificates, Accounts, Delegations
+from gateway.store.people import AccountCertificates, Accounts, Administrators, Delegations
 
 __all__ = ["Transaction"]
 
@@ -27,6 +28,7 @@ class Transaction:
         "account_certificates",
         "accounts",
         "activities",
+        "administrators",
         "answers",
         "audit",
         "bounces",
@@ -42,6 +44,7 @@ class Transaction:
         "messages",
         "mirrors",
         "outbox",
+        "patient_folders",
         "patients",
         "peers",
     )
@@ -50,6 +53,7 @@ class Transaction:
         self.account_certificates = AccountCertificates(connection)
         self.accounts = Accounts(connection)
         self.activities = Activities(connection)
+        self.administrators = Administrators(connection)
         self.answers = Answers(connection)
         self.audit = Audit(connection)
         self.bounces = Bounces(connection)
@@ -65,5 +69,6 @@ class Transaction:
         self.messages = Messages(connection)
         self.mirrors = Mirrors(connection)
         self.outbox = Outbox(connection)
+        self.patient_folders = PatientFolders(connection)
         self.patients = Patients(connection)
         self.peers = Peers(connection)

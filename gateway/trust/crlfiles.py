@@ -50,11 +50,11 @@ def with_crls(anchors: TrustAnchors, crls: Sequence[CrlFacts]) -> TrustAnchors:
     return replace(anchors, crls=tuple(RevocationList(each.der, each.issued, each.ends) for each in crls))
 
 
-def known_crls(settings: Settings) -> dict[str, CrlFacts]:
+def known_crls(settings: Settings, broken: list[str] | None = None) -> dict[str, CrlFacts]:
     """The newest list of each scope in the folder, by scope.
 
     A fetched file that is broken is left out and told, since it will be fetched again; one that an operator
-    put there raises ``TrustFault``.
+    put there raises ``TrustFault``, or is named in ``broken`` where the caller goes on without it.
     """
     folder = settings.pki.crls
     found: list[CrlFacts] = []
@@ -63,7 +63,10 @@ def known_crls(settings: Settings) -> dict[str, CrlFacts]:
             found.append(crl_facts(path.read_bytes()))
         except CrlFault as fault:
             if not path.name.startswith(_FETCHED):
-                raise TrustFault(f"{path.name}: {fault}") from fault
+                if broken is None:
+                    raise TrustFault(f"{path.name}: {fault}") from fault
+                broken.append(f"{path.name}: {fault}")
+                continue
             structlog.get_logger("trust").error("crl.broken", file=path.name, reason=str(fault))
         except FileNotFoundError:
             continue  # replaced or taken away meanwhile
@@ -78,7 +81,7 @@ def store_crl(settings: Settings, body: bytes, anchors: TrustAnchors, now: datet
     """
     authorities = (*anchors.roots, *anchors.intermediates)
     facts = verified_crl(body, authorities, now, anchors.grace)
-    held = known_crls(settings).get(facts.scope)
+    held = known_crls(settings, []).get(facts.scope)
     if held is not None:
         if facts.issued < held.issued:
             issued, before = f"{facts.issued:%Y-%m-%dT%H:%M:%SZ}", f"{held.issued:%Y-%m-%dT%H:%M:%SZ}"

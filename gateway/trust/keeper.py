@@ -19,7 +19,7 @@ from typing import Any
 
 import structlog
 
-from certs.crls import CrlFacts, CrlFault
+from certs.crls import CrlFacts, CrlFault, crl_facts, newest
 from certs.listchanges import ListChanges, compare
 from certs.operators import MAXIMUM_SIZE, TrustListFault
 from certs.paths import TrustFault
@@ -150,17 +150,29 @@ class TrustKeeper:
 
     async def _crls_changed(self) -> None:
         try:
-            found = await asyncio.to_thread(known_crls, self._settings)
+            # Read under the lock: what was read before another change must not be put in force after it.
+            async with self._lock:
+                await self._read_crls()
         except _FAULTS as error:
             self._log.error("crl.refused", reason=str(error))
             await self._audit("trust crl", "folder", "refused", {"reason": str(error)[:200]})
-            return
-        async with self._lock:
-            state = self._trust.state
-            anchors = with_crls(state.anchors, tuple(found.values()))
-            if anchors.crls != state.anchors.crls:
-                self._trust.replace(replace(state, anchors=anchors, paths=type(state.paths)()))
-                self._log.info("crl.in_force", lists=len(anchors.crls))
+
+    async def _read_crls(self) -> None:
+        """Put in force what the folder holds. Beside a file that is broken the other lists count all the
+        same, and of those in force none is given up; then raises ``TrustFault``.
+        """
+        state, broken = self._trust.state, list[str]()
+        found = await asyncio.to_thread(known_crls, self._settings, broken)
+        lists = tuple(found.values())
+        if broken:
+            held = [await asyncio.to_thread(crl_facts, each.der) for each in state.anchors.crls]
+            lists = newest([*lists, *held])
+        anchors = with_crls(state.anchors, lists)
+        if anchors.crls != state.anchors.crls:
+            self._trust.replace(replace(state, anchors=anchors, paths=type(state.paths)()))
+            self._log.info("crl.in_force", lists=len(anchors.crls))
+        if broken:
+            raise TrustFault("; ".join(broken))
 
     async def _look_at_age(self) -> None:
         stale = not self._trust.current(self._clock())

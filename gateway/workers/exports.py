@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gateway.exports.files import FileKind, write_export
 from gateway.exports.gathering import export_name, gather
-from gateway.pipeline.exporting import ordered
+from gateway.pipeline.exporting import accounts_of, ordered
 from gateway.pipeline.unit import Unit
 from gateway.services import Services
 from gateway.store.rows import OutboxRow
@@ -30,8 +30,7 @@ class ExportWork:
         """Answer with the file. Rights are those of now: a delegation withdrawn meanwhile opens nothing."""
         kind = FileKind(row.payload["kind"])
         async with self.services.store.reading() as tx:
-            rights = await tx.delegations.rights()
-            selection = ordered(row.payload, {row.recipient, *rights.principals(row.recipient)})
+            selection = ordered(row.payload, await accounts_of(tx, row.recipient))
             table = await gather(self.services, tx, selection)
         content, rows = await asyncio.to_thread(self._written, table, kind)
         filename = export_name(selection, self.services.clock(), kind, self.services.zone)

@@ -1,16 +1,23 @@
-"""Keywords that follow the state, and reports into patient folders: by IMAP, idempotent."""
+"""Keywords that follow the state, reports into patient folders, and these folders' names: by IMAP,
+idempotent.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field, replace
+from weakref import WeakValueDictionary
 
 from gateway.compose.copies import copy_for, delivery_key
+from gateway.register import folder_name, patient_of
 from gateway.services import Services
+from gateway.store.patient_folders import FolderRow
 from gateway.store.rows import OutboxRow
+from gateway.store.transaction import Transaction
 from gateway.workers.failure import ActionFailed
 from mailboxes.errors import FilingFailed
 from mailboxes.filing import Filing
-from mailboxes.folders import PATIENTS, anonymous_folder, patient_folder
+from mailboxes.folders import PATIENTS, Folder, anonymous_folder
 from mailboxes.vocabulary import CONVERSATIONS_FOLDER, state_keyword
 from teleexpertise.conversation import fold
 
@@ -22,10 +29,18 @@ _INBOX = ("INBOX",)
 
 @dataclass(frozen=True, slots=True)
 class FolderWork:
-    """Performs ``tag`` and ``file``."""
+    """Performs ``tag``, ``file`` and ``arrange``.
+
+    What is filed in one account and what is renamed there follow one another: no report goes into a folder
+    that is being renamed. One process performs them (see ``gateway.serving``), so that a lock is enough.
+    """
 
     services: Services
     mailboxes: Filing
+    _turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+
+    def _turn(self, account: str) -> asyncio.Lock:
+        return self._turns.setdefault(account, asyncio.Lock())
 
     async def tag(self, row: OutboxRow) -> None:
         """Set the keyword of the state on the conversation's mails of one account."""
@@ -40,7 +55,6 @@ class FolderWork:
     async def file(self, row: OutboxRow) -> None:
         """File a report into the patient's folder of one account, once however often this runs."""
         assert row.message_id is not None, "what is filed is a message"
-        folder = await self._folder(row)
         async with self.services.store.reading() as tx:
             message = await tx.messages.get(row.message_id)
             raw = await tx.messages.get_raw(row.message_id)
@@ -50,28 +64,87 @@ class FolderWork:
         key = delivery_key(self.services.key, message.sha256, f"file:{row.recipient}")
         copy = copy_for(raw, [("X-TLE-Delivery", key)])
         flags = ("\\Seen", state_keyword(str(row.payload["state"])))
+        turn = self._turn(row.recipient)
         try:
-            await self.mailboxes.file_once(row.recipient, folder, copy, key, flags)
+            async with turn:
+                folder = await self._folder(row)
+                await self.mailboxes.file_once(row.recipient, folder, copy, key, flags)
         except FilingFailed as failure:
             raise ActionFailed(failure.permanent, "4.2.0", failure.text) from failure
 
-    async def _folder(self, row: OutboxRow) -> tuple[str, ...]:
-        """The patient's folder: identity is the patient's id, so a name is given once for each account."""
+    async def arrange(self, row: OutboxRow) -> None:
+        """Bring the folder of a patient in one account under the name that it is to have; the folder of one
+        who turned out to be another into that one's. Done already is nothing to do.
+        """
+        turn = self._turn(row.recipient)
+        try:
+            async with turn:
+                await self._arrange(row.recipient, int(row.payload["patient"]))
+        except FilingFailed as failure:
+            raise ActionFailed(failure.permanent, "4.2.0", failure.text) from failure
+
+    async def _arrange(self, account: str, patient_id: int) -> None:
+        async with self.services.store.reading() as tx:
+            source = await tx.patient_folders.get(account, patient_id)
+            patient = await tx.patients.get(patient_id)
+            kept = await tx.patient_folders.get(account, patient.id) if patient else None
+        if source is None:
+            return
+        if kept is None or kept.patient_id == source.patient_id:
+            await self._rename(source)
+            return
+        # Where the kept patient's folder is to be renamed too, its own turn does that: before or after, the
+        # mails of this one are in it.
+        await self.mailboxes.bring(account, _folder_called(source.name), _folder_called(kept.name))
+        async with self.services.store.transaction() as tx:
+            await tx.patient_folders.drop(source)
+
+    async def _rename(self, source: FolderRow) -> None:
+        """Rename until the name fits the traits. A new name is written down before the folder gets it, so
+        that whatever interrupts this, it is gone on with, and no correction in between forgets where mails
+        are.
+        """
+        folder: FolderRow | None = source
+        while folder is not None:
+            if folder.wanted:
+                old, new = _folder_called(folder.name), _folder_called(folder.wanted)
+                await self.mailboxes.bring(folder.account, old, new)
+            async with self.services.store.transaction() as tx:
+                folder = await self._next_name(tx, folder)
+
+    async def _next_name(self, tx: Transaction, done: FolderRow) -> FolderRow | None:
+        """Note the name that the folder got; the folder with the name that it needs still, else ``None``."""
+        folders = tx.patient_folders
+        if done.wanted:
+            await folders.renamed(done)
+        folder = await folders.get(done.account, done.patient_id)
+        known = await tx.patients.get(done.patient_id)
+        if folder is None or known is None or known.id != done.patient_id or known.patient.birth_date is None:
+            return None
+        taken = await folders.taken(done.account, but=done.patient_id)
+        name = folder_name(known.patient, taken, folder.name)
+        if name == folder.name:
+            return None
+        await folders.want(folder, name)
+        return replace(folder, wanted=name)
+
+    async def _folder(self, row: OutboxRow) -> Folder:
+        """The patient's folder, named once for each account: identity is the patient's number."""
         assert row.conversation_id is not None, "a report belongs to a conversation"
-        now = self.services.clock()
         async with self.services.store.transaction() as tx:
             conversation = fold(row.conversation_id, await tx.events.of(row.conversation_id))
-            patient = conversation.patient
-            if patient.birth_date is None:
+            known = await patient_of(tx, conversation, self.services.clock())
+            # Nobody's own folder can be told by half an identity, or one that may be several people's.
+            if known is None or known.patient.birth_date is None:
                 return anonymous_folder(conversation.ref)
-            try:
-                known = await tx.patients.find_or_add(patient, now)
-            except ValueError:  # nobody's own folder can be told by this identity
-                return anonymous_folder(conversation.ref)
-            name = await tx.patients.folder(row.recipient, known.id)
-            if name is None:
-                taken = await tx.patients.folders(row.recipient)
-                named = patient_folder(patient.birth_name, patient.first_names, patient.birth_date, taken)
-                name = named[-1]
-                await tx.patients.name_folder(row.recipient, known.id, name)
-        return (PATIENTS, name)
+            found = await tx.patient_folders.get(row.recipient, known.id)
+            if found is None:
+                taken = await tx.patient_folders.taken(row.recipient)
+                name = folder_name(known.patient, taken)
+                await tx.patient_folders.name(row.recipient, known.id, name)
+                return _folder_called(name)
+        return _folder_called(found.name)
+
+
+def _folder_called(name: str) -> Folder:
+    return (PATIENTS, name)

@@ -7,7 +7,7 @@ Dovecot ("rootless" installation), hence the empty chroots and the many socket m
 from typing import Final
 
 from mailboxes.dovecot.account import ServiceAccount
-from mailboxes.dovecot.settings import DovecotSettings, LoginQuestions, RunFiles
+from mailboxes.dovecot.settings import COMMON_PREFIX, OWN_PREFIX, DovecotSettings, LoginQuestions, RunFiles
 from mailboxes.vocabulary import CONVERSATION_HEADER, CONVERSATIONS_FOLDER, DELIVERY_HEADER
 
 INNER_LOOPBACK: Final = "127.0.0.2"
@@ -199,20 +199,31 @@ namespace inbox {{
 
 def _sharing(settings: DovecotSettings) -> str:
     return f"""
-# folders of others, as far as their rights allow; \\Seen is each reader's own (INDEXPVT)
+# folders of others, as far as their rights allow, \\Seen being each reader's own (INDEXPVT) ...
 namespace shared {{
   type = shared
   separator = /
-  prefix = shared/%%u/
+  prefix = "{OWN_PREFIX}%%u/"
   location = maildir:%%h/Maildir:LAYOUT=fs:UTF-8:INDEXPVT=~/shared/%%u
   subscriptions = no
   list = children
 }}
+# ... or that of the account: the rights of a reader name its folders under one of the two prefixes
+namespace common {{
+  type = shared
+  separator = /
+  prefix = "{COMMON_PREFIX}%%u/"
+  location = maildir:%%h/Maildir:LAYOUT=fs:UTF-8
+  subscriptions = no
+  list = children
+}}
 plugin {{
-  acl = vfile
+  # one file of rights per reader, looked at again each second; files in mailboxes count for nothing
+  acl = vfile:{settings.acl}/%u:cache_secs=1
+  acl_globals_only = yes
   # the gateway's master login acts with the rights of the account that it opens
   acl_user = %u
-  acl_shared_dict = file:{settings.control}/shared-mailboxes
+  acl_shared_dict = file:{settings.shared_mailboxes}
 }}
 """
 

@@ -1,6 +1,7 @@
 """The mailboxes that Dovecot knows, as a passwd-file, and their home directories."""
 
 import contextlib
+import fcntl
 import os
 import re
 import tempfile
@@ -17,6 +18,14 @@ _LOCAL = r"[a-z0-9_][a-z0-9_.-]{0,63}"
 _DOMAIN = r"[a-z0-9](?:[a-z0-9.-]{0,252}[a-z0-9])?"
 _ADDRESS: Final = re.compile(f"{_LOCAL}@{_DOMAIN}")
 _ARGON2ID: Final = re.compile(r"\$argon2id\$[A-Za-z0-9$,=+/]+")
+
+RIGHTS: Final = "lrwstipekx"
+"""What the owner of a folder may do, and whoever acts for that account: all (RFC 4314 §2.1 as Dovecot spells
+it) but ``a``, so that nobody shares past the gateway.
+"""
+
+OWN_FOLDERS: Final = f'"*" owner {RIGHTS}\n'
+"""The file of rights of a mailbox that reads nobody else's folders, see `mailboxes.dovecot.sharing`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +75,27 @@ def write_logins(settings: DovecotSettings, logins: Iterable[MailboxLogin]) -> N
     account = service_account(settings)
     prepare_home(settings, account)
     for login in ordered:
-        _make_home(settings.home, login.home, account)
+        make_home(settings.home, login.home, account)
+        if not (settings.acl / login.address).exists():
+            write_private(settings.acl / login.address, OWN_FOLDERS.encode(), account, durable=False)
     write_private(settings.logins, "".join(map(_line, ordered)).encode(), account)
+
+
+def take_turn(settings: DovecotSettings) -> int | None:
+    """Take the one place of those who read what the mailboxes are and write it: an open file, to be closed
+    after it, or ``None`` while another has it. Ends with the process, too.
+
+    Raises as `write_logins` does.
+    """
+    prepare_home(settings, service_account(settings))
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(settings.control / "writing", flags, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def prepare_home(settings: DovecotSettings, account: ServiceAccount) -> None:
@@ -80,13 +108,13 @@ def prepare_home(settings: DovecotSettings, account: ServiceAccount) -> None:
     if settings.home.stat().st_uid != account.uid and not any(settings.home.iterdir()):
         os.chown(settings.home, account.uid, account.gid)
     check_reachable(settings.home, account)
-    _make_home(settings.home, (settings.control.name,), account)
+    make_home(settings.home, (settings.control.name, settings.acl.name), account)
     if not settings.logins.exists():
         write_private(settings.logins, b"", account)
 
 
-def write_private(path: Path, content: bytes, account: ServiceAccount) -> None:
-    """Replace ``path`` atomically by a file of mode 0600 of that account.
+def write_private(path: Path, content: bytes, account: ServiceAccount, *, durable: bool = True) -> None:
+    """Replace ``path`` atomically by a file of mode 0600 of that account; ``durable``: on disk on return.
 
     Its time of modification is a second later, at least, than that of the file that it replaces: Dovecot
     reads a passwd-file again only when size or whole second differ.
@@ -99,7 +127,8 @@ def write_private(path: Path, content: bytes, account: ServiceAccount) -> None:
             os.fchown(file.fileno(), account.uid, account.gid)
             modified = max(int(os.fstat(file.fileno()).st_mtime), _second_of(path) + 1)
             os.utime(file.fileno(), (modified, modified))
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
@@ -119,9 +148,9 @@ def _line(login: MailboxLogin) -> str:
     return f"{login.address}:{{ARGON2ID}}{login.password_hash}::::::{'' if login.active else 'nologin'}\n"
 
 
-def _make_home(root: Path, components: tuple[str, ...], account: ServiceAccount) -> None:
+def make_home(root: Path, components: tuple[str, ...], account: ServiceAccount) -> None:
     """Make the directories below ``root`` one by one without following links: root may act in a user's
-    directory.
+    directory. OSError as it comes.
     """
     flags = os.O_DIRECTORY | os.O_NOFOLLOW
     parent = os.open(root, os.O_DIRECTORY)

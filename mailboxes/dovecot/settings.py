@@ -13,6 +13,12 @@ _SAFE_HOST = re.compile(r"[A-Za-z0-9:.-]+")
 MASTER_USER: Final = "gateway"
 """Master user of the gateway: it logs in as ``address*gateway``."""
 
+OWN_PREFIX: Final = "Autres comptes/"
+"""Before the accounts that one reads with ``\\Seen`` marks of one's own."""
+
+COMMON_PREFIX: Final = "Comptes communs/"
+"""Before the accounts of which all readers have the same marks."""
+
 
 @dataclass(frozen=True, slots=True)
 class LoginQuestions:
@@ -93,6 +99,16 @@ class DovecotSettings:
     def logins(self) -> Path:
         """The passwd-file with the mailboxes, see `mailboxes.dovecot.logins`."""
         return self.control / "logins"
+
+    @property
+    def acl(self) -> Path:
+        """Directory with one file of rights per mailbox, see `mailboxes.dovecot.sharing`."""
+        return self.control / "acl"
+
+    @property
+    def shared_mailboxes(self) -> Path:
+        """Dovecot's dictionary of who shares with whom, see `mailboxes.dovecot.sharing`."""
+        return self.control / "shared-mailboxes"
 
     @property
     def log(self) -> Path:

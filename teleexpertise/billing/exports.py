@@ -66,6 +66,7 @@ class Activity:
     outcome: str = ""
     finaliser: str = ""
     delay_days: int = 7
+    insured_number: str = ""
 
     def billable(self, zone: tzinfo) -> Billable:
         """What is rated, by the days of the readers' zone. ``ValueError`` before the finalisation."""
@@ -78,6 +79,7 @@ class Activity:
             patient=self.patient,
             requester=self.requester,
             expert=self.expert,
+            insured_number=self.insured_number,
         )
 
 
@@ -256,7 +258,7 @@ class _Writing:
             "version": activity.version,
             "finaliser": activity.finaliser,
             "outcome": activity.outcome,
-            "insured_number": activity.patient.ins,
+            "insured_number": activity.insured_number or activity.patient.ins,
             "act_day": line.day,
             "act": act.code if act else "",
             "act_cnam": str(act.cnam) if act else "",

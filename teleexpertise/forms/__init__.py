@@ -7,9 +7,12 @@ what is wrong.
 """
 
 from teleexpertise.forms.building import (
+    NEW_PATIENT,
     ask_form,
     cancel_form,
+    candidate_value,
     decline_form,
+    delegates_form,
     element_answers,
     finalise_form,
     preferences_form,
@@ -34,6 +37,7 @@ from teleexpertise.forms.rendering import FormCopy, render_html, render_text
 from teleexpertise.forms.validation import Validation, validate
 
 __all__ = [
+    "NEW_PATIENT",
     "Catalogue",
     "Field",
     "FieldKind",
@@ -48,7 +52,9 @@ __all__ = [
     "Value",
     "ask_form",
     "cancel_form",
+    "candidate_value",
     "decline_form",
+    "delegates_form",
     "element_answers",
     "exchange_line",
     "finalise_form",

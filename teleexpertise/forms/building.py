@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from teleexpertise.forms.declarations import Catalogue, Field, FieldKind, Form, FormKind, Option, Value
 from teleexpertise.forms.marks import exchange_line
+from teleexpertise.matching import Known
 from teleexpertise.people import (
     Account,
     Expert,
@@ -21,15 +22,21 @@ from teleexpertise.people import (
 from teleexpertise.plaintext import one_space, squashed
 
 __all__ = [
+    "NEW_PATIENT",
     "ask_form",
     "cancel_form",
+    "candidate_value",
     "decline_form",
+    "delegates_form",
     "element_answers",
     "finalise_form",
     "preferences_form",
     "request_form",
     "synthesis_form",
 ]
+
+NEW_PATIENT = "new"
+"""The answer that a patient is none of those in the register."""
 
 _LONGEST_LABEL = 60
 #: The colon ends a label, parentheses enclose its hint, the others begin quotations, ticks and escaped lines.
@@ -48,8 +55,13 @@ def _people(people: Sequence[Account | Party]) -> tuple[Option, ...]:
     )
 
 
-def request_form(catalogue: Catalogue, expert: Expert, acting: Sequence[Account]) -> Form:
-    """The request form for one expert; ``acting`` are the accounts the person may act for, her own first."""
+def request_form(
+    catalogue: Catalogue, expert: Expert, acting: Sequence[Account], candidates: Sequence[Known] = ()
+) -> Form:
+    """The request form for one expert; ``acting`` are the accounts the person may act for, her own first.
+
+    ``candidates`` are the patients of the register of whom one must be chosen, or none of them.
+    """
     form = catalogue.form(FormKind.REQUEST)
     changes: dict[str, Field | None] = {
         "acting": replace(form.field("acting"), options=_people(acting)),
@@ -58,11 +70,38 @@ def request_form(catalogue: Catalogue, expert: Expert, acting: Sequence[Account]
     if expert.identity is not IdentityPolicy.ANONYMOUS_ALLOWED:
         changes["anonymous"] = None
     if expert.nir is NirPolicy.NOT_ASKED:
-        changes["ins"] = None
+        changes["ins"] = changes["insured"] = None
     else:
-        changes["ins"] = replace(form.field("ins"), required=expert.nir is NirPolicy.MANDATORY)
+        # A newborn child has no number yet: the act is billed on that of the insured person.
+        mandatory = expert.nir is NirPolicy.MANDATORY
+        changes["ins"] = replace(form.field("ins"), required=mandatory, required_unless="insured")
+    known = tuple(_candidate(form, number, each) for number, each in enumerate(candidates, start=1))
+    new = Option(NEW_PATIENT, form.notes["candidate_new"], (str(len(known) + 1), "aucun", "autre"))
+    changes["patient"] = replace(form.field("patient"), options=(*known, new)) if known else None
     form = form.changed(**changes)
     return replace(form, fields=(*form.fields, *_elements(form, expert.items)))
+
+
+def _candidate(form: Form, number: int, known: Known) -> Option:
+    """A patient of the register as a numbered answer: what tells people apart, and never the INS itself."""
+    patient, notes = known.patient, form.notes
+    place = notes["candidate_place"].format(place=patient.birth_place) if patient.birth_place else ""
+    born = patient.birth_date.strftime("%d/%m/%Y") if patient.birth_date else "?"
+    label = notes["candidate"].format(
+        number=number,
+        name=patient.label,
+        sex=patient.sex,
+        born=born,
+        place=place,
+        ins=notes["candidate_ins" if patient.ins else "candidate_no_ins"],
+    )
+    # The value is no bare number: the one that people type is the place in this list.
+    return Option(candidate_value(known.id), label, (str(number),))
+
+
+def candidate_value(patient_id: int) -> str:
+    """The answer that stands for a patient of the register: ``p12``."""
+    return f"p{patient_id}"
 
 
 def _elements(form: Form, items: Sequence[PrerequisiteItem]) -> tuple[Field, ...]:
@@ -160,4 +199,14 @@ def preferences_form(catalogue: Catalogue, account: Account, files: Sequence[str
         notice=replace(notice, options=ways),
         account=replace(form.field("account"), options=_people([account])),
         documents=_checklist(form.field("documents"), files),
+    )
+
+
+def delegates_form(catalogue: Catalogue, account: Account, delegates: Sequence[Account]) -> Form:
+    """The form by which an account names its delegates; the ``delegates`` of now are numbered from 1."""
+    form = catalogue.form(FormKind.DELEGATES)
+    lines = [f"{delegate.name} ({delegate.address})" for delegate in delegates]
+    return form.changed(
+        account=replace(form.field("account"), options=_people([account])),
+        delegates=_checklist(form.field("delegates"), lines),
     )

@@ -50,6 +50,7 @@ class FormKind(StrEnum):
     ASK = "ask"
     SYNTHESIS = "synthesis"
     PREFERENCES = "preferences"
+    DELEGATES = "delegates"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class Field:
     must_be: bool | None = None
     must_be_sentence: str = ""
     only_if_not: str = ""
+    required_unless: str = ""
     tolerated: bool = False
     element: str = ""
 

@@ -95,7 +95,7 @@ class _Typing:
         if declared.kind is FieldKind.CHECKLIST and raw != []:
             # Lines that a client dropped say nothing: a report without its exchanges must be somebody's wish.
             self.problems[declared.name] = self.form.say("checklist_missing")
-        elif declared.required and not self._excused_by(declared):
+        elif declared.required and not self._excused_by(declared) and not self._replaced(declared):
             self.problems[declared.name] = self.form.say("required")
         elif raw == []:
             self.values[declared.name] = []
@@ -105,6 +105,10 @@ class _Typing:
         if declared.only_if_not and self.values.get(declared.only_if_not) is True:
             return self.form.field(declared.only_if_not)
         return None
+
+    def _replaced(self, declared: Field) -> bool:
+        """Whether another line that does as well was answered."""
+        return bool(declared.required_unless and self.values.get(declared.required_unless))
 
     def _typed(self, declared: Field, raw: Value) -> Value:
         excuse = self._excused_by(declared)
@@ -161,11 +165,18 @@ def validate(form: Form, values: Mapping[str, Value], today: date) -> Validation
     """Type the raw values of a form. Typed values pass again unchanged: a draft can be validated anew."""
     typing = _Typing(form, today)
     # Fields that others depend on come first, wherever they stand.
-    governing = {declared.only_if_not for declared in form.fields}
-    for declared in sorted(form.fields, key=lambda declared: declared.name not in governing):
+    governing = {
+        name for declared in form.fields for name in (declared.only_if_not, declared.required_unless)
+    }
+    for declared in sorted(form.fields, key=lambda declared: _turn(declared, governing)):
         typing.take(declared, values.get(declared.name))
     typing.compare_traits()
     return Validation(values=typing.values, problems=typing.problems, warnings=typing.warnings)
+
+
+def _turn(declared: Field, governing: set[str]) -> int:
+    """Fields that govern and are not governed come first, those that both come next."""
+    return 2 if declared.name not in governing else 1 if declared.only_if_not else 0
 
 
 def _day(raw: str, today: date) -> date:

@@ -59,6 +59,7 @@ class FormPurpose(StrEnum):
     ASK = "ask"
     SYNTHESIS = "synthesis"
     PREFERENCES = "preferences"
+    DELEGATES = "delegates"
 
 
 class CommandDone(StrEnum):

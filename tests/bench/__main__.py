@@ -40,6 +40,7 @@ from teleexpertise.facts import Facts, Trigger
 from teleexpertise.forms import FormCopy, find_form, read_form, render_html, render_text, validate
 from teleexpertise.people import AccountKind
 from teleexpertise.plaintext import html_lines
+from tests.bench.patients import measure_patients
 from tests.bench.yardsticks import mail, median, openssl, tell
 from tests.support import certificates
 from tests.support.cases import OVERVIEW, START, author, conversation, opened, rules
@@ -229,6 +230,7 @@ def main() -> int:
         measure_directory,
         measure_directory_on_sqlite,
         measure_domain,
+        partial(measure_patients, tell),
     ):
         measure()
     return 0

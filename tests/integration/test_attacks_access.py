@@ -92,8 +92,8 @@ def test_the_password_of_one_account_opens_no_other(served: TestGateway, login: 
 @pytest.mark.parametrize(
     "folder",
     [
-        f"shared/{region.DERMATOLOGIST.address}",
-        f"shared/{region.DERMATOLOGIST.address}/INBOX",
+        f"Autres comptes/{region.DERMATOLOGIST.address}",
+        f"Autres comptes/{region.DERMATOLOGIST.address}/INBOX",
         f"../../{region.DERMATOLOGIST.address.partition('@')[0]}/Maildir",
         "../remy.perret/Maildir/INBOX",
         "/etc/passwd",

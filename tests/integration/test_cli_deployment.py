@@ -1,15 +1,18 @@
 """A deployment that is damaged, or changed by two commands at once, as operators meet it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
+from click.testing import CliRunner
 
 from config import Settings
 from gateway.bootstrap import dovecot_settings
+from gateway.cli.root import cli
 from gateway.services import Services
 from gateway.serving import refresh_logins
 from gateway.store import Store, Transaction
@@ -95,19 +98,19 @@ def test_a_key_of_another_certificate_is_refused(deployment: Deployment) -> None
 
 @dataclass(slots=True)
 class Overtaken:
-    """A store whose first reader is overtaken by another one's whole work before it goes on."""
+    """A store whose first reader is slow: another one does its whole work meanwhile, if nothing holds it."""
 
     store: Store
-    other: Callable[[], Awaitable[None]]
-    overtaken: bool = False
+    other: Callable[[], Coroutine[Any, Any, None]]
+    overtaking: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Transaction]:
         async with self.store.reading() as tx:
             yield tx
-        if not self.overtaken:
-            self.overtaken = True
-            await self.other()
+        if self.overtaking is None:
+            self.overtaking = asyncio.create_task(self.other())
+            await asyncio.wait({self.overtaking}, timeout=0.5)
 
 
 def test_of_commands_at_once_none_leaves_an_older_list_of_logins(deployment: Deployment) -> None:
@@ -123,7 +126,10 @@ def test_of_commands_at_once_none_leaves_an_older_list_of_logins(deployment: Dep
                 await tx.accounts.set_password(region.GP.address, NEWER)
             await refresh_logins(services.store, settings)
 
-        await refresh_logins(cast(Store, Overtaken(services.store, other)), settings)
+        slow = Overtaken(services.store, other)
+        await refresh_logins(cast(Store, slow), settings)
+        assert slow.overtaking is not None
+        await slow.overtaking
 
     deployment.work(both)
     assert f"{region.GP.address}:{{ARGON2ID}}{NEWER}:" in dovecot_settings(settings).logins.read_text()
@@ -140,3 +146,13 @@ def test_where_the_mailbox_server_is_another_no_logins_are_written(deployment: D
 
     deployment.work(refresh)
     assert not other.exists()
+
+
+def test_init_makes_the_settings_file_that_it_names(tmp_path: Path) -> None:
+    path = tmp_path / "recette.toml"
+    for _ in range(2):
+        made = CliRunner().invoke(cli, ["--config", str(path), "init"])
+        assert made.exit_code == 0, made.output
+        assert str(path) in made.output
+    assert [found.name for found in tmp_path.glob("*.toml")] == ["recette.toml"]
+    assert CliRunner().invoke(cli, ["--config", str(path), "check-config"]).exit_code == 0

@@ -287,3 +287,30 @@ def test_wrong_use_of_keys_and_certificates(files: Path) -> None:
     assert refused.exit_code == 1
     assert "key usage does not allow encryption" in refused.stderr
     assert call("encrypt", draft, "--to", files / "draft.eml").exit_code == 1
+
+
+def test_a_new_deployment_opens_what_is_encrypted_to_its_certificate(tmp_path: Path, files: Path) -> None:
+    def call(*arguments: object) -> Result:
+        return CliRunner().invoke(cli, ["--config", f"{tmp_path}/new/gateway.toml", *map(str, arguments)])
+
+    assert call("init").exit_code == 0
+    conf, sealed = tmp_path / "new" / "pki" / "conf.pem", tmp_path / "sealed.eml"
+    assert call("smime", "encrypt", files / "draft.eml", "--to", conf, "-o", sealed).exit_code == 0
+    opened = call("smime", "decrypt", sealed)
+    assert opened.exit_code == 0, opened.output
+    assert opened.stdout_bytes.endswith(ENTITY.partition(b"\r\n\r\n")[2])
+    settings = (tmp_path / "new" / "gateway.toml").read_bytes()
+    assert call("init").exit_code == 0
+    assert (tmp_path / "new" / "gateway.toml").read_bytes() == settings
+
+
+@pytest.mark.parametrize("option", ["--trust", "--crl"])
+def test_files_larger_than_any_list_are_not_read(
+    deployment: Deployment, files: Path, tmp_path: Path, option: str
+) -> None:
+    huge = tmp_path / "huge.bin"
+    with huge.open("wb") as file:
+        file.truncate(17 * 1024 * 1024)
+    found = deployment.call("smime", "verify", files / "draft.eml", option, huge)
+    assert found.exit_code == 2
+    assert "huge.bin: larger than 16 MiB" in found.stderr

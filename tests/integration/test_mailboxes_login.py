@@ -8,6 +8,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from mailboxes.dovecot.logins import MailboxLogin, write_logins
+from mailboxes.dovecot.sharing import SharedMailbox, write_sharing
 from tests.support.dovecot import PASSWORD, Running, deployment, eventually, login, served
 
 ALICE = "alice.martin@hopital.mssante.example"
@@ -112,18 +113,49 @@ def test_usual_folders_are_there_marked_and_subscribed(dovecot: Running) -> None
     assert '"/" T&AOk-l&AOk-expertises' in listed
 
 
-def test_a_delegate_sees_a_folder_that_was_shared_and_keeps_seen_apart(dovecot: Running) -> None:
+def test_a_reader_sees_the_folders_that_the_rights_name_and_nobody_shares_past_them(dovecot: Running) -> None:
     folder = "T&AOk-l&AOk-expertises"
-    with dovecot.deployment.imap_of(ALICE) as owner:
+    made = dovecot.deployment
+    with made.imap_of(ALICE) as owner:
         owner.append(folder, "", "", b"Subject: essai\r\n\r\nBonjour\r\n")
-        assert owner.setacl(folder, BOB, "lrs")[0] == "OK"
-    shared = f'"shared/{ALICE}/{folder}"'
-    with dovecot.deployment.imap_of(BOB) as delegate:
-        assert delegate.select(shared)[0] == "OK"
-        delegate.store("1", "+FLAGS", r"(\Seen)")
-        status, data = delegate.append(shared, "", "", b"Subject: non\r\n\r\n.\r\n")
+        status, data = owner.setacl(folder, BOB, "lrs")
         assert (status, b"NOPERM" in data[0]) == ("NO", True)
-        assert delegate.search(None, "SEEN")[1] == [b"1"]
-    with dovecot.deployment.imap_of(ALICE) as owner:
+    shared = f'"Autres comptes/{ALICE}/{folder}"'
+    with made.imap_of(BOB) as reader:
+        assert reader.select(shared)[0] == "NO"
+    write_sharing(made.settings, [ALICE, BOB], [SharedMailbox(ALICE, frozenset({BOB}))])
+    with made.imap_of(BOB) as reader:
+        assert reader.select(shared)[0] == "OK"
+        reader.store("1:*", "+FLAGS", r"(\Seen)")
+        assert reader.search(None, "UNSEEN")[1] == [b""]
+        assert reader.setacl(shared, BOB, "lra")[0] == "NO"
+        write_sharing(made.settings, [ALICE, BOB], [])
+        # Without being disconnected, it may open nothing more a second later.
+        eventually(lambda: reader.select(f'"Autres comptes/{ALICE}/INBOX"')[0] == "NO")
+        assert reader.select(shared)[0] == "NO"
+    with made.imap_of(ALICE) as owner:
         owner.select(folder)
         assert owner.search(None, "SEEN")[1] == [b""]
+
+
+def test_a_mailbox_that_nobody_opened_yet_is_read_as_empty(dovecot: Running) -> None:
+    made, new = dovecot.deployment, "nouveau@hopital.mssante.example"
+    write_logins(made.settings, [login(ALICE), login(BOB), login(new)])
+    write_sharing(made.settings, [ALICE, BOB, new], [SharedMailbox(new, frozenset({BOB}), common=True)])
+
+    def opens() -> bool:
+        with made.imap_of(BOB) as reader:
+            return reader.select(f'"Comptes communs/{new}/INBOX"') == ("OK", [b"0"])
+
+    eventually(opens)  # Dovecot may look at its list of logins up to a second later
+    write_sharing(made.settings, [ALICE, BOB, new], [])
+
+
+@pytest.mark.parametrize(
+    "address", ['a"b@x.example', "A@x.example", "../x@x.example", "*@x.example", "a b@x.example"]
+)
+def test_what_cannot_name_a_mailbox_gets_no_rights(address: str) -> None:
+    with pytest.raises(ValueError, match=r"cannot name a mailbox|lower case"):
+        SharedMailbox(address, frozenset())
+    with pytest.raises(ValueError, match=r"cannot name a mailbox|lower case"):
+        SharedMailbox(ALICE, frozenset({address}))

@@ -417,3 +417,27 @@ async def test_a_broken_list_that_an_operator_puts_there_changes_nothing_but_is_
             while not await world.audited("refused", "trust crl"):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         assert await world.refused() == 250
+
+
+async def test_beside_a_broken_list_a_fetched_revocation_counts_all_the_same(tmp_path: Path) -> None:
+    async with web() as server:
+        gate = asyncio.Event()
+        bodies: list[bytes] = []
+
+        async def later(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await gate.wait()
+            await whole(bodies[0])(reader, writer)
+
+        server.answers["/crl"] = later
+        async with kept(tmp_path, REQUIRED, server) as world:
+            await until(held_file(world.settings).exists)
+            write_public(world.settings.pki.crls / "ELSEWHERE.crl", b"garbage")
+            async with asyncio.timeout(20):
+                while not await world.audited("refused", "trust crl"):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            assert await world.refused() == 250
+            bodies.append(crl(world, 5, own_serial(world)))
+            gate.set()
+            async with asyncio.timeout(20):
+                while await world.refused() != 554:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)

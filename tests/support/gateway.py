@@ -155,6 +155,8 @@ class Client:
         if session is not None:
             with suppress(imaplib.IMAP4.error, OSError):
                 session.logout()
+            with suppress(OSError):  # logout of a session that was ended leaves its socket open
+                session.shutdown()
 
     def _sync(self, folder: str) -> Folder:
         """The folder as it is now; empty for one that is not there. A broken session is opened again once."""

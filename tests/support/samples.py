@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -18,7 +19,14 @@ from teleexpertise.people import (
     Party,
     PrerequisiteItem,
 )
-from teleexpertise.texts import Link, ServiceView, contexts, directory_contexts, export_contexts
+from teleexpertise.texts import (
+    Link,
+    ServiceView,
+    acting_contexts,
+    contexts,
+    directory_contexts,
+    export_contexts,
+)
 from teleexpertise.texts.standing import Standing
 
 NOW = datetime(2026, 11, 22, 9, 41, tzinfo=UTC)
@@ -267,6 +275,22 @@ def _exports() -> dict[str, contexts.Mail]:
     }
 
 
+def _acting() -> dict[str, contexts.Mail]:
+    """Delegates: what their principal and they themselves are told."""
+    names = ("Mme Ysoline BRAVARD (y@demo.mssante.example)", "Dr Nadège ARSAC (n@demo.mssante.example)")
+    saved = acting_contexts.DelegatesSaved(
+        principal=names[1], added=names[:1], removed=names, still=names[1:], delegates=names, common=True
+    )
+    told = acting_contexts.DelegateTold(principal=names[1], by=EXPERT.name, given=True)
+    return {
+        "delegues": saved,
+        "delegues-sans": replace(saved, added=(), removed=(), still=(), delegates=(), common=False),
+        "delegation": told,
+        "delegation-exploitant": replace(told, by="", given=False),
+        "delegation-encore": replace(told, given=False, still=True),
+    }
+
+
 def _answers() -> dict[str, contexts.Mail]:
     """What only the author of a mail gets."""
     return {
@@ -423,6 +447,7 @@ def all_mails() -> dict[str, contexts.Mail]:
         **_directory_mails(),
         **_declaring_mails(),
         **_form_mails(),
+        **_acting(),
         **_answers(),
         **_exports(),
         **_opening_mails(),

@@ -49,6 +49,7 @@ def request_values(**changes: str) -> dict[str, str]:
         "question": "Question",
         "anonymous": "Patient anonyme",
         "nir": "NIR ou INS",
+        "insured": "NIR de l'assuré",
         "birth_place": "Lieu de naissance",
         "qualified": "Identité qualifiée",
         "phone": "Téléphone",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stdnum import luhn
 
 from teleexpertise import identifiers
+from teleexpertise.forms import load_catalogue
 from teleexpertise.identifiers import nir_disagreements, nir_key, read_billing_number, read_ins, read_nir
 
 BODY = "2570299999123"
@@ -98,6 +102,73 @@ def test_other_numbers(reader: str, typed: str, value: str, problem: str, warnin
     assert (read.value, read.problem, read.warnings) == (value, problem, warnings)
 
 
+@pytest.mark.parametrize(("reader", "typed", "value", "problem", "warnings"), [
+    ("read_cog", "43157", "43157", "", ()),
+    ("read_cog", " 2a 004 ", "2A004", "", ()),
+    ("read_cog", "2B-033", "2B033", "", ()),
+    ("read_cog", "20004", "20004", "", ()),
+    ("read_cog", "97411", "97411", "", ()),
+    ("read_cog", "98818", "98818", "", ()),
+    ("read_cog", "98501", "98501", "", ()),
+    ("read_cog", "99100", "99100", "", ()),
+    ("read_cog", "99000", "99000", "", ()),
+    ("read_cog", "4315", "", "cog_length", ()),
+    ("read_cog", "43 157 1", "", "cog_length", ()),
+    ("read_cog", "", "", "cog_length", ()),
+    ("read_cog", "Lyon", "", "cog_length", ()),
+    ("read_cog", "2C004", "", "cog_characters", ()),
+    ("read_cog", "4315O", "", "cog_characters", ()),
+    ("read_cog", "00157", "", "cog_department", ()),
+    ("read_cog", "97911", "", "cog_department", ()),
+    ("read_cog", "97011", "", "cog_department", ()),
+    ("read_cog", "98118", "", "cog_department", ()),
+    ("read_cog", "43000", "", "cog_place", ()),
+    ("read_cog", "2A000", "", "cog_place", ()),
+    ("read_ins_oid", "1.2.250.1.213.1.4.8", "1.2.250.1.213.1.4.8", "", ()),
+    ("read_ins_oid", "urn:oid:1.2.250.1.213.1.4.9", "1.2.250.1.213.1.4.9", "", ()),
+    ("read_ins_oid", "1.2.250.1.213.1.4.10", "1.2.250.1.213.1.4.10", "", ("ins_oid_test",)),
+    ("read_ins_oid", "1.2.250.1.213.1.4.11", "1.2.250.1.213.1.4.11", "", ("ins_oid_demo",)),
+    ("read_ins_oid", "1.2.250.1.213.1.4.12", "", "ins_oid_unknown", ()),
+    ("read_ins_oid", "1..2", "", "ins_oid_shape", ()),
+    ("read_ins_oid", "", "", "ins_oid_shape", ()),
+    ("read_ins_oid", "1.2.250.1.213.1.4.08", "", "ins_oid_shape", ()),
+    ("read_idnps", "8 10003461033", "810003461033", "", ("rpps_key",)),
+    ("read_idnps", "0 43 1 00001 " + luhn.calc_check_digit("43100001"), "0431000011"[:9]
+     + luhn.calc_check_digit("43100001"), "", ("adeli_legacy",)),
+    ("read_idnps", "81000346103", "", "idnps_length", ()),
+    ("read_idnps", "710003461033", "", "idnps_type", ()),
+    ("read_idnps", "8431000011", "", "idnps_type", ()),
+    ("read_idnps", "81000346103A", "", "rpps_characters", ()),
+    ("read_adeli", "43 1 00001 " + luhn.calc_check_digit("43100001"), "43100001"
+     + luhn.calc_check_digit("43100001"), "", ("adeli_legacy",)),
+    ("read_adeli", "2A1000014", "2A1000014", "", ("adeli_legacy",)),
+    ("read_adeli", "9D1000014", "9D1000014", "", ("adeli_legacy",)),
+    ("read_adeli", "43100001", "", "adeli_length", ()),
+    ("read_adeli", "4310000AB", "", "adeli_characters", ()),
+    ("read_adeli", "001000014", "", "adeli_department", ()),
+    ("read_adeli", "430000000", "", "adeli_rank", ()),
+])  # fmt: skip
+def test_codes_of_places_and_old_numbers(
+    reader: str, typed: str, value: str, problem: str, warnings: tuple[str, ...]
+) -> None:
+    read = getattr(identifiers, reader)(typed)
+    assert (read.value, read.problem, read.warnings) == (value, problem, warnings)
+
+
+def test_a_wrong_key_of_an_old_number_warns_only() -> None:
+    wrong = "43100001" + str((int(luhn.calc_check_digit("43100001")) + 1) % 10)
+    assert identifiers.read_adeli(wrong).warnings == ("adeli_legacy", "adeli_key")
+
+
+def test_every_problem_and_warning_has_its_sentence() -> None:
+    sentences = load_catalogue().form("request").sentences
+    source = Path(str(identifiers.__file__)).read_text("utf-8")
+    codes = set(re.findall(r'"((?:nir|ins|rpps|finess|cog|idnps|adeli)_[a-z_]+)"', source))
+    codes.discard("nir_disagreements")
+    assert len(codes) > 25
+    assert codes <= set(sentences)
+
+
 @given(st.from_regex(r"[12]\d\d(0[1-9]|1[0-2])(0[1-9]|[1-8]\d|2A|2B)\d{3}(00[1-9]|[1-9]\d\d)", fullmatch=True,
                      alphabet=st.sampled_from("0123456789AB")))  # fmt: skip
 def test_every_well_formed_nir_with_its_key_reads_as_itself_and_with_another_key_not(body: str) -> None:
@@ -108,6 +179,8 @@ def test_every_well_formed_nir_with_its_key_reads_as_itself_and_with_another_key
 
 @given(st.text(max_size=80))
 def test_any_text_is_a_value_or_a_problem(text: str) -> None:
-    for reader in (read_nir, read_ins, identifiers.read_rpps, identifiers.read_finess, read_billing_number):
+    more = (identifiers.read_cog, identifiers.read_idnps, identifiers.read_adeli, identifiers.read_ins_oid)
+    plain = (read_nir, read_ins, identifiers.read_rpps, identifiers.read_finess, read_billing_number)
+    for reader in (*plain, *more):
         read = reader(text)
         assert bool(read.value) != bool(read.problem)

@@ -1,0 +1,85 @@
+"""Letting the mailbox server know who may read whose folders now, before anybody is told that it is so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from gateway.pipeline.unit import Unit
+from gateway.services import Services
+from gateway.store.rows import OutboxRow
+from gateway.workers.failure import ActionFailed
+from mailboxes.dovecot.server import DovecotServer
+from mailboxes.errors import MailboxError
+from teleexpertise.letters import Mailbox
+from teleexpertise.texts.acting_contexts import DelegatesSaved, DelegateTold
+
+__all__ = ["REREAD_SECONDS", "SharingWork"]
+
+#: A session that began just before the change read the old rights, and may not be known to Dovecot yet: after
+#: this time it is, so that it is ended like those before it.
+REREAD_SECONDS = 1.1
+
+
+@dataclass(frozen=True, slots=True)
+class SharingWork:
+    """Performs ``share``. ``refresh`` writes the rights of all mailboxes as they are now."""
+
+    services: Services
+    refresh: Callable[[], Awaitable[None]]
+    dovecot: DovecotServer
+
+    async def share(self, row: OutboxRow) -> None:
+        """Write the rights, end the sessions of those who lost any, then confirm and tell the delegates.
+
+        Repeated after a failure, all of it is done again, which changes nothing.
+        """
+        payload = row.payload
+        try:
+            await self.refresh()
+            if payload["ended"]:
+                await asyncio.sleep(REREAD_SECONDS)
+            for address in payload["ended"]:
+                await self.dovecot.end_sessions(address)
+        except (MailboxError, OSError) as error:
+            raise ActionFailed(False, "4.3.0", type(error).__name__) from error
+        async with self.services.store.transaction() as tx:
+            unit = Unit(self.services, tx, self.services.clock(), cause=row.message_id)
+            await unit.audit(
+                row.recipient or "gateway",
+                "delegation share",
+                payload["principal"],
+                "done",
+                ended=len(payload["ended"]),
+            )
+            await self._tell(unit, row)
+            await tx.outbox.done(row, unit.now)
+
+    async def _tell(self, unit: Unit, row: OutboxRow) -> None:
+        """The confirmation to the author, and a line to each who was named or withdrawn."""
+        payload = row.payload
+        names = payload["names"]
+        shown = {address: f"{name} ({address})" for address, name in names.items()}
+        principal = shown[payload["principal"]]
+        saved = DelegatesSaved(
+            principal=principal,
+            added=tuple(shown[address] for address in payload["added"]),
+            removed=tuple(shown[address] for address in payload["removed"]),
+            still=tuple(shown[address] for address in payload["still"]),
+            delegates=tuple(shown[address] for address in payload["delegates"]),
+            common=payload["common"],
+        )
+        if row.recipient:  # nobody where an operator did it at the command line, who is told there
+            to = Mailbox(row.recipient, payload["name"])
+            await unit.answer(saved, to, in_reply_to=str(payload["in_reply_to"]))
+        for given in (True, False):
+            for address in payload["added"] if given else payload["removed"]:
+                told = DelegateTold(
+                    principal=principal,
+                    by=str(payload["name"]),
+                    given=given,
+                    still=address in payload["still"],
+                )
+                if address != row.recipient:
+                    await unit.answer(told, Mailbox(address, names[address]))
