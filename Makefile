@@ -1,6 +1,6 @@
 # The two commands that need nothing but a bare Debian machine: `make run` and `make test`. `make help` lists all.
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lock load bench bench-trust fuzz conformity clean
+.PHONY: help run test check format lock load bench bench-trust bench-pictures fuzz conformity clean
 
 ROOMS := $(wildcard config certs mailboxes teleexpertise gateway)
 SOURCES := $(ROOMS) $(wildcard tests) scripts
@@ -46,6 +46,10 @@ bench: ## measurements of the parts
 bench-trust: ## processor time of signing and verifying, beside openssl and the bare operations
 	@scripts/install.sh test
 	@exec $(BIN)/python -m tests.bench.trust
+
+bench-pictures: ## a report of 40 photographs of 12 megapixels: seconds and memory
+	@scripts/install.sh test
+	@exec $(BIN)/python -m tests.bench.pictures
 
 fuzz: ## a million inputs for what decides about trust, a minute for the other parsers
 	@scripts/install.sh test

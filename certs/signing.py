@@ -17,7 +17,7 @@ from asn1crypto import pem, x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
-from certs.algorithms import DIGESTS, PrivateKey
+from certs.algorithms import DIGESTS, AlgorithmRefused, PrivateKey, load_public_key
 from certs.cms import DECODING_ERRORS
 from certs.der import (
     NULL,
@@ -61,7 +61,9 @@ class Signer:
 
 
 def load_signer(certificate_pem: bytes, key_pem: bytes, chain_pem: bytes = b"", pss: bool = False) -> Signer:
-    """Read a signer from PEM; a self-signed certificate in the chain is left out. Raises SigningFault."""
+    """Read a signer from PEM; a self-signed certificate in the chain is left out. A key that no receiver of
+    ours would believe, such as RSA of 1024 bits, is refused. Raises SigningFault.
+    """
     try:
         certificate = _certificates(certificate_pem)[0]
         chain = [other for other in _certificates(chain_pem) if other.self_issued is False]
@@ -78,6 +80,10 @@ def load_signer(certificate_pem: bytes, key_pem: bytes, chain_pem: bytes = b"", 
         raise SigningFault("certificate, key or chain cannot be read") from error
     if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey):
         raise SigningFault(f"keys of kind {type(key).__name__} are not supported")
+    try:
+        load_public_key(spki)
+    except AlgorithmRefused as refused:
+        raise SigningFault(f"the key is not accepted: {refused}") from refused
     scheme, digest = _scheme(key, pss)
     return Signer(certificate.dump(), key, tuple(other.dump() for other in chain), scheme, digest, identifier)
 

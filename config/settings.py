@@ -237,6 +237,17 @@ class Documents(Section):
         pattern=r"^SA\d\d$",
         description="code of JDV_J02 for the requesters' facilities; absent: no CDA request",
     )
+    patient_domain: Domain | None = Field(
+        default=None,
+        description="domain of the patients' mailboxes (<INS>@<domain>): who finalises may then tick the "
+        "patient as well; absent: no mail to patients",
+    )
+    nil: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9]{1,20}$",
+        description="number of this product in the national convergence platform (X-MSS-NIL of every "
+        "mail that the gateway writes); absent: no such field",
+    )
 
 
 class Settings(Section):

@@ -156,7 +156,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             book=AddressBook(settings.service.local_part, settings.service.domain, key),
             texts=texts,
             composer=Composer(
-                Mailbox(settings.service_address, settings.service.display_name), _with(open_signer(settings))
+                Mailbox(settings.service_address, settings.service.display_name),
+                _with(open_signer(settings)),
+                [("X-MSS-NIL", settings.documents.nil)] if settings.documents.nil else (),
             ),
             rules=load_rulebook(settings),
             links=Links(settings.service_address, texts.words),

@@ -36,6 +36,7 @@ _PROPOSED: Mapping[Trigger, str] = MappingProxyType(
         Trigger.REPORT: "report_made",
         Trigger.ABSENCE: "absence_noted",
         Trigger.BOUNCE: "delivery_failed",
+        Trigger.INTEGRATION: "integration_failed",
     }
 )
 

@@ -49,6 +49,7 @@ from gateway.workers.loop import Workers
 from gateway.workers.printers import Printers
 from gateway.workers.reporting import ReportWork
 from gateway.workers.sharing import SharingWork
+from gateway.workers.sorting import SortingWork
 from mailboxes.dovecot.logins import MailboxLogin, take_turn, write_logins
 from mailboxes.dovecot.server import DovecotServer, ServerEvent
 from mailboxes.dovecot.settings import DovecotSettings
@@ -259,6 +260,7 @@ def _workers(services: Services, dovecot: DovecotServer, lmtp: LmtpDelivery, pri
             "tag": folders.tag,
             "file": folders.file,
             "arrange": folders.arrange,
+            "sort": SortingWork(services, deliveries, folders).sort,
             "make_report": reports.make_report,
             "synthesis": reports.synthesis,
             "export": ExportWork(services).export,

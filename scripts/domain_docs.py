@@ -46,6 +46,7 @@ TRIGGERS = {
     Trigger.REPORT: "a report is ready",
     Trigger.ABSENCE: "an absence notice of a member came",
     Trigger.BOUNCE: "a mail of the thread could not be delivered",
+    Trigger.INTEGRATION: "a recipient's software could not take in a document of the thread",
 }
 
 ACTIONS = {

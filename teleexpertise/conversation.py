@@ -17,10 +17,12 @@ from teleexpertise.events import (
     DeliveryFailed,
     Exchanged,
     Held,
+    IntegrationFailed,
     MemberJoined,
     MemberLeft,
     Opened,
     Posted,
+    ReceiptNoted,
     Record,
     Redirected,
     ReportMade,
@@ -32,7 +34,7 @@ from teleexpertise.people import Party, PrerequisiteItem
 from teleexpertise.prerequisites import Given, missing
 from teleexpertise.states import CLOSED, State, Step, next_state
 
-__all__ = ["Completion", "Conversation", "Exchange", "Member", "NotOpened", "apply", "fold"]
+__all__ = ["Completion", "Conversation", "Exchange", "Member", "NotOpened", "Receipt", "apply", "fold"]
 
 
 class NotOpened(Exception):
@@ -61,6 +63,17 @@ class Exchange:
     attachments: tuple[AttachmentNote, ...] = ()
     late: bool = False
     encrypted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the side of ``recipient`` told of one mail of the thread: ``word`` is the disposition, or
+    ``error`` and the code of an integration that failed.
+    """
+
+    mail_id: str
+    recipient: str
+    word: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +121,7 @@ class Conversation:
     redirect_url: str = ""
     thread: tuple[str, ...] = ()
     failures: tuple[tuple[str, str], ...] = ()
+    receipts: tuple[Receipt, ...] = ()
 
     @property
     def requester(self) -> Party:
@@ -275,6 +289,12 @@ def apply(conversation: Conversation, record: Record) -> Conversation:
         case DeliveryFailed():
             failures = (*conversation.failures, (event.mail_id, event.recipient))
             after = replace(conversation, failures=failures)
+        case ReceiptNoted():
+            receipt = Receipt(event.mail_id, event.recipient, event.disposition)
+            after = replace(conversation, receipts=(*conversation.receipts, receipt))
+        case IntegrationFailed():
+            receipt = Receipt(event.mail_id, event.recipient, f"error {event.code}".strip())
+            after = replace(conversation, receipts=(*conversation.receipts, receipt))
         case AbsenceNoted():
             after = replace(conversation, absences=(*conversation.absences, event.address))
         case Redirected():

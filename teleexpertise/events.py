@@ -32,10 +32,12 @@ __all__ = [
     "Event",
     "Exchanged",
     "Held",
+    "IntegrationFailed",
     "MemberJoined",
     "MemberLeft",
     "Opened",
     "Posted",
+    "ReceiptNoted",
     "Record",
     "Redirected",
     "ReportMade",
@@ -91,6 +93,7 @@ class AttachmentNote:
 class Opened:
     """A request was accepted. ``items`` are the expert's prerequisites as they were then.
 
+    ``treating`` is the mailbox of the treating doctor, who gets the report, '' where none was named;
     ``order_id`` identifies the TLM-DA that asked (``root`` or ``root^extension``), '' for our own form.
     ``insured_number`` is the NIR of the person on whom the patient is insured, '' where that is the patient.
     """
@@ -114,6 +117,7 @@ class Opened:
     remark: str = ""
     order_id: str = ""
     insured_number: str = ""
+    treating: str = ""
     absence: Absence | None = None
     """The expert's absence on the day of the request; ``deputy`` takes part on the expert's side then."""
     deputy: Party | None = None
@@ -247,6 +251,28 @@ class DeliveryFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptNoted:
+    """The mailbox of ``recipient`` told what became of a mail of the thread: ``displayed``, ``deleted``,
+    ``processed`` ... (``RFC 8098 §3.2.6.2``).
+    """
+
+    recipient: str
+    mail_id: str
+    disposition: str
+    kind: Literal["receipt_noted"] = "receipt_noted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntegrationFailed:
+    """The software of ``recipient`` could not take a document in; ``code`` is 900 to 906, '' for another."""
+
+    recipient: str
+    mail_id: str
+    code: str = ""
+    kind: Literal["integration_failed"] = "integration_failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AbsenceNoted:
     """A member's absence notice came; it is shown once and changes nothing."""
 
@@ -271,6 +297,8 @@ AnyEvent = (
     | ReportMade
     | DeliveryFailed
     | AbsenceNoted
+    | ReceiptNoted
+    | IntegrationFailed
 )
 Event = Annotated[AnyEvent, Field(discriminator="kind")]
 

@@ -31,6 +31,7 @@ class Trigger(StrEnum):
     REPORT = "report"
     ABSENCE = "absence"
     BOUNCE = "bounce"
+    INTEGRATION = "integration"
 
 
 class SymbolKind(StrEnum):

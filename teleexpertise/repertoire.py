@@ -64,6 +64,7 @@ REPERTOIRE: Mapping[Trigger, Mapping[str, tuple[str, ...]]] = MappingProxyType(
         Trigger.REPORT: {"accept": (), "post": ("rapport",), "file": (), "notify": ("report",)},
         Trigger.ABSENCE: {"accept": (), "post": ("absence",)},
         Trigger.BOUNCE: {"accept": (), "answer": ("non-remise",), "notify": ("failure",)},
+        Trigger.INTEGRATION: {"accept": (), "answer": ("integration-echouee",), "notify": ("failure",)},
     }
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import IO, Any
@@ -33,6 +34,9 @@ from teleexpertise.identifiers import Identifier, read_billing_number, read_fine
 from teleexpertise.people import Account, AccountKind
 
 __all__ = ["account"]
+
+#: Addresses of machines are plain; what is odd is a typing error.
+_DEPOSIT = re.compile(r"[a-z0-9][a-z0-9._+-]{0,63}@[a-z0-9-]+(\.[a-z0-9-]+)+")
 
 _NUMBERS: tuple[tuple[str, str, Callable[[str], Identifier]], ...] = (
     ("rpps", "--rpps", read_rpps),
@@ -216,6 +220,40 @@ def rpps(invocation: Invocation, address: str, number: str, json_: bool) -> None
             raise GatewayError(f"{error} is that of another account") from error
 
     _told(invocation.run_on_store(work), "RPPS number changed", json_, {"rpps": value})
+
+
+@account.command(
+    epilog=example("account deposit lea.martin@demo.mssante.example dossier@cabinet.mssante.example")
+)
+@click.argument("address")
+@click.argument("mailbox", default="")
+@click.option("--remove", is_flag=True, help="Deposit into MAILBOX no more.")
+@json_option
+@click.pass_obj
+def deposit(invocation: Invocation, address: str, mailbox: str, remove: bool, json_: bool) -> None:
+    """Deposit reports of an account's tele-expertises into an applicative MAILBOX as well; without: list."""
+    lower, box = address.strip().lower(), mailbox.strip().lower()
+    if mailbox and not _DEPOSIT.fullmatch(box):
+        raise GatewayError(f"{mailbox!r} is no mail address")
+    if remove and not mailbox:
+        raise click.UsageError("--remove wants a MAILBOX")
+
+    async def work(store: Store) -> tuple[str, ...]:
+        async with store.transaction() as tx:
+            if await tx.accounts.get(lower) is None:
+                raise GatewayError(f"there is no account {lower}")
+            if box:
+                change = tx.deposits.remove(lower, box) if remove else tx.deposits.add(lower, box, now())
+                done = "done" if await change else "nothing to do"
+                verb = "account deposit remove" if remove else "account deposit"
+                await tx.audit.write(now(), operator(), verb, lower, done)
+            return tuple(name for _, name in await tx.deposits.of([lower]))
+
+    boxes = invocation.run_on_store(work)
+    if json_:
+        as_json({"address": lower, "deposits": boxes})
+        return
+    show_table(("documents also go to",), [(name,) for name in boxes], "no deposit")
 
 
 @account.command()

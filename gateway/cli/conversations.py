@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import click
 
@@ -32,10 +34,10 @@ from gateway.cli.queue import action_json
 from gateway.errors import GatewayError
 from gateway.store import ConversationRow, OutboxRow, OutboxState, Store, Transaction
 from teleexpertise.conversation import Conversation, NotOpened, fold
-from teleexpertise.events import Record
+from teleexpertise.events import Exchanged, Posted, Record
 from teleexpertise.states import FHIR, IllegalStep, State
 
-__all__ = ["conversation"]
+__all__ = ["Delivery", "conversation", "delivery_states"]
 
 _STATES = [str(state) for state in State if state is not State.NEW]
 
@@ -121,6 +123,21 @@ def _listed(row: ConversationRow) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of one mail of the thread for one recipient.
+
+    ``state`` is ``delivered``, ``waiting`` or ``failed``; ``told`` is what the recipient's side said of it
+    (displayed, processed, error 902 ...), '' for nothing.
+    """
+
+    seq: int
+    recipient: str
+    state: str
+    at: datetime | None
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Shown:
     """What there is to show of one conversation."""
 
@@ -128,6 +145,7 @@ class _Shown:
     conversation: Conversation
     records: tuple[Record, ...]
     actions: tuple[OutboxRow, ...]
+    deliveries: tuple[Delivery, ...]
 
 
 @conversation.command(epilog=example("conversation show TLE-2026-000123"))
@@ -158,10 +176,11 @@ def show(invocation: Invocation, name: str, patient: bool, json_: bool) -> None:
             records, folded = await _folded(tx, row)
             open_ = (OutboxState.PENDING, OutboxState.HELD, OutboxState.FAILED)
             actions = await tx.outbox.list(open_, row.id)
+            deliveries = await delivery_states(tx, row.id)
         if patient:
             async with store.transaction() as tx:
                 await tx.audit.write(now(), operator(), "show patient", str(row.id), "shown")
-        return _Shown(row, folded, records, actions)
+        return _Shown(row, folded, records, actions, deliveries)
 
     found = invocation.run_on_store(read)
     if isinstance(found, MirrorShown):
@@ -170,6 +189,28 @@ def show(invocation: Invocation, name: str, patient: bool, json_: bool) -> None:
         as_json(_described(found, patient))
     else:
         _print(found, patient)
+
+
+async def delivery_states(tx: Transaction, identifier: UUID) -> tuple[Delivery, ...]:
+    """Where the mails of a conversation went, in the order of its thread: our queue and the reports tell."""
+    records = await tx.events.of(identifier)
+    folded = fold(identifier, records)
+    mails = {r.message: r for r in records if isinstance(r.event, Posted | Exchanged)}
+    rows = [row for row in await tx.outbox.of_messages(mails) if row.action in ("deliver", "relay")]
+    found = []
+    for row in rows:
+        assert row.message_id is not None, "it was found by its message"
+        mail = mails[row.message_id]
+        failed = (mail.mail_id, row.recipient) in folded.failures or row.state is OutboxState.FAILED
+        state = "failed" if failed else "delivered" if row.state is OutboxState.DONE else "waiting"
+        told = [
+            receipt.word
+            for receipt in folded.receipts
+            if (receipt.mail_id, receipt.recipient) == (mail.mail_id, row.recipient)
+        ]
+        at = row.finished_at if state != "waiting" else None
+        found.append(Delivery(mail.seq, row.recipient, state, at, ", ".join(told)))
+    return tuple(sorted(found, key=lambda each: each.seq))
 
 
 async def _is_ours(tx: Transaction, name: str) -> bool:
@@ -239,6 +280,7 @@ def _described(found: _Shown, patient: bool) -> dict[str, Any]:
             }
             for exchange in now_.exchanges
         ],
+        "deliveries": [asdict(delivery) for delivery in found.deliveries],
         "actions": [action_json(row) for row in found.actions],
     }
     return described | ({"patient": asdict(now_.patient)} if patient else {})
@@ -277,6 +319,12 @@ def _print(found: _Shown, patient: bool) -> None:
             for e in now_.exchanges
         ],
         "no exchange",
+    )
+    click.echo()
+    show_table(
+        ("seq", "sent to", "state", "time (UTC)", "told"),
+        [(d.seq, d.recipient, d.state, stamp(d.at), d.told) for d in found.deliveries],
+        "nothing was sent",
     )
     click.echo()
     show_table(

@@ -29,7 +29,7 @@ from teleexpertise.documents.sentences import sentence, sentences
 
 __all__ = ["document"]
 
-_SUFFIXES = {"pdf": "pdf", "cda": "xml", "request": "xml"}
+_SUFFIXES = {"pdf": "pdf", "cda": "xml", "request": "xml", "xdm": "zip"}
 
 
 @click.group(short_help="Documents: make, check.")
@@ -49,7 +49,7 @@ def document() -> None:
     type=click.Choice(tuple(_SUFFIXES)),
     default="pdf",
     show_default=True,
-    help="The report as PDF/A, the same in a CDA (TLM-CR), or the request as CDA (TLM-DA).",
+    help="The report as PDF/A, the same in a CDA (TLM-CR), that in an archive, or the request (TLM-DA).",
 )
 @click.option(
     "--output",

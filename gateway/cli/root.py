@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from gateway.cli.accounts import account
+from gateway.cli.archives import open_command
 from gateway.cli.audit import audit
 from gateway.cli.context import Invocation, errors_in_one_line
 from gateway.cli.conversations import conversation
@@ -74,6 +75,7 @@ for command in (
     *(patient, pki, queue, rebuild, rules, smime, trust),
 ):
     cli.add_command(command)
+document.add_command(open_command)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from gateway.pipeline.consequences import Act, carry_out
+from gateway.pipeline.depositing import depositees, patient_mailbox
 from gateway.pipeline.document_facts import report_facts
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.refusing import refused
@@ -99,8 +100,13 @@ async def _finalise_sheet(
     """
     exchanges = _offered(conversation, options)
     members = {party.address: party for party in conversation.active()}
+    deposits = await depositees(unit, conversation)
     wanted = options.get("addressees")
-    addresses = [str(address) for address in wanted] if isinstance(wanted, list) else list(members)
+    addresses = [str(address) for address in wanted] if isinstance(wanted, list) else [*members, *deposits]
+    patient = patient_mailbox(unit.services.settings, conversation)
+    if patient and not isinstance(wanted, list):
+        addresses.append(patient)
+    others = {**deposits, patient: unit.services.texts.words.of("forms", "patient")}
     expert = await unit.account(conversation.expert.address)
     delegate = await unit.account(login.address)
     numbers = [(a.billing_number, a.name) for a in (expert, delegate) if a is not None and a.billing_number]
@@ -110,7 +116,7 @@ async def _finalise_sheet(
         requesters=people,
         experts=people,
         exchanges=[await _line(unit, exchange) for exchange in exchanges],
-        addressees=[_addressee(members, address) for address in addresses],
+        addressees=[_addressee(members, others, address) for address in addresses],
         billing=list(dict(numbers).items()),
     )
     values: dict[str, Value] = {
@@ -119,7 +125,8 @@ async def _finalise_sheet(
         "expert": conversation.expert.address,
         "expert_billing": conversation.expert.billing_number,
         "exchanges": list(range(1, len(exchanges) + 1)),
-        "addressees": list(range(1, len(addresses) + 1)),
+        # The patient gets it on request: that line is not ticked beforehand.
+        "addressees": [number for number, name in enumerate(addresses, start=1) if name != patient],
     }
     if conversation.completion is not None:
         values |= {
@@ -167,7 +174,9 @@ async def _synthesis_sheet(unit: Unit, conversation: Conversation, options: Mapp
     )
 
 
-def _addressee(members: Mapping[str, Party], address: str) -> str:
+def _addressee(members: Mapping[str, Party], others: Mapping[str, str], address: str) -> str:
+    if address in others:
+        return others[address]
     party = members.get(address)
     return f"{party.name} <{address}>" if party else address
 

@@ -34,6 +34,9 @@ from teleexpertise.texts import contexts as mails
 
 __all__ = ["Act", "carry_out"]
 
+#: Mails that carry a document ask what became of it (ECO.2.3.2).
+_RECEIPTED = frozenset({"rapport"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
@@ -42,7 +45,8 @@ class Act:
     ``message`` is the stored mail that caused it, ``incoming`` the same as received where it is a member's
     letter.
     ``attachments`` are what a post may carry on; ``also`` are told although they are no members (any more);
-    ``only``, where given, are the addresses that posts and files go to.
+    ``only``, where given, are the addresses that posts and files go to; ``about`` is the Message-ID that an
+    answer follows where no letter came.
     """
 
     facts: Facts
@@ -60,6 +64,8 @@ class Act:
     recipient: str = ""
     sent_at: datetime | None = None
     diagnostic: str = ""
+    code: str = ""
+    about: str = ""
 
 
 async def carry_out(
@@ -168,6 +174,7 @@ class _Work:
             recipient=act.recipient,
             sent_at=act.sent_at,
             diagnostic=act.diagnostic,
+            code=act.code,
         )
 
     async def _post(self, post: Post) -> None:
@@ -202,7 +209,13 @@ class _Work:
         )
         for party in readers:
             fields = await unit.placed_fields(party)
-            await unit.send(message, party.address, conversation=conversation.id, fields=fields)
+            await unit.send(
+                message,
+                party.address,
+                conversation=conversation.id,
+                fields=fields,
+                receipt=post.template in _RECEIPTED,
+            )
 
     async def _answer(self, answer: Answer) -> None:
         if self.act.answer_to is None:
@@ -211,7 +224,7 @@ class _Work:
         await self.unit.answer(
             mail,
             self.act.answer_to,
-            in_reply_to=self.act.incoming.letter.message_id if self.act.incoming else "",
+            in_reply_to=self.act.incoming.letter.message_id if self.act.incoming else self.act.about,
             conversation=self.conversation.id,
         )
 

@@ -10,7 +10,7 @@ from certs.verdicts import Reason, SignatureReport, Verdict
 from gateway.pipeline import member_mail
 from gateway.pipeline.incoming import Encryption, Incoming, noted
 from gateway.pipeline.refusing import within_rate
-from gateway.pipeline.stored_letters import read_signed
+from gateway.pipeline.stored_letters import judged_then, read_signed
 from gateway.pipeline.unit import Unit
 from gateway.smtp.envelope import Envelope, Peer, PeerKind
 from gateway.store.rows import HeldRow, HeldState, MessageRow
@@ -80,7 +80,7 @@ async def revived(unit: Unit, message: UUID) -> Incoming:
     assert row is not None, "a held mail is kept until it is settled"
     assert raw is not None, "a held mail is kept until it is settled"
     readable = raw if clear is None else clear
-    signature = await unit.services.trust.verify(readable, row.received_at, in_clear=clear is None)
+    signature = await judged_then(unit.services, row, readable, in_clear=clear is None)
     letter = await read_signed(unit.services, readable, signature, row.received_at)
     if not letter.message_id:
         letter = replace(letter, message_id=row.mail_id)

@@ -11,6 +11,7 @@ from gateway.pipeline.holding import hold
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.membership import join, left_behind, named_strangers
 from gateway.pipeline.ordinary import pass_on
+from gateway.pipeline.receipts import acknowledge
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.unit import Unit
 from gateway.store.rows import MessageRow
@@ -60,6 +61,7 @@ async def receive(unit: Unit, incoming: Incoming, identifier: UUID, *, confirmed
     await _tell_left_behind(unit, incoming, conversation)
     after = await post_letter(unit, incoming, conversation, by, message, invited)
     await _pass_on_copies(unit, incoming, message, after)
+    await acknowledge(unit, incoming)
     return f"posted to {conversation.ref}"
 
 

@@ -5,7 +5,7 @@ author.
 from __future__ import annotations
 
 from gateway.compose.composer import Draft
-from gateway.pipeline import member_mail
+from gateway.pipeline import member_mail, receipts
 from gateway.pipeline.consequences import Act, carry_out
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.refusing import refused
@@ -22,14 +22,21 @@ from teleexpertise.texts.contexts import RefusalReason
 
 __all__ = ["match_bounce", "tell_failure"]
 
+#: Posts that only who finalised can have sent again.
+_DEPOSITS = frozenset({"document-joint"})
+
 
 async def match_bounce(unit: Unit, incoming: Incoming) -> str:
     """A mail to one of our bounce addresses: a failure report goes to the author concerned; an absence
     notice,
-    which comes there too (``RFC 3834 §4``), is shown in its conversation; a person is told where to write.
+    which comes there too (``RFC 3834 §4``), is shown in its conversation; a receipt that the mail asked for
+    is noted; a person is told where to write.
     """
     (first, *_) = sorted(incoming.addressed.bounces, key=str)
     bounce = await unit.tx.bounces.get(first)
+    receipt = receipts.receipt_of(incoming)
+    if receipt is not None and bounce is not None:
+        return await receipts.note_at_bounce(unit, incoming, receipt, bounce)
     if incoming.automatic is None:
         raise refused(unit.services, RefusalReason.REPORTS_ONLY)
     sent = await unit.tx.messages.get(bounce.message_id) if bounce and bounce.message_id else None
@@ -68,7 +75,7 @@ async def tell_failure(
     conversation = await unit.load(failed.conversation_id)
     if conversation is None or (failed.mail_id, bounce.recipient) in conversation.failures:
         return False
-    writer = _writer(conversation, failed, bounce.recipient)
+    writer = await receipts.sender_of(unit, conversation, failed, bounce.recipient, _DEPOSITS)
     evidence = evidence or await _testimony(unit, conversation, failed, bounce.recipient, diagnostic)
     service = unit.services.book.service
     facts = Facts(
@@ -107,16 +114,3 @@ async def _testimony(
         automatic="auto-generated",
     )
     return await unit.write(draft, conversation.id)
-
-
-def _writer(conversation: Conversation, failed: MessageRow, recipient: str) -> Mailbox:
-    """Who is to know: the author of the failed mail; for a mail of ours the requester, and where that is
-    the one
-    who was not reached, the expert.
-    """
-    for exchange in conversation.exchanges[1:]:
-        if exchange.message == failed.id:
-            return Mailbox(exchange.author.address, exchange.author.name)
-    parties = (conversation.requester, conversation.expert)
-    party = next(party for party in parties if party.address != recipient)
-    return Mailbox(party.address, party.name)

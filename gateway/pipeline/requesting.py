@@ -13,6 +13,7 @@ from gateway.pipeline.refusing import refused
 from gateway.pipeline.sending_forms import Sheet, kept_attachments
 from gateway.pipeline.unit import Unit
 from gateway.store.rows import FormRow
+from teleexpertise.archives import is_archive_name
 from teleexpertise.events import Author, Opened, Side
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.forms import FormKind, Value, element_answers, request_form
@@ -29,7 +30,8 @@ class FilledForm:
     """A form that is complete and right: its copy, its sheet, typed values, the answerer's words above it.
 
     ``warnings`` are sentences about what is doubtful and was taken all the same; ``known_patient`` is the
-    number of a request's patient in the register, ``None`` for a new or anonymous one.
+    number of a request's patient in the register, ``None`` for a new or anonymous one; ``brought`` is what a
+    document held that asked in its place.
     """
 
     row: FormRow
@@ -38,6 +40,11 @@ class FilledForm:
     remark: str = ""
     warnings: tuple[str, ...] = ()
     known_patient: int | None = None
+    brought: tuple[Attachment, ...] = ()
+
+    def brought_by_document(self, attachment: Attachment) -> bool:
+        """Whether an attachment is the archive of the document that asked in the form's place."""
+        return bool(self.sheet.options.get("order_id")) and is_archive_name(attachment.filename)
 
     def text(self, name: str) -> str:
         """A text value, '' when the line was left empty."""
@@ -132,6 +139,8 @@ def _opening(
         absence=stand_in[0],
         deputy=stand_in[1],
         insured_number=filled.text("insured"),
+        treating=filled.text("treating").lower(),
+        order_id=str(filled.sheet.options.get("order_id", "")),
     )
 
 
@@ -161,7 +170,11 @@ async def open_request(unit: Unit, incoming: Incoming, filled: FilledForm) -> st
     if chosen != login.address:
         author = replace(author, acting_for=chosen, acting_for_name=requester.name)
     earlier = await kept_attachments(unit, filled.row.options)
-    brought = incoming.letter.signed_attachments
+    # An archive that asked is a form: what it says is in the question, what it holds beside it.
+    brought = (
+        *(a for a in incoming.letter.signed_attachments if not filled.brought_by_document(a)),
+        *filled.brought,
+    )
     seen = {attachment.content for attachment in brought}
     attachments = (*(attachment for attachment in earlier if attachment.content not in seen), *brought)
     identifier = unit.services.new_id()

@@ -4,9 +4,10 @@ a mailbox.
 
 from __future__ import annotations
 
-from gateway.pipeline import member_mail, mirroring, reports, service_mail
+from gateway.pipeline import member_mail, mirroring, receipts, reports, service_mail
+from gateway.pipeline.depositing import from_patient
 from gateway.pipeline.incoming import Incoming
-from gateway.pipeline.ordinary import pass_on
+from gateway.pipeline.ordinary import pass_on, sort_documents
 from gateway.pipeline.peer_news import learn_peer
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.unit import Unit
@@ -24,7 +25,16 @@ async def route(unit: Unit, incoming: Incoming) -> str:
     if len(addressed.conversations) > 1:
         raise refused(unit.services, RefusalReason.TWO_CONVERSATIONS)
     await learn_peer(unit, incoming)
+    receipt = None if addressed.bounces else receipts.receipt_of(incoming)
+    if receipt is not None:
+        noted = await receipts.receive(unit, incoming, receipt)
+        if noted is not None:
+            return noted
     belief = await mirroring.believed(unit, incoming)
+    to_service = addressed.conversations or addressed.service
+    patient = from_patient(unit.services.settings, incoming.written_as)
+    if to_service and patient and incoming.automatic is None:
+        raise refused(unit.services, RefusalReason.PATIENT)
     if addressed.conversations:
         (conversation,) = addressed.conversations
         return await member_mail.receive(unit, incoming, conversation)
@@ -36,5 +46,7 @@ async def route(unit: Unit, incoming: Incoming) -> str:
         outcome = await reports.match_bounce(unit, incoming)
         await pass_on(unit, incoming, await unit.store(incoming), addressed.others)
         return outcome
-    await pass_on(unit, incoming, await unit.store(incoming), addressed.others)
+    message = await unit.store(incoming)
+    await pass_on(unit, incoming, message, addressed.others)
+    await sort_documents(unit, incoming, message, addressed.others)
     return "passed on"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from gateway.pipeline import commanding, form_answers, member_mail
+from gateway.pipeline import commanding, document_requests, form_answers, member_mail
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.ordinary import pass_on
+from gateway.pipeline.receipts import acknowledge
 from gateway.pipeline.refusing import refused, within_rate
 from gateway.pipeline.unit import Unit
 from teleexpertise.commands import Unknown, read_command
@@ -45,13 +46,17 @@ async def receive(unit: Unit, incoming: Incoming) -> str:
             raise refused(unit.services, RefusalReason.TWO_CONVERSATIONS)
         if conversations:
             return await member_mail.receive(unit, incoming, conversations[0])
-        if incoming.encrypted:
+        asked = await document_requests.receive(unit, incoming)
+        if asked is not None:
+            outcome = asked
+        elif incoming.encrypted:
             outcome = await _form_not_taken(unit, incoming, RefusalReason.NOT_OPENED)
         elif await _answers_a_form(unit, cited):
             outcome = await _form_not_taken(unit, incoming, RefusalReason.FORM_UNKNOWN)
         else:
             outcome = await commanding.obey(unit, incoming, command)
     await _pass_on_copies(unit, incoming)
+    await acknowledge(unit, incoming)
     return outcome
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from certs.verdicts import SignatureReport
+from certs.protection import read_protected
+from certs.verdicts import SignatureReport, Verdict
 from gateway.intake.letter import read_letter
 from gateway.intake.protected import with_protected
 from gateway.services import Services
+from gateway.store.rows import MessageRow
 from gateway.store.transaction import Transaction
 from teleexpertise.letters import Letter
 
-__all__ = ["believed_letter", "read_signed", "stored_letter"]
+__all__ = ["believed_letter", "judged_then", "read_signed", "stored_letter"]
 
 
 async def read_signed(
@@ -49,5 +52,20 @@ async def believed_letter(services: Services, tx: Transaction, message: UUID) ->
     raw = await tx.messages.get_readable(message)
     if row is None or raw is None:
         return None
-    signature = await services.trust.verify(raw, row.received_at)
+    signature = await judged_then(services, row, raw)
     return await read_signed(services, raw, signature, row.received_at)
+
+
+async def judged_then(
+    services: Services, row: MessageRow, raw: bytes, *, in_clear: bool = False
+) -> SignatureReport:
+    """The report on a stored mail. A signature that passed when the mail came keeps its protected header
+    fields: revocation lists of that day are gone, and a Cc that was put in outside must not count now.
+    """
+    report = await services.trust.verify(raw, row.received_at, in_clear)
+    passed_then = row.envelope.get("signature") == str(Verdict.PASSED)
+    if report.verdict is Verdict.PASSED or not passed_then or report.entity is None:
+        return report
+    protected = read_protected(report.entity)
+    fields = () if protected is None else tuple((field.name, field.text) for field in protected.fields)
+    return replace(report, protected_headers=fields)

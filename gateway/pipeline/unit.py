@@ -169,17 +169,22 @@ class Unit:
         drop: Iterable[str] = (),
         mail_from: str | None = None,
         wishes: Mapping[str, object] | None = None,
+        receipt: bool = False,
     ) -> None:
         """Put one delivery of a stored mail into the outbox: to a mailbox of ours, or to another operator.
 
         ``mail_from`` ``None`` makes a bounce address of ours, so that a bounce comes back to the gateway;
         ``wishes`` are
         the sender's for delivery reports (``RFC 3461``), and further facts that the delivery needs.
+        ``receipt`` asks for one (``RFC 8098 §2.1``) at the same bounce address, where automatic ones may go.
         """
         action = "deliver" if self.services.is_local(recipient) else "relay"
         key = f"{action}:{message.id}:{recipient}"
         outbox_id = self.services.new_id()
         bounce = self.services.new_id() if mail_from is None else None
+        sender = self.services.book.bounce(bounce) if bounce else mail_from or ""
+        if receipt and bounce is not None:
+            fields = (*fields, ("Disposition-Notification-To", f"<{sender}>"))
         await self._put(
             action,
             key,
@@ -187,7 +192,7 @@ class Unit:
             conversation,
             message.id,
             payload={"fields": [list(pair) for pair in fields], "drop": sorted(drop), **(wishes or {})},
-            mail_from=self.services.book.bounce(bounce) if bounce else mail_from or "",
+            mail_from=sender,
             outbox_id=outbox_id,
             mirror=mirror,
         )
@@ -355,4 +360,7 @@ class Unit:
 
     async def audit(self, actor: str, action: str, target: str, result: str, **detail: str | int) -> None:
         """One line of the audit trail, identifiers only."""
+        domain = self.services.settings.documents.patient_domain
+        if domain is not None and actor.lower().endswith(f"@{domain}"):
+            actor = f"patient@{domain}"  # the left side is an INS
         await self.tx.audit.write(self.now, actor, action, target, result, detail)

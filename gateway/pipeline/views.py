@@ -16,6 +16,7 @@ from teleexpertise.events import Author, Side
 from teleexpertise.people import Document, Party
 from teleexpertise.prerequisites import satisfied
 from teleexpertise.texts import contexts as mails
+from teleexpertise.texts.document_contexts import IntegrationRefused
 
 __all__ = ["Case", "build"]
 
@@ -38,6 +39,7 @@ class Case:
     recipient: str = ""
     sent_at: datetime | None = None
     diagnostic: str = ""
+    code: str = ""
 
 
 class _Head(TypedDict):
@@ -174,6 +176,16 @@ def _not_delivered(case: Case) -> mails.Mail:
     )
 
 
+def _not_integrated(case: Case) -> mails.Mail:
+    return IntegrationRefused(
+        **_head(case),
+        recipient=case.recipient,
+        sent_at=case.sent_at or case.now,
+        code=case.code,
+        diagnostic=case.diagnostic,
+    )
+
+
 def _confirmation(case: Case) -> mails.Mail:
     conversation = case.conversation
     opening = conversation.opening
@@ -250,6 +262,7 @@ _BUILDERS: Mapping[str, Callable[[Case], mails.Mail]] = {
     "cloture": _closed,
     "absence": _absence,
     "non-remise": _not_delivered,
+    "integration-echouee": _not_integrated,
     "confirmation": _confirmation,
     "confirmation-cloture": _closing_confirmation,
     "confirmation-commande": _command_done,

@@ -158,6 +158,11 @@ class Patients(Repository):
         await self._changed(update(patients).where(patients.c.id == known.id).values(**news))
         return replace(known, patient=replace(mine, **news))
 
+    async def with_ins(self, ins: str) -> PatientRow | None:
+        """The patient with this INS, ``None`` where nobody has it or it is ''."""
+        row = await self._first(select(patients).where(patients.c.ins == ins)) if ins else None
+        return _row_of(row) if row else None
+
     async def correct(self, patient_id: int, patient: Patient, ins_oid: str) -> None:
         """Give a patient other traits. Raises :class:`NotFound`; :class:`ConstraintBroken` where the INS is
         another's, ``ValueError`` for half an identity.

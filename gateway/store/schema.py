@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 
 from gateway.store.columns import JsonData, PlainText, RowNumber, UtcDateTime, choice
+from gateway.store.directory_tables import directory_tables
 from gateway.store.rows import Direction, HeldState, OutboxState
 from teleexpertise.mirrors import Flow
 from teleexpertise.people import AccountKind, IdentityPolicy, NirPolicy, NoticeMode
@@ -29,6 +30,7 @@ __all__ = [
     "absence",
     "account",
     "account_certificate",
+    "account_deposit",
     "answer_count",
     "audit",
     "bounce_token",
@@ -115,6 +117,14 @@ account_certificate = Table(
     Column("created_at", UtcDateTime, nullable=False),
 )
 
+account_deposit = Table(
+    "account_deposit",
+    metadata,
+    Column("address", PlainText, ForeignKey("account.address"), primary_key=True),
+    _text("mailbox", primary_key=True),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
 expert = Table(
     "expert",
     metadata,
@@ -142,33 +152,7 @@ expert_document = Table(
     Column("content", LargeBinary, nullable=False),
 )
 
-absence = Table(
-    "absence",
-    metadata,
-    Column("address", PlainText, ForeignKey("expert.address", ondelete="CASCADE"), primary_key=True),
-    Column("starts", Date, nullable=False),
-    Column("ends", Date, nullable=False),
-    _text("deputy"),
-)
-
-# People and services of the national directory, as its last extraction had them.
-contact = Table(
-    "contact",
-    metadata,
-    _text("address", primary_key=True),
-    Column("kind", choice(AccountKind), nullable=False),
-    *map(_text, ("name", "profession", "specialty", "organisation", "department", "postcode", "town")),
-    # The import that had it last: what the latest one lacks is taken out.
-    Column("seen", PlainText, nullable=False, index=True),
-)
-
-# One word for each index that is kept in memory: a new one with each change of what it was built from.
-directory_state = Table(
-    "directory_state",
-    metadata,
-    _text("part", primary_key=True),
-    _text("version"),
-)
+absence, contact, directory_state = directory_tables(metadata)
 
 delegation = Table(
     "delegation",

@@ -8,6 +8,7 @@ from gateway.store.activities import Activities
 from gateway.store.audit import Audit
 from gateway.store.certificates import Certificates
 from gateway.store.conversations import Conversations, Events
+from gateway.store.deposits import Deposits
 from gateway.store.directory import Contacts
 from gateway.store.experts import Experts
 from gateway.store.letters import Answers, Bounces, Forms, Held
@@ -37,6 +38,7 @@ class Transaction:
         "conversations",
         "decisions",
         "delegations",
+        "deposits",
         "events",
         "experts",
         "forms",
@@ -62,6 +64,7 @@ class Transaction:
         self.conversations = Conversations(connection)
         self.decisions = Decisions(connection)
         self.delegations = Delegations(connection)
+        self.deposits = Deposits(connection)
         self.events = Events(connection)
         self.experts = Experts(connection)
         self.forms = Forms(connection)

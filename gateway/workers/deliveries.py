@@ -47,7 +47,7 @@ class Deliveries:
     lmtp: LmtpDelivery
     outbound: Relay
 
-    async def _copy(self, row: OutboxRow, *, leaves: bool = False) -> tuple[bytes, MessageRow]:
+    async def copy(self, row: OutboxRow, *, leaves: bool = False) -> tuple[bytes, MessageRow]:
         """The mail as this recipient gets it before anything is encrypted, and what the store knows of it.
 
         What came encrypted goes decrypted to people here. Where it ``leaves`` again, its header stays the one
@@ -71,7 +71,7 @@ class Deliveries:
 
     async def deliver(self, row: OutboxRow) -> None:
         """Into a mailbox of ours (``RFC 2033``)."""
-        raw, message = await self._copy(row)
+        raw, message = await self.copy(row)
         key = delivery_key(self.services.key, message.sha256, row.recipient)
         raw = copy_for(raw, [("X-TLE-Delivery", key)])
         try:
@@ -122,7 +122,7 @@ class Deliveries:
 
     async def relay(self, row: OutboxRow) -> None:
         """To another operator, marked so that it does not come back unnoticed."""
-        raw, message = await self._copy(row, leaves=True)
+        raw, message = await self.copy(row, leaves=True)
         raw = copy_for(raw, [(LOOP_FIELD, self.services.settings.service.domain)])
         raw = await sealed(self.services, row, message, raw)
         raw = await self._signed(raw, row)

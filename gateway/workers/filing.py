@@ -5,6 +5,7 @@ idempotent.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from weakref import WeakValueDictionary
 
@@ -12,7 +13,7 @@ from gateway.compose.copies import copy_for, delivery_key
 from gateway.register import folder_name, patient_of
 from gateway.services import Services
 from gateway.store.patient_folders import FolderRow
-from gateway.store.rows import OutboxRow
+from gateway.store.rows import OutboxRow, PatientRow
 from gateway.store.transaction import Transaction
 from gateway.workers.failure import ActionFailed
 from mailboxes.errors import FilingFailed
@@ -25,6 +26,16 @@ __all__ = ["FolderWork"]
 
 _CONVERSATIONS = (CONVERSATIONS_FOLDER,)
 _INBOX = ("INBOX",)
+
+
+async def _named_folder(tx: Transaction, account: str, known: PatientRow) -> str:
+    """The name of a patient's folder in an account, given now where it has none yet."""
+    found = await tx.patient_folders.get(account, known.id)
+    if found is not None:
+        return found.name
+    name = folder_name(known.patient, await tx.patient_folders.taken(account))
+    await tx.patient_folders.name(account, known.id, name)
+    return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +80,19 @@ class FolderWork:
             async with turn:
                 folder = await self._folder(row)
                 await self.mailboxes.file_once(row.recipient, folder, copy, key, flags)
+        except FilingFailed as failure:
+            raise ActionFailed(failure.permanent, "4.2.0", failure.text) from failure
+
+    async def file_for(
+        self, account: str, known: PatientRow, copy: bytes, key: str, flags: Sequence[str]
+    ) -> None:
+        """File a copy into the folder of a known patient of one account, once however often this runs."""
+        turn = self._turn(account)
+        try:
+            async with turn:
+                async with self.services.store.transaction() as tx:
+                    name = await _named_folder(tx, account, known)
+                await self.mailboxes.file_once(account, _folder_called(name), copy, key, tuple(flags))
         except FilingFailed as failure:
             raise ActionFailed(failure.permanent, "4.2.0", failure.text) from failure
 
@@ -137,13 +161,7 @@ class FolderWork:
             # Nobody's own folder can be told by half an identity, or one that may be several people's.
             if known is None or known.patient.birth_date is None:
                 return anonymous_folder(conversation.ref)
-            found = await tx.patient_folders.get(row.recipient, known.id)
-            if found is None:
-                taken = await tx.patient_folders.taken(row.recipient)
-                name = folder_name(known.patient, taken)
-                await tx.patient_folders.name(row.recipient, known.id, name)
-                return _folder_called(name)
-        return _folder_called(found.name)
+            return _folder_called(await _named_folder(tx, row.recipient, known))
 
 
 def _folder_called(name: str) -> Folder:

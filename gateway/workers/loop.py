@@ -46,7 +46,13 @@ _DATABASE_SLEEP_SECONDS = 1.0
 _AHEAD = 32
 #: Actions that wait for others than our own mailbox server have places of their own, so that they hold up
 #: nobody else.
-_LANES = {"relay": "relay", "make_report": "report", "synthesis": "report", "export": "report"}
+_LANES = {
+    "relay": "relay",
+    "make_report": "report",
+    "synthesis": "report",
+    "export": "report",
+    "sort": "report",
+}
 _LOCAL = "local"
 #: Mails on their way to one other operator at once: a host that does not answer takes no more places.
 _PER_DOMAIN = 2

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from certs.verdicts import Verdict
 from gateway.errors import GatewayError
-from gateway.pipeline import closing
+from gateway.pipeline import closing, depositing
 from gateway.pipeline.consequences import Act, carry_out
 from gateway.pipeline.document_facts import report_facts, request_facts
 from gateway.pipeline.sending_forms import send_form
@@ -25,6 +25,7 @@ from gateway.services import Services
 from gateway.store.rows import OutboxRow
 from gateway.store.transaction import Transaction
 from gateway.workers.failure import ActionFailed
+from gateway.workers.rasters import PdfPages
 from teleexpertise.conversation import Conversation, Exchange, fold
 from teleexpertise.documents.facts import DocumentFacts, MissingFields
 from teleexpertise.documents.sentences import sentences
@@ -44,6 +45,11 @@ if TYPE_CHECKING:
 
 __all__ = ["MadeReport", "ReportWork", "print_documents", "print_report"]
 
+#: What is said of work whose process died or had no memory left.
+_DIED = "the process that made the report died"
+#: A file that twice took a process with it does so again: a report that lists it is better than none.
+_TRIES_WITH_PICTURES = 2
+
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
@@ -58,7 +64,7 @@ def _printer(zone: str) -> ReportPrinter:
 
 def print_report(report: Report, zone: str) -> bytes:
     """Render in this process, dates in a named time zone; the printer is made once per process."""
-    return _printer(zone).pdf(report)
+    return _printer(zone).pdf(report, PdfPages())
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +105,7 @@ class ReportWork:
             assert conversation.completion is not None, "a report follows a finalisation"
             report = await self._gather(tx, conversation, records, conversation.completion.exchanges)
             facts = await self._facts(tx, conversation, records)
-        made = await self._make(report, facts)
+        made = await self._make(_bearable(report, row), facts)
         filename = f"{conversation.ref}-v{version}.pdf"
         async with self.services.store.transaction() as tx:
             unit = Unit(self.services, tx, self.services.clock())
@@ -138,10 +144,13 @@ class ReportWork:
             warnings=sentences(made.cda.fields) if isinstance(made.cda, MissingFields) else (),
             only=frozenset(completion.addressees) | {completion.finaliser.account},
         )
-        await carry_out(unit, conversation, conversation.id, act)
+        _, after = await carry_out(unit, conversation, conversation.id, act)
+        if after is not None:
+            cda = made.cda if isinstance(made.cda, bytes) else None
+            await depositing.deposit(unit, after, made.pdf, cda)
 
     async def remake(self, conversation_id: UUID, kind: str) -> bytes | MissingFields:
-        """The last report as ``pdf`` or ``cda``, or the ``request``, from the record; nothing is kept of it.
+        """The last report as ``pdf``, ``cda`` or ``xdm``, or the ``request``; nothing is kept of it.
 
         Raises :class:`GatewayError` for a report of a conversation that is not finalised.
         """
@@ -156,7 +165,11 @@ class ReportWork:
             report = await self._gather(tx, conversation, records, conversation.completion.exchanges)
             facts = await self._facts(tx, conversation, records)
         made = await self._make(report, facts)
-        return made.pdf if kind == "pdf" else made.cda
+        if kind == "pdf" or isinstance(made.cda, MissingFields):
+            return made.pdf if kind == "pdf" else made.cda
+        if kind == "xdm":
+            return depositing.archive_of(self.services.settings, conversation, made.cda)
+        return made.cda
 
     async def synthesis(self, row: OutboxRow) -> None:
         """Answer with the same PDF as the report would be now; nothing else changes.
@@ -170,7 +183,7 @@ class ReportWork:
             conversation = fold(row.conversation_id, records)
             wanted = tuple(chosen) if chosen is not None else tuple(e.seq for e in conversation.exchanges)
             report = await self._gather(tx, conversation, records, wanted)
-        octets = await self._print(report)
+        octets = await self._print(_bearable(report, row))
         enclosed = (Attachment(f"{conversation.ref}-synthese.pdf", "application/pdf", octets),)
         to = Mailbox(row.recipient, str(row.payload["name"]))
         in_reply_to = str(row.payload["in_reply_to"])
@@ -203,8 +216,8 @@ class ReportWork:
             return await asyncio.get_running_loop().run_in_executor(
                 self.printers, partial(work, *args, **kwargs)
             )
-        except BrokenProcessPool as error:
-            raise ActionFailed(False, "4.3.0", "the process that made the report died") from error
+        except (BrokenProcessPool, MemoryError) as error:
+            raise ActionFailed(False, "4.3.0", _DIED) from error
 
     async def _facts(
         self, tx: Transaction, conversation: Conversation, records: tuple[Record, ...]
@@ -298,6 +311,12 @@ class ReportWork:
             unsigned=unsigned_text(readable).strip() if readable else "",
             bad_signature=row is not None and row.envelope.get("signature") == Verdict.FAILED,
         )
+
+
+def _bearable(report: Report, row: OutboxRow) -> Report:
+    """The report as it is; without pictures where attempts with them ended the process."""
+    died = row.attempts > _TRIES_WITH_PICTURES and row.last_error.endswith(_DIED)
+    return report.listing_only() if died else report
 
 
 def _attachments(notes: tuple[AttachmentNote, ...], letter: Letter | None) -> tuple[ReportAttachment, ...]:

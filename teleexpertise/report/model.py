@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from teleexpertise.events import Author
@@ -15,8 +15,8 @@ __all__ = ["Report", "ReportAttachment", "ReportExchange"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportAttachment:
-    """One attachment: always listed; shown too when it is an image and ``content`` is given. ``sha256`` in
-    hex. ``unsigned``: it stood outside of the signed part of its mail.
+    """One attachment: always listed; shown too when ``content`` is given and is a picture or a PDF, whatever
+    type is declared. ``sha256`` in hex. ``unsigned``: it stood outside of the signed part of its mail.
     """
 
     filename: str
@@ -98,3 +98,12 @@ class Report:
         yield from self.attachments
         for exchange in self.exchanges:
             yield from exchange.attachments
+
+    def listing_only(self) -> Report:
+        """The same, its attachments listed and not shown."""
+        exchanges = tuple(replace(each, attachments=_bare(each.attachments)) for each in self.exchanges)
+        return replace(self, attachments=_bare(self.attachments), exchanges=exchanges)
+
+
+def _bare(attachments: tuple[ReportAttachment, ...]) -> tuple[ReportAttachment, ...]:
+    return tuple(replace(each, content=None) for each in attachments)

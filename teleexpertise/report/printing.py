@@ -12,8 +12,8 @@ from weasyprint import CSS, HTML
 from weasyprint.css import ColorProfile
 from weasyprint.urls import URLFetcher, URLFetcherResponse
 
+from teleexpertise.report.enclosures import Rasterise, enclosures
 from teleexpertise.report.finishing import finish
-from teleexpertise.report.images import printable
 from teleexpertise.report.letters import drawable_pattern, with_drawable_letters
 from teleexpertise.report.model import Report, ReportAttachment
 from teleexpertise.texts import load_words
@@ -21,10 +21,6 @@ from teleexpertise.texts.environment import french_environment
 from teleexpertise.texts.typography import clean
 
 __all__ = ["ImagesOnly", "ReportPrinter"]
-
-_SCHEME = "image:"
-#: Shown pictures of one report; more of them are listed only.
-MAX_PICTURES = 60
 
 
 class ImagesOnly(URLFetcher):  # type: ignore[misc]
@@ -55,14 +51,16 @@ class ReportPrinter:
         self._undrawable = drawable_pattern()
         self._colours = files("weasyprint.pdf").joinpath("sRGB2014.icc").read_bytes()
 
-    def pdf(self, report: Report) -> bytes:
-        """The report as PDF/A-1b (``ISO 19005-1``, what ``IHE XDS-SD`` wants), A4."""
+    def pdf(self, report: Report, rasterise: Rasterise | None = None) -> bytes:
+        """The report as PDF/A-1b (``ISO 19005-1``, what ``IHE XDS-SD`` wants), A4; attached PDFs are drawn by
+        ``rasterise``, without it they are listed only.
+        """
         report = clean(report)
-        pictures = _pictures(report)
+        pictures = enclosures(report, rasterise)
         page = self._template.render(report=report, pictures=pictures, key=_key)
         page = with_drawable_letters(page, self._undrawable)
         identifier = hashlib.sha256(f"{report.reference} {report.version}".encode()).digest()[:16]
-        sources = {source: content for source, content in pictures.values() if content is not None}
+        sources = {source: content for shown in pictures.values() for source, content in shown.sheets}
         document = HTML(string=page, base_url=None, url_fetcher=ImagesOnly(sources))
         octets: bytes = document.write_pdf(
             stylesheets=[CSS(string=self._style)],
@@ -85,15 +83,3 @@ class ReportPrinter:
 
 def _key(attachment: ReportAttachment) -> str:
     return attachment.sha256
-
-
-def _pictures(report: Report) -> dict[str, tuple[str, bytes | None]]:
-    """For each image with content its address within the report and its printable octets (``None``:
-    unreadable).
-    """
-    pictures: dict[str, tuple[str, bytes | None]] = {}
-    for attachment in report.all_attachments:
-        known = _key(attachment) in pictures or len(pictures) == MAX_PICTURES
-        if attachment.is_image and attachment.content is not None and not known:
-            pictures[_key(attachment)] = (f"{_SCHEME}{len(pictures)}", printable(attachment.content))
-    return pictures

@@ -97,6 +97,7 @@ class RefusalReason(StrEnum):
     TOO_MANY_MEMBERS = "too_many_members"
     NOT_OPENED = "not_opened"
     UNSIGNED_FORM = "unsigned_form"
+    PATIENT = "patient"
     OTHER = "other"
 
 

@@ -12,7 +12,14 @@ from click.testing import CliRunner
 from gateway.cli.root import cli
 
 #: These make what others look into, or need nothing of it.
-FREE = {("init",), ("demo",), ("document", "check"), ("pki", "init"), ("pki", "inspect")}
+FREE = {
+    ("init",),
+    ("demo",),
+    ("document", "check"),
+    ("document", "open"),
+    ("pki", "init"),
+    ("pki", "inspect"),
+}
 
 #: These run until they are stopped and have no result to print.
 UNENDING = {("serve",), ("run",)}
@@ -20,6 +27,7 @@ UNENDING = {("serve",), ("run",)}
 #: Good arguments of every command that looks into a deployment.
 LOOKING = [
     ("account", "add", "a@b.example", "--name", "A"),
+    ("account", "deposit", "a@b.example", "x@y.example"),
     ("account", "list"),
     ("account", "passwd", "a@b.example"),
     ("account", "rpps", "a@b.example"),

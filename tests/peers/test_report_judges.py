@@ -5,10 +5,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from gateway.workers.rasters import PdfPages
 from teleexpertise.patients import Patient
 from teleexpertise.report import Report
 from teleexpertise.report.printing import ReportPrinter
 from tests.support.pdf import drawing_faults, needs_preflight, preflight, structure_faults
+from tests.support.pictures import every_kind
 from tests.support.reports import attachment, photo, sample
 
 PRINTER = ReportPrinter(ZoneInfo("Europe/Paris"))
@@ -21,6 +23,9 @@ def reports() -> dict[str, Report]:
         "version-2-anonymous": sample(patient=Patient(anonymous=True), version=2, exchanges=()),
         "synthesis": sample(state="on_hold", finaliser=None, finalised_at=None, conclusion=""),
         "foreign-letters": sample(question=HOSTILE, conclusion=HOSTILE * 50),
+        "every-kind-of-picture": sample(
+            attachments=tuple(attachment(name, "text/plain", each) for name, each in every_kind().items()),
+        ),
         "transparent": sample(
             attachments=(attachment("a.png", "image/png", photo(64, 64, form="PNG")),), exchanges=()
         ),
@@ -31,7 +36,7 @@ def reports() -> dict[str, Report]:
 def test_every_kind_of_report_is_pdf_a_1b_and_draws(name: str, tmp_path: Path) -> None:
     needs_preflight()
     file = tmp_path / "report.pdf"
-    file.write_bytes(PRINTER.pdf(reports()[name]))
+    file.write_bytes(PRINTER.pdf(reports()[name], PdfPages()))
     assert structure_faults(file) == ""
     assert drawing_faults(file) == ""
     assert preflight(file) == ""

@@ -21,6 +21,7 @@ from teleexpertise.events import (
     DeliveryFailed,
     Exchanged,
     Held,
+    IntegrationFailed,
     MemberJoined,
     MemberLeft,
     Opened,
@@ -193,4 +194,8 @@ def proposals(seed: int = 1) -> list[tuple[Trigger, AnyEvent]]:
         (Trigger.REPORT, ReportMade(version=seed, filename="compte-rendu.pdf", sha256="0" * 64)),
         (Trigger.ABSENCE, AbsenceNoted(address=EXPERT.address)),
         (Trigger.BOUNCE, DeliveryFailed(recipient=GUEST.address, status="5.1.1")),
+        (
+            Trigger.INTEGRATION,
+            IntegrationFailed(recipient=GUEST.address, mail_id="<a@b.example>", code="902"),
+        ),
     ]

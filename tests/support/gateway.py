@@ -400,8 +400,11 @@ async def _fill(settings: Settings) -> None:
             await tx.delegations.grant(principal, delegate, now)
 
 
-def made_deployment(folder: Path, extra_toml: str = "", *, fixed_ports: bool = False) -> Settings:
-    """A deployment of the test region on free ports, its settings file ending with ``extra_toml``.
+def made_deployment(
+    folder: Path, extra_toml: str = "", *, fixed_ports: bool = False, documents_toml: str = ""
+) -> Settings:
+    """A deployment of the test region on free ports, its settings file ending with ``extra_toml``;
+    ``documents_toml`` goes into the section of documents.
 
     With ``fixed_ports`` the listeners' ports are chosen now, for a gateway in a process of its own.
     """
@@ -423,22 +426,23 @@ def made_deployment(folder: Path, extra_toml: str = "", *, fixed_ports: bool = F
         ports=ports,
     )
     settings = make_deployment(new, datetime.now(UTC))
-    if extra_toml:
+    if extra_toml or documents_toml:
         path = folder / "gateway.toml"
-        path.write_text(path.read_text("utf-8") + extra_toml, "utf-8")
+        text = path.read_text("utf-8").replace("[documents]\n", f"[documents]\n{documents_toml}\n")
+        path.write_text(text + extra_toml, "utf-8")
         settings = load(path)
     asyncio.run(_fill(settings))
     return settings
 
 
 @contextmanager
-def gateway(extra_toml: str = "") -> Iterator[TestGateway]:
+def gateway(extra_toml: str = "", documents_toml: str = "") -> Iterator[TestGateway]:
     """A served gateway of the test region in a folder of its own, gone afterwards."""
     require_dovecot()
     folder = Path(tempfile.mkdtemp(prefix="tle-test-"))
     folder.chmod(0o755)  # Dovecot's own account must get through
     try:
-        settings = made_deployment(folder / "var", extra_toml)
+        settings = made_deployment(folder / "var", extra_toml, documents_toml=documents_toml)
         made = TestGateway(settings, submission_client_context(settings.pki.anchors))
         made.start()
         try:

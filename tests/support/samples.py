@@ -27,6 +27,7 @@ from teleexpertise.texts import (
     directory_contexts,
     export_contexts,
 )
+from teleexpertise.texts.document_contexts import EnclosedReport, IntegrationRefused, Processed
 from teleexpertise.texts.standing import Standing
 
 NOW = datetime(2026, 11, 22, 9, 41, tzinfo=UTC)
@@ -344,6 +345,22 @@ def _answers() -> dict[str, contexts.Mail]:
     }
 
 
+def _document_mails() -> dict[str, contexts.Mail]:
+    return {
+        "document-joint": EnclosedReport(
+            requester=REQUESTER, expert=EXPERT, version=2, structured=False, **ABOUT
+        ),
+        "integration-echouee": IntegrationRefused(
+            recipient="dossier@autre.mssante.example",
+            sent_at=NOW,
+            code="902",
+            diagnostic="902^Identifiant de patient inconnu",
+            **ABOUT,
+        ),
+        "accuse-traitement": Processed(received_at=NOW),
+    }
+
+
 def _opening_mails() -> dict[str, contexts.Mail]:
     """What opens a conversation."""
     return {
@@ -449,6 +466,7 @@ def all_mails() -> dict[str, contexts.Mail]:
         **_form_mails(),
         **_acting(),
         **_answers(),
+        **_document_mails(),
         **_exports(),
         **_opening_mails(),
         **_thread_mails(),

@@ -55,6 +55,7 @@ def request_values(**changes: str) -> dict[str, str]:
         "phone": "Téléphone",
         "acting": "Agir en tant que",
         "billing": "Votre numéro de facturation",
+        "treating": "Médecin traitant",
     }
     for name, value in changes.items():
         values[names[name]] = value

@@ -3,16 +3,19 @@
 Each signature is true over what it signs; only the rule in question is broken.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from asn1crypto import algos, cms, core, tsp
+from asn1crypto import algos, cms, core, tsp, x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from certs.authority import SubjectNames, issue, subject
+from certs.der import integer, sequence
+from certs.paths import read_certificates
 from certs.profiles import ORG_SIGN
-from certs.signing import load_signer
+from certs.signing import SigningFault, load_signer
 from certs.smime import verify_message
 from certs.verdicts import Reason
 from tests.support.certificates import ADDRESS, NOW, signer, space, trust
@@ -142,7 +145,12 @@ def test_a_certificate_with_a_small_key_signs_nothing() -> None:
     small = rsa.generate_private_key(65537, 1024)
     name = subject("petit.demo.mssante.example", "300000000000017", "CLINIQUE DE TEST", "Haute-Loire (43)")
     issued = issue(space().organisations, ORG_SIGN, name, NOW, SubjectNames((), (ADDRESS,)), small)
-    weak = load_signer(issued.certificate_pem, issued.key_pem, issued.chain_pem)
+    with pytest.raises(SigningFault, match="RSA of 1024 bits"):
+        load_signer(issued.certificate_pem, issued.key_pem, issued.chain_pem)
+    (der,) = read_certificates(issued.certificate_pem)
+    loaded = x509.Certificate.load(der)
+    named = sequence(loaded.issuer.dump(), integer(loaded.serial_number))
+    weak = replace(signer(), certificate=der, key=small, issuer_and_serial=named)
     assert reason_of(Signature(weak)) is Reason.KEY_WEAK
 
 

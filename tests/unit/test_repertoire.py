@@ -35,6 +35,7 @@ BROUGHT: dict[Trigger, dict[str, object]] = {
     Trigger.REPORT: {"filename": "TLE-2026-000123-v1.pdf"},
     Trigger.ABSENCE: {"text": "Absente jusqu'à lundi."},
     Trigger.BOUNCE: {"recipient": GUEST.address, "sent_at": START, "diagnostic": "550 5.1.1"},
+    Trigger.INTEGRATION: {"recipient": GUEST.address, "sent_at": START, "code": "902"},
 }
 
 

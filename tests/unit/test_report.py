@@ -5,15 +5,13 @@ import re
 from zoneinfo import ZoneInfo
 
 import pytest
-from PIL import Image
 from pypdf import PdfReader
 from weasyprint import HTML
 
 from teleexpertise.patients import Patient
 from teleexpertise.report import ReportExchange
-from teleexpertise.report.images import LONGEST_SIDE, printable
 from teleexpertise.report.printing import ImagesOnly, ReportPrinter
-from tests.support.reports import ORIENTATION, attachment, photo, sample
+from tests.support.reports import attachment, photo, sample
 from tests.support.samples import AUTHOR, NOW
 
 PRINTER = ReportPrinter(ZoneInfo("Europe/Paris"))
@@ -156,50 +154,6 @@ def test_a_page_that_names_a_file_does_not_get_it() -> None:
     page = "<img src='file:///etc/hostname'><link rel=stylesheet href='http://a.example/x.css'>text"
     pdf = HTML(string=page, url_fetcher=ImagesOnly({})).write_pdf()
     assert not [image for sheet in PdfReader(io.BytesIO(pdf)).pages for image in sheet.images]
-
-
-def opened(content: bytes) -> Image.Image:
-    return Image.open(io.BytesIO(content))
-
-
-def test_a_picture_is_turned_upright_and_loses_its_metadata() -> None:
-    content = printable(photo(400, 300, orientation=6))
-    assert content is not None
-    image = opened(content)
-    assert image.size == (300, 400)
-    assert not image.getexif().get(ORIENTATION)
-    assert b"Secret Camera Maker" not in content
-    # The mark of the stored picture's upper left corner stands upper right once turned.
-    red, _, blue = image.getpixel((290, 10))  # type: ignore[misc]
-    assert blue > red
-
-
-def test_a_large_picture_is_reduced() -> None:
-    content = printable(photo(4000, 3000))
-    assert content is not None
-    assert max(opened(content).size) == LONGEST_SIDE
-
-
-def test_what_shines_through_becomes_paper() -> None:
-    output = io.BytesIO()
-    Image.new("RGBA", (20, 20), (255, 0, 0, 0)).save(output, "PNG")
-    content = printable(output.getvalue())
-    assert content is not None
-    assert opened(content).getpixel((5, 5)) == (255, 255, 255)
-
-
-def bomb() -> bytes:
-    """A small PNG that claims to be 30,000 pixels square."""
-    output = io.BytesIO()
-    Image.new("1", (16, 16)).save(output, "PNG")
-    content = bytearray(output.getvalue())
-    content[16:24] = (30_000).to_bytes(4, "big") * 2
-    return bytes(content)
-
-
-@pytest.mark.parametrize("content", [b"", b"GIF89a", b"\xff\xd8\xff", b"<svg/>", bomb(), photo(64, 64)[:400]])
-def test_a_broken_picture_is_no_picture(content: bytes) -> None:
-    assert printable(content) is None
 
 
 def test_many_pictures_are_bounded() -> None:

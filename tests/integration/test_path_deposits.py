@@ -1,0 +1,281 @@
+"""Reports into applicative mailboxes: the national mail, receipts and failures, and who decides about it."""
+
+from __future__ import annotations
+
+import re
+import smtplib
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from email.message import EmailMessage
+from email.policy import SMTP
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from gateway.cli.root import cli
+from gateway.services import Services
+from gateway.store.rows import OutboxState
+from teleexpertise.archives import open_archive
+from tests.support import region
+from tests.support.archives import VALIDATOR
+from tests.support.gateway import Client, TestGateway, gateway, read, refusal_text, text_of, words_of
+from tests.support.threads import Thread, answered, attachments, open_thread
+
+PATIENTS = "patient.mssante.example"
+#: "Applicative" mailboxes: where reports are to be deposited.
+BOX, OTHER_BOX = region.STRANGER, region.CARDIOLOGIST
+INS = "257024319200114"
+EXPERT = replace(region.DERMATOLOGIST, organisation="CH Émile ROUX", finess="430000018")
+
+
+async def _prepare(services: Services) -> None:
+    async with services.store.transaction() as tx:
+        await tx.accounts.save(EXPERT)
+        await tx.deposits.add(region.GP.address, BOX.address, services.clock())
+        await tx.deposits.add(region.DERMATOLOGIST.address, OTHER_BOX.address, services.clock())
+
+
+@pytest.fixture(scope="module")
+def deposited() -> Iterator[TestGateway]:
+    """A gateway that can make national documents, whose two doctors named a mailbox each."""
+    documents = f'patient_domain = "{PATIENTS}"\nnil = "DEV000001"'
+    with gateway("\n[conversation]\nanswers_per_hour = 100000\n", documents) as made:
+        made.ask(_prepare)
+        yield made
+
+
+def identified(served: TestGateway) -> Thread:
+    """A conversation about a patient with a qualified INS."""
+    thread = open_thread(
+        served, nir=INS, first="Jeanne Marie", born="03/02/1957", birth_place="43192", qualified="oui"
+    )
+    thread.tell(thread.expert, "Lésion bénigne.")
+    return thread
+
+
+def arrived(client: Client, thread: Thread, subject: str) -> EmailMessage:
+    """The mail with the report at a mailbox outside of the conversation."""
+    name = str(thread.values["Nom de naissance"])
+    return client.wait(
+        lambda mail: (
+            str(mail["subject"]).startswith(subject)
+            and (name in str(mail["subject"]) or thread.ref in str(mail["subject"]))
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(deposited: TestGateway) -> Thread:
+    thread = identified(deposited)
+    assert "finalisée" in words_of(thread.finalise(thread.expert))
+    thread.report(thread.requester)
+    return thread
+
+
+def test_the_form_shows_each_mailbox_to_be_unticked(deposited: TestGateway) -> None:
+    thread = identified(deposited)
+    form = thread.form(thread.expert, "Finaliser")
+    for box, owner in ((BOX, region.GP), (OTHER_BOX, region.DERMATOLOGIST)):
+        assert f"dépôt dans le dossier patient de {owner.name} ‹{box.address}›" in words_of(form)
+    filled = answered(thread.expert, form, {"Conclusion": "Rien.", "Suite proposée": "Surveillance"})
+    text = text_of(filled)
+    line = re.search(r"\[x\] (\d+\. [^\n]*" + re.escape(OTHER_BOX.address) + ")", text)
+    assert line is not None
+    filled.set_content(text.replace(line[0], f"[ ] {line[1]}"))
+    thread.expert.answer_to(thread.expert.send(filled))
+    thread.report(thread.requester)
+    deposited.settled()
+    arrived(deposited.client(BOX), thread, "XDM/1.0/DDM+")
+    name = str(thread.values["Nom de naissance"])
+    other = deposited.client(OTHER_BOX)
+    assert not [mail for mail in other.mails() if name in str(mail["subject"])]
+
+
+def test_the_mail_of_a_deposit_is_the_national_one(
+    deposited: TestGateway, finished: Thread, tmp_path: Path
+) -> None:
+    report, pdf = finished.report(finished.requester)
+    for box in (BOX, OTHER_BOX):
+        mail = arrived(deposited.client(box), finished, "XDM/1.0/DDM+")
+        family = str(finished.values["Nom de naissance"])
+        assert str(mail["subject"]).endswith(f" {family} JEANNE 03/02/1957")
+        assert (mail["x-mss-codecda"], mail["x-mss-ins"]) == ("85208-7", "O")
+        assert mail["x-mss-nil"] == "DEV000001"
+        assert mail["x-mss-mes"] is None
+        assert str(report["message-id"]) in str(mail["references"]), "the thread holds by References"
+        assert str(mail["disposition-notification-to"]).strip("<>") == str(mail["return-path"]).strip(
+            "<> \r\n"
+        )
+        assert str(mail["to"]) == box.address, "no addressee sees the others"
+        files = attachments(mail)
+        (page,) = [name for name in files if name.endswith(".pdf")]
+        assert re.fullmatch(rf"\d{{8}}_[^_]{{1,40}}_{family}_JEANNE_{finished.ref}\.pdf", page)
+        assert files[page] == pdf, "the same PDF as in the thread"
+        opened = open_archive(files["IHE_XDM.zip"])
+        assert opened.findings == ()
+        assert (opened.patient.ins, opened.patient.birth_name) == (INS, family)
+        path = tmp_path / "IHE_XDM.zip"
+        path.write_bytes(files["IHE_XDM.zip"])
+    if VALIDATOR.is_dir():
+        command = [sys.executable, str(VALIDATOR / "validate.py"), str(path)]
+        judge = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert judge.returncode == 0, judge.stdout
+
+
+def test_the_command_line_makes_the_same_archive(
+    deposited: TestGateway, finished: Thread, tmp_path: Path
+) -> None:
+    settings = deposited.services.settings
+    config = settings.files.mac_key_file.parent / "gateway.toml"
+    output = tmp_path / "made.zip"
+    told = CliRunner().invoke(
+        cli,
+        ["--config", str(config), "document", "make", finished.ref, "--kind", "xdm", "--output", str(output)],
+    )
+    assert told.exit_code == 0, told.output
+    assert open_archive(output.read_bytes()).findings == ()
+
+
+def test_a_failed_integration_there_is_told_to_who_finalised(
+    deposited: TestGateway, finished: Thread
+) -> None:
+    box = deposited.client(BOX)
+    mail = arrived(box, finished, "XDM/1.0/DDM+")
+    address = str(mail["disposition-notification-to"]).strip("<>")
+    receipt = EmailMessage(policy=SMTP)
+    receipt["From"], receipt["To"], receipt["Subject"] = (
+        box.address,
+        address,
+        "[KO Intégration système !][903] X",
+    )
+    receipt["Message-ID"] = "<mdn-903@box.example>"
+    receipt["MIME-Version"] = "1.0"
+    raw = receipt.as_bytes()[:-2]
+    raw += (
+        'Content-Type: multipart/report; report-type=disposition-notification; boundary="b"\r\n\r\n--b\r\n'
+        "Content-Type: text/plain\r\n\r\nKO\r\n--b\r\nContent-Type: message/disposition-notification\r\n\r\n"
+        f"Final-Recipient: rfc822; {box.address}\r\nOriginal-Message-ID: {mail['message-id']}\r\n"
+        "Disposition: automatic-action/MDN-sent-automatically; processed/error\r\n"
+        "Error: 903^INS inconnu\r\n--b--\r\n"
+    ).encode()
+    box.send_bytes(raw, [address], "")
+    notice = finished.expert.wait(
+        lambda found: (
+            "Document non intégré" in str(found["subject"]) and finished.ref in str(found["subject"])
+        )
+    )
+    assert "903" in words_of(notice)
+    assert notice["in-reply-to"] == mail["message-id"]
+
+
+def test_without_an_ins_the_pdf_goes_alone_and_says_so(deposited: TestGateway) -> None:
+    thread = open_thread(deposited)
+    thread.tell(thread.expert, "Lésion bénigne.")
+    thread.finalise(thread.expert)
+    _, pdf = thread.report(thread.requester)
+    mail = arrived(deposited.client(BOX), thread, f"[{thread.ref}")
+    assert attachments(mail) == {f"{thread.ref}-v1.pdf": pdf}
+    assert mail["x-mss-codecda"] is None, "only where a CDA is inside (ECO.2.4.1)"
+    assert "PDF seul" in words_of(mail)
+    assert thread.values["Nom de naissance"] not in str(mail["subject"])
+
+
+def test_the_second_version_replaces_the_first(deposited: TestGateway, finished: Thread) -> None:
+    finished.finalise(finished.expert, "Conclusion corrigée.")
+    finished.report(finished.requester, 2)
+    deposited.settled()
+    name = str(finished.values["Nom de naissance"])
+    mails = [mail for mail in deposited.client(BOX).mails() if name in str(mail["subject"])]
+    assert len(mails) == 2
+    first, second = (open_archive(attachments(mail)["IHE_XDM.zip"]).documents[0] for mail in mails)
+    assert second.entry.transfer == "C"
+    assert first.entry.transfer == ""
+    assert second.header is not None
+    assert second.header.replaces == first.entry.unique_id
+
+
+def test_the_treating_doctor_named_in_the_request_gets_the_report(deposited: TestGateway) -> None:
+    doctor = deposited.client(region.NURSE)
+    thread = open_thread(deposited, treating=doctor.address.upper())
+    thread.tell(thread.expert, "Lésion bénigne.")
+    form = thread.form(thread.expert, "Finaliser")
+    assert f"médecin traitant ‹{doctor.address}›" in words_of(form)
+    thread.finalise(thread.expert)
+    _, pdf = thread.report(thread.requester)
+    mail = arrived(doctor, thread, f"[{thread.ref}")
+    assert attachments(mail) == {f"{thread.ref}-v1.pdf": pdf}
+
+
+async def _to_patients(services: Services) -> list[bytes]:
+    """The mails that were put into the queue for patients."""
+    async with services.store.reading() as tx:
+        rows = await tx.outbox.list(tuple(OutboxState))
+        mine = [r.message_id for r in rows if r.recipient.endswith(PATIENTS) and r.message_id]
+        found = [await tx.messages.get_raw(message) for message in mine]
+    return [raw for raw in found if raw is not None]
+
+
+def finalised_for_patient(thread: Thread) -> None:
+    """Finalise with the patient's line ticked."""
+    form = thread.form(thread.expert, "Finaliser")
+    filled = answered(thread.expert, form, {"Conclusion": "Rien.", "Suite proposée": "Surveillance"})
+    text = text_of(filled)
+    line = re.search(r"\[ \] (\d+\. le patient, dans sa messagerie sécurisée)", text)
+    assert line is not None, "the patient is not ticked beforehand"
+    filled.set_content(text.replace(line[0], f"[x] {line[1]}"))
+    thread.expert.answer_to(thread.expert.send(filled))
+    thread.report(thread.requester)
+
+
+def test_the_patient_gets_it_only_on_request_and_the_exchange_is_closed(deposited: TestGateway) -> None:
+    before = deposited.ask(_to_patients)
+    thread = identified(deposited)
+    thread.finalise(thread.expert)
+    thread.report(thread.requester)
+    deposited.settled()
+    assert deposited.ask(_to_patients) == before, "nobody ticked the patient"
+    finalised_for_patient(identified(deposited))
+    deposited.settled()
+    (raw,) = [each for each in deposited.ask(_to_patients) if each not in before]
+    mail = read(raw)
+    assert str(mail["to"]) == f"{INS}@{PATIENTS}"
+    assert mail["x-mss-mes"] == "FIN"
+    assert open_archive(attachments(mail)["IHE_XDM.zip"]).patient.ins == INS
+
+
+def test_without_a_qualified_ins_the_patient_is_not_offered(deposited: TestGateway) -> None:
+    without = open_thread(deposited)
+    unproven = open_thread(deposited, nir=INS, born="03/02/1957", birth_place="43192")
+    for thread in (without, unproven):
+        thread.tell(thread.expert, "Bonjour.")
+        assert "le patient" not in words_of(thread.form(thread.expert, "Finaliser"))
+
+
+def test_a_patient_who_writes_to_the_service_is_refused_with_a_sentence() -> None:
+    # Whoever writes in the patients' domain is one: here all do.
+    with gateway(documents_toml=f'patient_domain = "{region.DOMAIN}"') as made:
+        client = made.client(region.GP)
+        with pytest.raises(smtplib.SMTPDataError) as refusal:
+            client.send(client.compose(made.service, "Annuaire"))
+    assert refusal.value.smtp_code == 550
+    assert "seul un professionnel" in refusal_text(refusal.value)
+
+
+def test_accounts_name_their_mailboxes_at_the_command_line(deposited: TestGateway) -> None:
+    config = deposited.services.settings.files.mac_key_file.parent / "gateway.toml"
+
+    def call(*arguments: str) -> tuple[int, str]:
+        told = CliRunner().invoke(cli, ["--config", str(config), "account", "deposit", *arguments])
+        return told.exit_code, told.output
+
+    code, output = call(region.NURSE.address)
+    assert (code, "no deposit" in output) == (0, True)
+    assert call(region.NURSE.address, "Dossier@Cabinet.mssante.example")[0] == 0
+    assert "dossier@cabinet.mssante.example" in call(region.NURSE.address)[1]
+    assert call(region.NURSE.address, "not an address")[0] == 1
+    assert call("nobody@gateway.mssante.example", "a@b.example")[0] == 1
+    assert call(region.NURSE.address, "--remove")[0] == 2
+    assert "no deposit" in call(region.NURSE.address, "dossier@cabinet.mssante.example", "--remove")[1]
