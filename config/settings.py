@@ -177,6 +177,26 @@ class Billing(Section):
     )
 
 
+class Reminders(Section):
+    """When requests without answer are reminded of, and when daily digests go out."""
+
+    before_promise_hours: Positive = Field(
+        description="hours before the end of the delay that the expert announces (half of it at most) at "
+        "which the expert is reminded"
+    )
+    before_convention_hours: int = Field(
+        ge=1,
+        le=144,
+        description="hours before the end of the convention's 7 days at which the expert is reminded",
+    )
+    other_experts: Positive = Field(
+        description="experts of the specialty that a requester without answer is offered, at most"
+    )
+    digest_hour: int = Field(
+        ge=0, le=23, description="hour of the day, where the readers live, from which daily digests go out"
+    )
+
+
 class Retention(Section):
     """How long things are kept."""
 
@@ -264,6 +284,7 @@ class Settings(Section):
     conversation: Conversation = Field(description="how conversations behave")
     rules: Rules = Field(description="the rules that decide")
     billing: Billing = Field(description="how acts are rated in exports")
+    reminders: Reminders = Field(description="when somebody is reminded, and of what is told once a day")
     retention: Retention = Field(description="how long things are kept")
     workers: Workers = Field(description="who does the work of the queue")
     logging: Logging = Field(description="what is logged, and how")

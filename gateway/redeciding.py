@@ -37,6 +37,7 @@ _PROPOSED: Mapping[Trigger, str] = MappingProxyType(
         Trigger.ABSENCE: "absence_noted",
         Trigger.BOUNCE: "delivery_failed",
         Trigger.INTEGRATION: "integration_failed",
+        Trigger.REMINDER: "reminded",
     }
 )
 

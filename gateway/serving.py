@@ -50,6 +50,7 @@ from gateway.workers.printers import Printers
 from gateway.workers.reporting import ReportWork
 from gateway.workers.sharing import SharingWork
 from gateway.workers.sorting import SortingWork
+from gateway.workers.timekeeping import keep_time
 from mailboxes.dovecot.logins import MailboxLogin, take_turn, write_logins
 from mailboxes.dovecot.server import DovecotServer, ServerEvent
 from mailboxes.dovecot.settings import DovecotSettings
@@ -314,9 +315,12 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
         stack.push_async_callback(_ended, working)
         stack.push_async_callback(servers.stop, _GRACE_SECONDS)
         house = asyncio.create_task(keep_house(services))
+        timekeeper = asyncio.create_task(keep_time(services))
         fetcher = await stack.enter_async_context(Fetcher())
         trust = asyncio.create_task(_keeper(services, fetcher).run())
-        watch = asyncio.create_task(_first(working, house, trust, asyncio.create_task(dovecot.watch())))
+        watch = asyncio.create_task(
+            _first(working, house, timekeeper, trust, asyncio.create_task(dovecot.watch()))
+        )
         stack.push_async_callback(_ended, watch)
         yield Running(services, servers.ports, watch, machines_port)
 

@@ -47,6 +47,7 @@ TRIGGERS = {
     Trigger.ABSENCE: "an absence notice of a member came",
     Trigger.BOUNCE: "a mail of the thread could not be delivered",
     Trigger.INTEGRATION: "a recipient's software could not take in a document of the thread",
+    Trigger.REMINDER: "a delay of a request without answer ends soon, or all are over",
 }
 
 ACTIONS = {

@@ -11,6 +11,7 @@ from teleexpertise.events import (
     AbsenceNoted,
     AttachmentNote,
     Author,
+    Billed,
     Cancelled,
     Completed,
     Declined,
@@ -25,6 +26,8 @@ from teleexpertise.events import (
     ReceiptNoted,
     Record,
     Redirected,
+    Reminded,
+    ReminderKind,
     ReportMade,
     Side,
     step_of,
@@ -88,6 +91,9 @@ class Completion:
     addressees: tuple[str, ...]
     finaliser: Author
     at: datetime
+    level: str = ""
+    cumulated: bool = False
+    billed: tuple[Billed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +102,8 @@ class Conversation:
 
     ``opening`` keeps the request as accepted; ``completion`` the last finalisation, ``closing_reason`` the
     words of a refusal or cancellation; ``closed_by`` who closed it; ``version`` counts finalisations;
-    ``reports`` the versions made. ``asked`` is what the conversation waits for, empty unless it is on hold.
+    ``reports`` the versions made, ``reminded`` what was reminded of. ``asked`` is what the conversation
+    waits for, empty unless it is on hold.
     """
 
     id: UUID
@@ -122,6 +129,7 @@ class Conversation:
     thread: tuple[str, ...] = ()
     failures: tuple[tuple[str, str], ...] = ()
     receipts: tuple[Receipt, ...] = ()
+    reminded: tuple[ReminderKind, ...] = ()
 
     @property
     def requester(self) -> Party:
@@ -259,6 +267,9 @@ def _closed(
         addressees=event.addressees,
         finaliser=record.author,
         at=record.at,
+        level=event.level,
+        cumulated=event.cumulated,
+        billed=event.billed,
     )
     return replace(closed, completion=completion, version=conversation.version + 1)
 
@@ -299,6 +310,8 @@ def apply(conversation: Conversation, record: Record) -> Conversation:
             after = replace(conversation, absences=(*conversation.absences, event.address))
         case Redirected():
             after = replace(conversation, redirect_url=event.url)
+        case Reminded():
+            after = replace(conversation, reminded=(*conversation.reminded, event.reminder))
         case _:
             after = conversation
     if state is not State.ON_HOLD:

@@ -25,6 +25,7 @@ __all__ = [
     "AnyEvent",
     "AttachmentNote",
     "Author",
+    "Billed",
     "Cancelled",
     "Completed",
     "Declined",
@@ -36,10 +37,13 @@ __all__ = [
     "MemberJoined",
     "MemberLeft",
     "Opened",
+    "Place",
     "Posted",
     "ReceiptNoted",
     "Record",
     "Redirected",
+    "Reminded",
+    "ReminderKind",
     "ReportMade",
     "Requeued",
     "Resumed",
@@ -176,9 +180,41 @@ class Requeued:
     kind: Literal["requeued"] = "requeued"
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a side worked on the day of the finalisation: FINESS number of the site, department; ''
+    unknown.
+    """
+
+    finess: str = ""
+    department: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Billed:
+    """What one side (``expert``, ``requester``) was told that it bills.
+
+    ``act`` is the code of the tariff table, '' without one; ``amount`` is cents, ``None`` where the table
+    does
+    not say; ``refusal`` and ``anomalies`` are the names of ``billing.rating``.
+    """
+
+    role: str
+    act: str = ""
+    amount: int | None = None
+    refusal: str = ""
+    anomalies: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completed:
-    """Finalised: what the form said. ``exchanges`` are the sequence numbers that the report shows."""
+    """Finalised: what the form said. ``exchanges`` are the sequence numbers that the report shows.
+
+    ``level`` is the expert's act as chosen, '' where nobody was asked; ``cumulated`` that another act was
+    billed
+    with it. The places are ``None`` in records made before they were kept. ``billed`` is what was told then;
+    exports rate again, since later acts and corrections change counts and never this record.
+    """
 
     requester: Party
     expert: Party
@@ -186,6 +222,11 @@ class Completed:
     outcome: str = ""
     exchanges: tuple[int, ...] = ()
     addressees: tuple[str, ...] = ()
+    level: str = ""
+    cumulated: bool = False
+    requester_place: Place | None = None
+    expert_place: Place | None = None
+    billed: tuple[Billed, ...] = ()
     kind: Literal["completed"] = "completed"
 
 
@@ -280,6 +321,26 @@ class AbsenceNoted:
     kind: Literal["absence_noted"] = "absence_noted"
 
 
+class ReminderKind(StrEnum):
+    """What an unanswered request is reminded of, in the order of time."""
+
+    PROMISE = "promise"
+    """The expert's announced delay ends soon."""
+    CONVENTION = "convention"
+    """The seven days of the convention end soon."""
+    ALERT = "alert"
+    """The seven days are over without an answer: the requester is told, with other experts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reminded:
+    """A request without answer was reminded of. ``others`` are the experts that the requester was offered."""
+
+    reminder: ReminderKind
+    others: tuple[str, ...] = ()
+    kind: Literal["reminded"] = "reminded"
+
+
 AnyEvent = (
     Opened
     | Redirected
@@ -299,6 +360,7 @@ AnyEvent = (
     | AbsenceNoted
     | ReceiptNoted
     | IntegrationFailed
+    | Reminded
 )
 Event = Annotated[AnyEvent, Field(discriminator="kind")]
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from teleexpertise.conversation import Conversation
-from teleexpertise.events import AnyEvent, Author, Exchanged, Opened, Side
+from teleexpertise.events import AnyEvent, Author, Exchanged, Opened, Reminded, ReminderKind, Side
 from teleexpertise.prerequisites import Given, missing
 from teleexpertise.states import CLOSED, State
 
@@ -32,6 +32,7 @@ class Trigger(StrEnum):
     ABSENCE = "absence"
     BOUNCE = "bounce"
     INTEGRATION = "integration"
+    REMINDER = "reminder"
 
 
 class SymbolKind(StrEnum):
@@ -74,6 +75,7 @@ SYMBOLS: Mapping[str, tuple[SymbolKind, str]] = MappingProxyType(
         "signature": (SymbolKind.TEXT, "S/MIME verdict of the message"),
         "encrypted": (SymbolKind.TRUTH, "the message is encrypted end to end"),
         "version": (SymbolKind.NUMBER, "finalisations so far"),
+        "reminder": (SymbolKind.TEXT, "what the request is to be reminded of, or empty"),
         "age_hours": (SymbolKind.NUMBER, "hours since the opening"),
         "hour": (SymbolKind.NUMBER, "hour of the day now, where the service is (0 to 23)"),
     }
@@ -85,6 +87,7 @@ VALUES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "state": tuple(str(state) for state in State),
         "side": tuple(str(side) for side in Side),
         "urgency": ("vitale", "24h", "72h", "7j", "aucune"),
+        "reminder": ("", *map(str, ReminderKind)),
         "signature": ("passed", "failed", "indeterminate", "none"),
     }
 )
@@ -158,6 +161,7 @@ def symbols(conversation: Conversation | None, facts: Facts, now: datetime) -> d
         "signature": exchanged.signature if exchanged else "none",
         "encrypted": bool(exchanged and exchanged.encrypted),
         "version": conversation.version if conversation else 0,
+        "reminder": str(facts.proposed.reminder) if isinstance(facts.proposed, Reminded) else "",
         "age_hours": age,
         "hour": now.hour,
     }

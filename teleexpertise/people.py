@@ -32,9 +32,9 @@ class AccountKind(StrEnum):
 
 
 class NoticeMode(StrEnum):
-    """How an account wants to be told: a short notice, a digest, or the conversation itself in INBOX.
+    """How an account wants to be told: a short notice, a daily digest, or the conversation itself in INBOX.
 
-    Nobody writes digests yet: until then who prefers one gets notices.
+    A digest is for what can wait: what concerns the account's own requests is told at once.
     """
 
     NOTICE = "notice"

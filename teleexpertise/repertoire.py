@@ -65,6 +65,7 @@ REPERTOIRE: Mapping[Trigger, Mapping[str, tuple[str, ...]]] = MappingProxyType(
         Trigger.ABSENCE: {"accept": (), "post": ("absence",)},
         Trigger.BOUNCE: {"accept": (), "answer": ("non-remise",), "notify": ("failure",)},
         Trigger.INTEGRATION: {"accept": (), "answer": ("integration-echouee",), "notify": ("failure",)},
+        Trigger.REMINDER: {"accept": (), "post": ("rappel", "sans-reponse"), "notify": ("reminder",)},
     }
 )
 

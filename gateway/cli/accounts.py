@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import IO, Any
 
 import click
@@ -31,7 +31,7 @@ from gateway.store import AlreadyExists, NotFound, Store, Transaction
 from mailboxes.dovecot.logins import mailbox_address
 from teleexpertise.addressing import AddressBook
 from teleexpertise.identifiers import Identifier, read_billing_number, read_finess, read_rpps
-from teleexpertise.people import Account, AccountKind
+from teleexpertise.people import Account, AccountKind, NoticeMode
 
 __all__ = ["account"]
 
@@ -45,9 +45,11 @@ _NUMBERS: tuple[tuple[str, str, Callable[[str], Identifier]], ...] = (
 )
 
 
-@click.group(short_help="Accounts: add, list, passwd, rpps, certificate, suspend, resume.")
+@click.group(short_help="Accounts: add, list, passwd, rpps, notice, certificate, suspend, resume.")
 def account() -> None:
-    """Accounts: add, list, change password or RPPS number, certificates, suspend and resume."""
+    """Accounts: add, list, change password, RPPS number or way of notice, certificates, suspend and
+    resume.
+    """
 
 
 account.add_command(certificate)
@@ -254,6 +256,30 @@ def deposit(invocation: Invocation, address: str, mailbox: str, remove: bool, js
         as_json({"address": lower, "deposits": boxes})
         return
     show_table(("documents also go to",), [(name,) for name in boxes], "no deposit")
+
+
+@account.command(epilog=example("account notice lea.martin@demo.mssante.example digest"))
+@click.argument("address")
+@click.argument("mode", type=click.Choice([str(mode) for mode in NoticeMode]))
+@json_option
+@click.pass_obj
+def notice(invocation: Invocation, address: str, mode: str, json_: bool) -> None:
+    """Say how an account is told of news: a short notice each, a daily digest, or the mails themselves in
+    INBOX.
+
+    What concerns its own requests, and reminders, come at once also with a digest.
+    """
+
+    async def work(store: Store) -> str:
+        async def save(tx: Transaction, address: str) -> None:
+            found = await tx.accounts.get(address)
+            if found is None:
+                raise NotFound(address)
+            await tx.accounts.save(replace(found, notice=NoticeMode(mode)))
+
+        return await _change(store, "account notice", address, save)
+
+    _told(invocation.run_on_store(work), f"told by {mode}", json_, {"notice": mode})
 
 
 @account.command()

@@ -17,12 +17,12 @@ from gateway.exports.files import FileKind, write_export
 from gateway.exports.gathering import addresses_of, gather
 from gateway.services import Services
 from gateway.store import Transaction
-from teleexpertise.billing.exports import Selection
+from teleexpertise.billing.exports import ExportTable, Selection
 from teleexpertise.billing.tariffs import Role, TariffFault
 
-__all__ = ["export"]
+__all__ = ["DAY", "accounts_wanted", "export", "new_file"]
 
-_DAY = click.DateTime(["%Y-%m-%d", "%d/%m/%Y"])
+DAY = click.DateTime(["%Y-%m-%d", "%d/%m/%Y"])
 
 
 @click.command(
@@ -38,8 +38,8 @@ _DAY = click.DateTime(["%Y-%m-%d", "%d/%m/%Y"])
 )
 @click.option("--establishment", metavar="FINESS", help="Only of the accounts of this establishment.")
 @click.option("--role", type=click.Choice(["expert", "requester"]), help="Only as expert, or as requester.")
-@click.option("--from", "first", type=_DAY, help="First day, by finalisation (by request with --pending).")
-@click.option("--to", "last", type=_DAY, help="Last day.")
+@click.option("--from", "first", type=DAY, help="First day, by finalisation (by request with --pending).")
+@click.option("--to", "last", type=DAY, help="Last day.")
 @click.option("--pending", is_flag=True, help="What is still open, in place of what is finalised.")
 @click.option(
     "--format",
@@ -81,12 +81,13 @@ def export(
 
     async def work(services: Services) -> int:
         async with services.store.reading() as tx:
-            addresses = await _addresses(tx, accounts, establishment)
+            addresses = await accounts_wanted(tx, accounts, establishment)
             selection = Selection(addresses=addresses, roles=roles, first=begins, last=ends, pending=pending)
-            rows = await _written(services, tx, selection, out, chosen)
+            rows, table = await _written(services, tx, selection, out, chosen)
         async with services.store.transaction() as tx:
             target = establishment or ",".join(accounts) or "all"
             await tx.audit.write(now(), operator(), "export", target, "done", {"rows": rows})
+            await tx.exported.note(table.exported, now())
         return rows
 
     rows = invocation.run(work)
@@ -96,7 +97,7 @@ def export(
         say(f"{out}: {rows} rows")
 
 
-async def _addresses(
+async def accounts_wanted(
     tx: Transaction, accounts: Collection[str], establishment: str | None
 ) -> frozenset[str] | None:
     """Whose activity it is, None for everybody's. Raises :class:`Failure` for who is unknown."""
@@ -117,13 +118,14 @@ async def _addresses(
 
 async def _written(
     services: Services, tx: Transaction, selection: Selection, out: Path, kind: FileKind
-) -> int:
-    """Write the file, with a progress bar on a terminal. Raises :class:`Failure` where that cannot be
+) -> tuple[int, ExportTable]:
+    """Write the file and return its rows' number and the table, with a progress bar on a terminal. Raises
+    :class:`Failure` where that cannot be
     done.
     """
     terminal = Console(stderr=True)
     with (
-        _new_file(out),
+        new_file(out),
         Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as bar,
     ):
         task = bar.add_task("reading", total=None)
@@ -133,11 +135,12 @@ async def _written(
             raise Failure(f"tariffs: {error}") from error
         bar.update(task, description="writing")
         total = services.texts.words.of("export_words", "total")
-        return write_export(table, out, kind, total, lambda count: bar.update(task, completed=count))
+        rows = write_export(table, out, kind, total, lambda count: bar.update(task, completed=count))
+    return rows, table
 
 
 @contextmanager
-def _new_file(out: Path) -> Iterator[None]:
+def new_file(out: Path) -> Iterator[None]:
     """A file that only its owner can read from its first octet on, and that is gone again after a failure."""
     try:
         os.close(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))

@@ -29,6 +29,7 @@ from gateway.cli.rebuild import rebuild
 from gateway.cli.rules import rules
 from gateway.cli.running import check_config, init, run, serve_command
 from gateway.cli.smime import smime
+from gateway.cli.statistics import stats
 from gateway.cli.trust import trust
 from gateway.deployment import CONFIGURATION
 
@@ -72,7 +73,7 @@ def cli(context: click.Context, path: Path) -> None:
 for command in (
     *(init, serve_command, run, demo, check_config),
     *(account, audit, conversation, delegation, directory, dkim, document, expert, explain, export),
-    *(patient, pki, queue, rebuild, rules, smime, trust),
+    *(patient, pki, queue, rebuild, rules, smime, stats, trust),
 ):
     cli.add_command(command)
 document.add_command(open_command)

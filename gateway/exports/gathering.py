@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime, tzinfo
+from functools import lru_cache
 
 from config import read_resource
 from gateway.exports.files import FileKind
@@ -13,10 +14,11 @@ from gateway.store.transaction import Transaction
 from teleexpertise.billing.exports import Activity, ExportTable, Selection, export_table
 from teleexpertise.billing.rating import BillingParty, Year
 from teleexpertise.billing.tariffs import Tariffs, load_tariffs
+from teleexpertise.events import Place
 from teleexpertise.people import Account, Party
 from teleexpertise.states import State
 
-__all__ = ["addresses_of", "export_name", "gather"]
+__all__ = ["activity_of", "addresses_of", "billing_party", "export_name", "gather", "place_of", "tariffs_of"]
 
 
 async def gather(services: Services, tx: Transaction, selection: Selection) -> ExportTable:
@@ -24,30 +26,53 @@ async def gather(services: Services, tx: Transaction, selection: Selection) -> E
 
     Raises ``TariffFault`` where the tariff table cannot be used.
     """
-    tariffs = _tariffs(services)
+    tariffs = tariffs_of(services)
     accounts = {account.address: account for account in await tx.accounts.list()}
-    parties: dict[Party, BillingParty] = {}
+    parties: _Known = {}
     labels = {
         option.value: option.label for option in services.forms.form("request").field("urgency").options
     }
     activities = [
-        _activity(row, accounts, parties, labels) async for row in tx.activities.of(selection.addresses)
+        activity_of(row, accounts, parties, labels) async for row in tx.activities.of(selection.addresses)
     ]
+    if selection.addresses is not None and not selection.pending:
+        known = {activity.ref for activity in activities}
+        lost = [ref for ref in await tx.exported.moved_away(selection.addresses) if ref not in known]
+        activities += [activity_of(row, accounts, parties, labels) async for row in tx.activities.named(lost)]
+    again = [activity.ref for activity in activities if activity.version > 1]
+    shown = () if selection.pending else await tx.exported.of(again)
     year = Year(services.settings.billing.year)
-    return export_table(activities, selection, tariffs, services.texts.words, services.zone, year)
+    return export_table(
+        activities,
+        selection,
+        tariffs,
+        services.texts.words,
+        services.zone,
+        year,
+        shown,
+    )
 
 
-def _tariffs(services: Services) -> Tariffs:
+def tariffs_of(services: Services) -> Tariffs:
+    """The table in force, read anew whenever its text has changed. Raises ``TariffFault``, ``OSError``."""
     own = services.settings.billing.tariffs_file
-    return load_tariffs(read_resource("tariffs.toml") if own is None else own.read_text("utf-8"))
+    return _loaded(read_resource("tariffs.toml") if own is None else own.read_text("utf-8"))
 
 
-def _activity(
+_loaded = lru_cache(maxsize=1)(load_tariffs)
+_Known = dict[tuple[Party, Place | None], BillingParty]
+
+
+def activity_of(
     row: ActivityRow,
     accounts: Mapping[str, Account],
-    parties: dict[Party, BillingParty],
+    parties: _Known,
     labels: Mapping[str, str],
 ) -> Activity:
+    """One conversation as exports and billing see it; ``parties`` keeps the sides met before, ``labels`` name
+    the urgencies.
+    """
+    done = row.completion
     said = row.completion or row.opening
     return Activity(
         ref=row.ref,
@@ -56,34 +81,44 @@ def _activity(
         answered_at=row.answered_at,
         finalised_at=row.finalised_at,
         version=row.version,
-        requester=_party(said.requester, accounts, parties),
-        expert=_party(said.expert, accounts, parties),
+        requester=_party(said.requester, done.requester_place if done else None, accounts, parties),
+        expert=_party(said.expert, done.expert_place if done else None, accounts, parties),
         patient=row.opening.patient,
         urgency=labels.get(row.opening.urgency, row.opening.urgency),
         outcome=row.completion.outcome if row.completion else "",
         finaliser=row.finaliser.shown if row.finaliser else "",
         delay_days=row.opening.delay_days,
+        level=done.level if done else "",
+        cumulated=done.cumulated if done else False,
         insured_number=row.opening.insured_number,
     )
 
 
-def _party(party: Party, accounts: Mapping[str, Account], known: dict[Party, BillingParty]) -> BillingParty:
-    """A side as the record names it; site and department, which it does not hold, from the account of
-    today.
-    """
-    found = known.get(party)
+def _party(party: Party, place: Place | None, accounts: Mapping[str, Account], known: _Known) -> BillingParty:
+    """A side as the record names it; where that does not hold the place, it is that of the account today."""
+    found = known.get((party, place))
     if found is None:
-        account = accounts.get(party.address)
-        found = known[party] = BillingParty(
-            address=party.address,
-            name=party.name,
-            profession=party.profession,
-            rpps=party.rpps,
-            number=party.billing_number,
-            finess=account.finess if account else "",
-            department=account.department if account else "",
-        )
+        at = place_of(accounts.get(party.address)) if place is None else place
+        found = known[party, place] = billing_party(party, at)
     return found
+
+
+def place_of(account: Account | None) -> Place:
+    """Where an account works; nowhere known for somebody of another operator."""
+    return Place(account.finess, account.department) if account else Place()
+
+
+def billing_party(party: Party, place: Place) -> BillingParty:
+    """A side of a conversation as billing sees it."""
+    return BillingParty(
+        address=party.address,
+        name=party.name,
+        profession=party.profession,
+        rpps=party.rpps,
+        number=party.billing_number,
+        finess=place.finess,
+        department=place.department,
+    )
 
 
 def addresses_of(accounts: Collection[Account], finess: str) -> frozenset[str]:

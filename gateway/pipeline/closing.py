@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from gateway.pipeline import acts
 from gateway.pipeline.consequences import Act, carry_out
 from gateway.pipeline.depositing import depositees, patient_mailbox
 from gateway.pipeline.document_facts import report_facts
@@ -37,6 +38,7 @@ from teleexpertise.placing import authorship
 from teleexpertise.plaintext import readable_text
 from teleexpertise.quotation import own_words
 from teleexpertise.texts.contexts import RefusalReason
+from teleexpertise.texts.typography import euros
 
 __all__ = ["act_on", "allowed_sides", "not_yours", "order_synthesis", "sheet"]
 
@@ -95,8 +97,8 @@ async def sheet(
 async def _finalise_sheet(
     unit: Unit, conversation: Conversation, login: Mailbox, options: Mapping[str, object]
 ) -> Sheet:
-    """Prefilled: requester, expert (for a service its own account), billing numbers, all exchanges, all
-    addressees.
+    """Prefilled (A.32-A.34): requester, expert (for a service its own account), billing numbers, the act
+    that the rules propose, all exchanges, all addressees.
     """
     exchanges = _offered(conversation, options)
     members = {party.address: party for party in conversation.active()}
@@ -107,32 +109,33 @@ async def _finalise_sheet(
     if patient and not isinstance(wanted, list):
         addresses.append(patient)
     others = {**deposits, patient: unit.services.texts.words.of("forms", "patient")}
-    expert = await unit.account(conversation.expert.address)
-    delegate = await unit.account(login.address)
-    numbers = [(a.billing_number, a.name) for a in (expert, delegate) if a is not None and a.billing_number]
-    people = [*members.values(), *([Party.of(delegate)] if delegate else [])]
+    people = await _eligible(unit, conversation, login.address)
+    done = conversation.completion
+    codes, proposal = await _proposal(unit, conversation)
     form = finalise_form(
         unit.services.forms,
-        requesters=people,
-        experts=people,
+        requesters=list(people.values()),
+        experts=list(people.values()),
         exchanges=[await _line(unit, exchange) for exchange in exchanges],
         addressees=[_addressee(members, others, address) for address in addresses],
-        billing=list(dict(numbers).items()),
+        billing=await _numbers(unit, conversation.expert.address, login.address),
+        requester_billing=await _numbers(unit, conversation.requester.address),
+        acts=codes,
+        proposal=proposal,
     )
     values: dict[str, Value] = {
         "requester": conversation.requester.address,
         "requester_billing": conversation.requester.billing_number,
         "expert": conversation.expert.address,
         "expert_billing": conversation.expert.billing_number,
+        "act": done.level if done and done.level in codes else codes[0] if len(codes) == 1 else "",
+        "cumulated": bool(done and done.cumulated),
         "exchanges": list(range(1, len(exchanges) + 1)),
         # The patient gets it on request: that line is not ticked beforehand.
         "addressees": [number for number, name in enumerate(addresses, start=1) if name != patient],
     }
-    if conversation.completion is not None:
-        values |= {
-            "conclusion": conversation.completion.conclusion,
-            "outcome": conversation.completion.outcome,
-        }
+    if done is not None:
+        values |= {"conclusion": done.conclusion, "outcome": done.outcome}
     kept_options = {
         "kept": [],
         "version": conversation.version,
@@ -141,6 +144,56 @@ async def _finalise_sheet(
         "addressees": addresses,
     }
     return Sheet(form=form, values=values, options=kept_options, conversation=conversation)
+
+
+async def _eligible(unit: Unit, conversation: Conversation, login: str) -> dict[str, Party]:
+    """Who may be named requester or expert (A.32): the members, who finalises and for whom they may act, the
+    delegates of both sides.
+    """
+    found = {party.address: party for party in conversation.active()}
+    for party in (conversation.requester, conversation.expert):
+        found.setdefault(party.address, party)
+    rights = await unit.tx.delegations.rights()
+    sides = (conversation.requester.address, conversation.expert.address)
+    delegates = (sorted(rights.delegates.get(address, ())) for address in sides)
+    for address in (login, *rights.principals(login), *(name for names in delegates for name in names)):
+        account = await unit.account(address) if address not in found else None
+        if account is not None and account.active:
+            found[address] = Party.of(account)
+    return found
+
+
+async def _numbers(unit: Unit, *addresses: str) -> list[tuple[str, str]]:
+    """The billing numbers that these accounts are known by, with whose they are (A.33)."""
+    accounts = [await unit.account(address) for address in addresses]
+    return list({a.billing_number: a.name for a in accounts if a is not None and a.billing_number}.items())
+
+
+async def _proposal(unit: Unit, conversation: Conversation) -> tuple[tuple[str, ...], str]:
+    """The codes that the expert may bill, and what the rules propose for both sides as one sentence."""
+    codes = acts.expert_acts(unit, conversation.expert)
+    words = unit.services.texts.words
+    told = [
+        words.of("forms", "proposed_side").format(
+            role=words.of("export_roles", line.role),
+            act=line.act.code,
+            amount=euros(line.amount) if line.amount is not None else words.of("forms", "no_amount"),
+        )
+        for line in await acts.rated(
+            unit,
+            conversation,
+            Completed(
+                requester=conversation.requester,
+                expert=conversation.expert,
+                conclusion="",
+                level=codes[0] if len(codes) == 1 else "",
+                requester_place=await acts.place(unit, conversation.requester),
+                expert_place=await acts.place(unit, conversation.expert),
+            ),
+        )
+        if line.act is not None
+    ]
+    return codes, words.of("forms", "proposed").format(acts=" ; ".join(told)) if told else ""
 
 
 def _offered(conversation: Conversation, options: Mapping[str, object]) -> list[Exchange]:
@@ -196,13 +249,6 @@ async def _line(unit: Unit, exchange: Exchange) -> str:
     return f"{day}, {exchange.author.shown}{joined}, {text}"
 
 
-def _chosen(conversation: Conversation, address: str, login: Party | None) -> Party:
-    known = {party.address: party for party in conversation.active()}
-    if login is not None:
-        known.setdefault(login.address, login)
-    return known.get(address) or conversation.expert
-
-
 async def _proposed(
     unit: Unit, incoming: Incoming, conversation: Conversation, filled: FilledForm, kind: FormKind
 ) -> AnyEvent:
@@ -215,30 +261,34 @@ async def _proposed(
             asked = [line.strip() for line in filled.text("items").splitlines() if line.strip()]
             return Held(reason="expert", asked=tuple(asked))
         case _:
-            account = await unit.account(incoming.login.address)
-            login = Party.of(account) if account else None
-            return _completed(conversation, filled, login)
+            return await _completed(unit, conversation, filled, incoming.login.address)
 
 
-def _completed(conversation: Conversation, filled: FilledForm, login: Party | None) -> Completed:
-    sheet_ = filled.sheet
-    requester = _chosen(conversation, filled.text("requester"), login)
-    expert = _chosen(conversation, filled.text("expert"), login)
-    addresses = sheet_.options["addressees"]
+async def _completed(unit: Unit, conversation: Conversation, filled: FilledForm, login: str) -> Completed:
+    people = await _eligible(unit, conversation, login)
+    # The form has let nobody else pass; a delegate removed meanwhile leaves the side as it was.
+    requester = people.get(filled.text("requester"), conversation.requester)
+    expert = people.get(filled.text("expert"), conversation.expert)
+    addresses = filled.sheet.options["addressees"]
     assert isinstance(addresses, list), "the sent form listed its addressees"
     ticked = [
         str(addresses[number - 1]) for number in filled.ticked("addressees") if number <= len(addresses)
     ]
     # The report is due to the requester and stays with the expert, whatever is unticked (art. R6316-4 CSP).
     due = dict.fromkeys([requester.address, expert.address, *ticked])
-    return Completed(
+    said = Completed(
         requester=replace(requester, billing_number=filled.text("requester_billing")),
         expert=replace(expert, billing_number=filled.text("expert_billing")),
         conclusion=filled.text("conclusion"),
         outcome=filled.text("outcome"),
         exchanges=_ticked_exchanges(filled),
         addressees=tuple(due),
+        level=filled.text("act"),
+        cumulated=filled.values.get("cumulated") is True,
+        requester_place=await acts.place(unit, requester),
+        expert_place=await acts.place(unit, expert),
     )
+    return replace(said, billed=acts.billed(await acts.rated(unit, conversation, said)))
 
 
 async def act_on(unit: Unit, incoming: Incoming, filled: FilledForm) -> str:
@@ -267,6 +317,7 @@ async def act_on(unit: Unit, incoming: Incoming, filled: FilledForm) -> str:
         warnings=(
             *filled.warnings,
             *_untransmitted(unit, filled),
+            *await _foreign_numbers(unit, proposed),
             *await _without_cda(unit, conversation, proposed, by.author),
         ),
     )
@@ -278,6 +329,21 @@ def _untransmitted(unit: Unit, filled: FilledForm) -> tuple[str, ...]:
     """Words above the form belong to none of its lines: their author hears that they went no further."""
     sentence = unit.services.texts.words.of("forms", "remark")
     return (sentence.format(remark=filled.remark),) if filled.remark else ()
+
+
+async def _foreign_numbers(unit: Unit, proposed: AnyEvent) -> tuple[str, ...]:
+    """A side was changed and the line with the number still holds that of the one before: not guessed,
+    said.
+    """
+    if not isinstance(proposed, Completed):
+        return ()
+    sentence, found = unit.services.texts.words.of("forms", "other_number"), []
+    for party in (proposed.requester, proposed.expert):
+        account = await unit.account(party.address) if party.local else None
+        own = account.billing_number if account else ""
+        if own and party.billing_number and own != party.billing_number:
+            found.append(sentence.format(name=party.name, number=own, given=party.billing_number))
+    return tuple(found)
 
 
 async def _without_cda(

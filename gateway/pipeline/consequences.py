@@ -12,6 +12,7 @@ from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.peer_news import tell_peers
 from gateway.pipeline.unit import Unit, tle_fields
 from gateway.pipeline.views import Case, build
+from gateway.store.exported import DigestRow
 from gateway.store.rows import DecisionRow, MessageRow
 from teleexpertise.actions import (
     Action,
@@ -58,6 +59,7 @@ class Act:
     also: tuple[Party, ...] = ()
     only: frozenset[str] | None = None
     person: Party | None = None
+    others: tuple[mails.ExpertCard, ...] = ()
     text: str = ""
     warnings: tuple[str, ...] = ()
     filename: str = ""
@@ -170,6 +172,7 @@ class _Work:
             warnings=act.warnings,
             person=act.person,
             documents=act.documents,
+            others=act.others,
             filename=act.filename,
             recipient=act.recipient,
             sent_at=act.sent_at,
@@ -246,8 +249,11 @@ class _Work:
         wanting = []
         for party in conversation.active():
             account = await unit.account(party.address) if party.local else None
-            told = account is not None and account.notice is not NoticeMode.INBOX
-            if told and self._concerned(notify, party):
+            if account is None or account.notice is NoticeMode.INBOX or not self._concerned(notify, party):
+                continue
+            if account.notice is NoticeMode.DIGEST and self._can_wait(notify, party):
+                await self._keep_for_digest(notify, party)
+            else:
                 wanting.append(party.address)
         if not wanting:
             return
@@ -281,8 +287,29 @@ class _Work:
         """
         if notify.subject == mails.NoticeEvent.MISSING:
             return party.address == self.conversation.requester.address
+        if notify.subject == mails.NoticeEvent.REMINDER and self.act.only is not None:
+            return party.address in self.act.only
         author = self.act.facts.author
         return party.address not in (author.account, author.address)
+
+    def _can_wait(self, notify: Notify, party: Party) -> bool:
+        """Whether a daily digest is soon enough: never for the requester, who waits for the answer, nor for a
+        reminder, whose delay would be over, nor where the notice warns of the sender's name.
+        """
+        warned = self.act.incoming is not None and self.act.incoming.false_name
+        if warned or notify.subject == mails.NoticeEvent.REMINDER:
+            return False
+        return party.address != self.conversation.requester.address
+
+    async def _keep_for_digest(self, notify: Notify, party: Party) -> None:
+        row = DigestRow(
+            address=party.address,
+            conversation_id=self.conversation.id,
+            at=self.unit.now,
+            event=notify.subject,
+            who=self.act.facts.author.shown,
+        )
+        await self.unit.tx.digests.add(row)
 
     async def _tag(self) -> None:
         conversation = self.conversation

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from gateway.pipeline.unit import Unit
 from teleexpertise.commands import Annuaire, NewRequest
+from teleexpertise.conversation import Conversation
 from teleexpertise.directory import query_words
 from teleexpertise.people import Absence, Expert
-from teleexpertise.texts.directory_contexts import DirectoryPage, ExpertCard
+from teleexpertise.plaintext import folded
+from teleexpertise.texts.contexts import ExpertCard
+from teleexpertise.texts.directory_contexts import DirectoryPage
 
-__all__ = ["absence_on", "directory_page", "experts_named"]
+__all__ = ["absence_on", "colleagues", "directory_page", "experts_named"]
 
 _SERVICES = ("avis",)
 
@@ -25,6 +28,24 @@ async def experts_named(unit: Unit, text: str) -> list[Expert]:
     addresses = [entry.address for entry in exact or directory.search(text)]
     known = await unit.tx.experts.some(addresses)
     return [known[address] for address in addresses if address in known]
+
+
+async def colleagues(unit: Unit, conversation: Conversation, most: int) -> tuple[ExpertCard, ...]:
+    """Other listed experts of a specialty that was asked, those near the one asked and the quick ones
+    first.
+    """
+    asked = await unit.account(conversation.opening.expert.address)
+    near = asked.department if asked else ""
+    wanted = {folded(name) for name in conversation.opening.specialties}
+    found = [
+        expert
+        for expert in await unit.tx.experts.listed()
+        if wanted & {folded(name) for name in expert.specialties}
+        and not any(member.party.address == expert.account.address for member in conversation.members)
+    ]
+    found.sort(key=lambda e: (e.account.department != near, e.delay_days, e.account.address))
+    links = unit.services.links
+    return tuple(ExpertCard(expert, links.to(NewRequest(expert.account.address))) for expert in found[:most])
 
 
 async def _contacts_found(unit: Unit, terms: str, experts: list[str]) -> list[str]:

@@ -60,7 +60,7 @@ async def report_facts(
         recipient=await _professional(settings, tx, closing.requester),
         practice=settings.documents.practice_setting or "",
         facility=settings.documents.facility_type or "",
-        act=_act(author),
+        act=_act(author, closing.level),
         order_id=conversation.opening.order_id,
         earlier=earlier,
     )
@@ -94,10 +94,12 @@ async def request_facts(
     )
 
 
-def _act(expert: Professional) -> str:
-    """The act of the expert's profession, '' for one that has none: doctors, dentists, midwives have."""
+def _act(expert: Professional, chosen: str = "") -> str:
+    """The act of the expert's profession, '' for one that has none: doctors, dentists, midwives have.
+    ``chosen`` is what the finalisation says of it.
+    """
     entitled = expert.role is None or expert.role.code.partition("/")[0] in _WITH_ACT
-    return "TE2" if entitled else ""
+    return (chosen or "TE2") if entitled else ""
 
 
 def _second(at: datetime, zone: tzinfo) -> datetime:

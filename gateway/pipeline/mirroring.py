@@ -32,6 +32,7 @@ _ANNOUNCED = {
     "late": NoticeEvent.ANSWER,
     "complement": NoticeEvent.MISSING,
     "rapport": NoticeEvent.REPORT,
+    "sans-reponse": NoticeEvent.REMINDER,
 }
 _CLOSED = {State.DECLINED: NoticeEvent.DECLINED, State.CANCELLED: NoticeEvent.CANCELLED}
 #: A name that a peer's mail shows is cut here before it stands in a mail of ours.

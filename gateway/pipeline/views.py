@@ -12,10 +12,12 @@ from typing import TypedDict
 from gateway.pipeline.links import Links
 from teleexpertise.commands import Remove
 from teleexpertise.conversation import Conversation
-from teleexpertise.events import Author, Side
+from teleexpertise.events import Author, ReminderKind, Side
 from teleexpertise.people import Document, Party
 from teleexpertise.prerequisites import satisfied
+from teleexpertise.reminding import CONVENTION
 from teleexpertise.texts import contexts as mails
+from teleexpertise.texts import followup_contexts
 from teleexpertise.texts.document_contexts import IntegrationRefused
 
 __all__ = ["Case", "build"]
@@ -36,6 +38,7 @@ class Case:
     person: Party | None = None
     documents: tuple[Document, ...] = ()
     filename: str = ""
+    others: tuple[mails.ExpertCard, ...] = ()
     recipient: str = ""
     sent_at: datetime | None = None
     diagnostic: str = ""
@@ -217,6 +220,7 @@ def _closing_confirmation(case: Case) -> mails.Mail:
         reason=conversation.closing_reason,
         version=conversation.version,
         addressees=completion.addressees if completion else (),
+        billed=completion.billed if completion else (),
         warnings=case.warnings,
     )
 
@@ -238,6 +242,31 @@ def _redirection(case: Case) -> mails.Mail:
 
 def _emergency(case: Case) -> mails.Mail:
     return mails.VitalEmergency(expert_name=case.conversation.expert.name)
+
+
+def _reminder(case: Case) -> mails.Mail:
+    conversation = case.conversation
+    kind = conversation.reminded[-1]
+    by_convention = conversation.opened_at + CONVENTION
+    return followup_contexts.Reminder(
+        **_head(case),
+        reminder=kind,
+        requester=conversation.requester.name,
+        asked_at=conversation.opened_at,
+        ends_at=conversation.promised_at if kind is ReminderKind.PROMISE else by_convention,
+        links=case.links.of(conversation, Side.EXPERT),
+    )
+
+
+def _unanswered(case: Case) -> mails.Mail:
+    conversation = case.conversation
+    return followup_contexts.Unanswered(
+        **_head(case),
+        expert=conversation.expert.name,
+        asked_at=conversation.opened_at,
+        others=case.others,
+        links=case.links.of(conversation, Side.REQUESTER),
+    )
 
 
 def _command_done(case: Case) -> mails.Mail:
@@ -267,6 +296,8 @@ _BUILDERS: Mapping[str, Callable[[Case], mails.Mail]] = {
     "confirmation-cloture": _closing_confirmation,
     "confirmation-commande": _command_done,
     "conflit": _conflict,
+    "rappel": _reminder,
+    "sans-reponse": _unanswered,
     "redirection": _redirection,
     "urgence-vitale": _emergency,
 }

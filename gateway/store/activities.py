@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import or_, select, true
+from sqlalchemy import and_, or_, select, true
 
 from gateway.store.repository import Repository
 from gateway.store.schema import conversation as conversations
 from gateway.store.schema import event as events
-from teleexpertise.events import Author, Completed, Opened, TakenUp, load_event
+from teleexpertise.events import Author, Completed, Declined, Opened, TakenUp, load_event
+from teleexpertise.patients import Patient
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Activities", "ActivityRow"]
 
 _CHUNK = 500
-_KINDS = ("opened", "taken_up", "completed")
+_KINDS = ("opened", "taken_up", "completed", "declined")
 # not the whole rows: decoding what nobody reads costs as much again
 _READ = (conversations.c.id, conversations.c.ref, conversations.c.state, conversations.c.opened_at)
 _TOLD = (events.c.conversation_id, events.c.at, events.c.author, events.c.payload)
@@ -30,7 +31,9 @@ _TOLD = (events.c.conversation_id, events.c.at, events.c.author, events.c.payloa
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivityRow:
-    """One conversation; what has not happened yet is None. ``version`` counts the finalisations."""
+    """One conversation; what has not happened yet is None. ``finalised_at`` is that of the last
+    of ``version`` finalisations.
+    """
 
     ref: str
     state: str
@@ -41,6 +44,8 @@ class ActivityRow:
     finalised_at: datetime | None
     finaliser: Author | None
     version: int
+    finalised_first_at: datetime | None
+    declined_at: datetime | None
 
 
 class Activities(Repository):
@@ -50,7 +55,34 @@ class Activities(Repository):
 
     async def of(self, addresses: Collection[str] | None) -> AsyncIterator[ActivityRow]:
         """Those whose requester or expert is one of the addresses now (None: all), by reference."""
-        mine = _of_parties(addresses)
+        async for activity in self._matching(_of_parties(addresses)):
+            yield activity
+
+    async def of_patient(
+        self, addresses: Collection[str], patient: Patient, since: datetime
+    ) -> AsyncIterator[ActivityRow]:
+        """Those of the addresses to which anything happened since a moment and whose patient may be this one:
+        the same INS, or without INS the same birth date. Whether it is, the caller finds out.
+        """
+        said = events.c.payload["patient"]
+        if patient.ins:
+            same = said["ins"].as_string() == patient.ins
+        else:
+            born = patient.birth_date.isoformat() if patient.birth_date else ""
+            same = said["birth_date"].as_string() == born
+        first = and_(events.c.conversation_id == conversations.c.id, events.c.seq == 1)
+        opened = select(events.c.id).where(first, same).exists()
+        mine = and_(_of_parties(addresses), conversations.c.updated_at >= since, opened)
+        async for activity in self._matching(mine):
+            yield activity
+
+    async def named(self, refs: Sequence[str]) -> AsyncIterator[ActivityRow]:
+        """Those of these references."""
+        for start in range(0, len(refs), _CHUNK):
+            async for activity in self._matching(conversations.c.ref.in_(refs[start : start + _CHUNK])):
+                yield activity
+
+    async def _matching(self, mine: ColumnElement[bool]) -> AsyncIterator[ActivityRow]:
         last = ""
         while True:
             page = select(*_READ).where(mine, conversations.c.ref > last)
@@ -84,7 +116,7 @@ def _activity(row: RowMapping, told: Iterable[RowMapping]) -> ActivityRow | None
     """Put together what the events say; None for a conversation without opening, which a rebuild reports."""
     opening: Opened | None = None
     completion: Completed | None = None
-    answered_at = finalised_at = finaliser = None
+    answered_at = finalised_at = first_at = declined_at = finaliser = None
     version = 0
     for entry in told:
         match load_event(entry["payload"]):
@@ -94,7 +126,10 @@ def _activity(row: RowMapping, told: Iterable[RowMapping]) -> ActivityRow | None
                 answered_at = answered_at or entry["at"]
             case Completed() as completion:
                 finalised_at, finaliser = entry["at"], Author(**entry["author"])
+                first_at = first_at or finalised_at
                 version += 1
+            case Declined():
+                declined_at = entry["at"]
     if opening is None:
         return None
     return ActivityRow(
@@ -102,9 +137,11 @@ def _activity(row: RowMapping, told: Iterable[RowMapping]) -> ActivityRow | None
         state=row["state"],
         opened_at=row["opened_at"],
         opening=opening,
-        answered_at=answered_at or finalised_at,
+        answered_at=answered_at or first_at,
         completion=completion,
         finalised_at=finalised_at,
         finaliser=finaliser,
         version=version,
+        finalised_first_at=first_at,
+        declined_at=declined_at,
     )

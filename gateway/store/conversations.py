@@ -89,6 +89,12 @@ class Conversations(Repository):
         conditions = [conversations.c.state.in_(states)] if states else []
         return await self._matching(*conditions, limit=limit)
 
+    async def waiting(self, state: str, opened_before: datetime) -> tuple[UUID, ...]:
+        """Those in a state that were opened before a moment, the oldest first."""
+        here = (conversations.c.state == state) & (conversations.c.opened_at < opened_before)
+        rows = await self._all(select(conversations.c.id).where(here).order_by(conversations.c.opened_at))
+        return tuple(row["id"] for row in rows)
+
     async def ids(self) -> tuple[UUID, ...]:
         """All conversations in the order of their reference: what a rebuild goes through."""
         rows = await self._all(select(conversations.c.id).order_by(conversations.c.ref))

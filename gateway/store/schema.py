@@ -4,6 +4,8 @@
 are lower case, times UTC, hashes lower-case hexadecimal SHA-256.
 """
 
+# gate: one schema is read whole; cut by length its foreign keys would point across files
+
 from __future__ import annotations
 
 from sqlalchemy import (
@@ -41,11 +43,13 @@ __all__ = [
     "decision",
     "decrypted_message",
     "delegation",
+    "digest_item",
     "directory_state",
     "establishment_administrator",
     "event",
     "expert",
     "expert_document",
+    "exported_line",
     "form_copy",
     "held_letter",
     "known_certificate",
@@ -252,6 +256,8 @@ conversation = Table(
     Column("updated_at", UtcDateTime, nullable=False, index=True),
     Column("next_seq", Integer, nullable=False),
     Column("folded", JsonData(), nullable=False),
+    Index(None, "requester_address"),
+    Index(None, "expert_address"),
 )
 
 conversation_member = Table(
@@ -341,6 +347,30 @@ decision = Table(
     Column("facts", JsonData(), nullable=False),
     Column("trace", JsonData(), nullable=False),
     _text("rules_version"),
+    sqlite_autoincrement=True,
+)
+
+# What exports have shown of a finalised conversation: a later version is a correction of it.
+exported_line = Table(
+    "exported_line",
+    metadata,
+    Column("ref", PlainText, primary_key=True),
+    Column("role", PlainText, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("account", PlainText, primary_key=True, index=True),
+    Column("exported_at", UtcDateTime, nullable=False),
+)
+
+# What a daily digest has still to tell an account.
+digest_item = Table(
+    "digest_item",
+    metadata,
+    Column("id", RowNumber(), primary_key=True),
+    Column("address", PlainText, nullable=False, index=True),
+    _belongs_to("conversation", "conversation_id", required=True),
+    Column("at", UtcDateTime, nullable=False),
+    _text("event"),
+    _text("who"),
     sqlite_autoincrement=True,
 )
 

@@ -11,6 +11,7 @@ from gateway.store.conversations import Conversations, Events
 from gateway.store.deposits import Deposits
 from gateway.store.directory import Contacts
 from gateway.store.experts import Experts
+from gateway.store.exported import Digests, Exported
 from gateway.store.letters import Answers, Bounces, Forms, Held
 from gateway.store.messages import Decisions, Messages
 from gateway.store.mirrors import Mirrors, Peers
@@ -39,8 +40,10 @@ class Transaction:
         "decisions",
         "delegations",
         "deposits",
+        "digests",
         "events",
         "experts",
+        "exported",
         "forms",
         "held",
         "messages",
@@ -65,8 +68,10 @@ class Transaction:
         self.decisions = Decisions(connection)
         self.delegations = Delegations(connection)
         self.deposits = Deposits(connection)
+        self.digests = Digests(connection)
         self.events = Events(connection)
         self.experts = Experts(connection)
+        self.exported = Exported(connection)
         self.forms = Forms(connection)
         self.held = Held(connection)
         self.messages = Messages(connection)

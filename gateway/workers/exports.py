@@ -51,6 +51,7 @@ class ExportWork:
                 in_reply_to=str(row.payload["in_reply_to"]),
                 attachments=(Attachment(filename, kind.content_type, content),),
             )
+            await tx.exported.note(table.exported, unit.now)
             await tx.outbox.done(row, unit.now)
 
     def _written(self, table: ExportTable, kind: FileKind) -> tuple[bytes, int]:

@@ -43,7 +43,7 @@ from teleexpertise.texts import contexts as mails
 if TYPE_CHECKING:
     from teleexpertise.report.printing import ReportPrinter
 
-__all__ = ["MadeReport", "ReportWork", "print_documents", "print_report"]
+__all__ = ["MadeReport", "ReportWork", "bearable", "print_documents", "print_report"]
 
 #: What is said of work whose process died or had no memory left.
 _DIED = "the process that made the report died"
@@ -105,7 +105,7 @@ class ReportWork:
             assert conversation.completion is not None, "a report follows a finalisation"
             report = await self._gather(tx, conversation, records, conversation.completion.exchanges)
             facts = await self._facts(tx, conversation, records)
-        made = await self._make(_bearable(report, row), facts)
+        made = await self._make(bearable(report, row), facts)
         filename = f"{conversation.ref}-v{version}.pdf"
         async with self.services.store.transaction() as tx:
             unit = Unit(self.services, tx, self.services.clock())
@@ -183,7 +183,7 @@ class ReportWork:
             conversation = fold(row.conversation_id, records)
             wanted = tuple(chosen) if chosen is not None else tuple(e.seq for e in conversation.exchanges)
             report = await self._gather(tx, conversation, records, wanted)
-        octets = await self._print(_bearable(report, row))
+        octets = await self._print(bearable(report, row))
         enclosed = (Attachment(f"{conversation.ref}-synthese.pdf", "application/pdf", octets),)
         to = Mailbox(row.recipient, str(row.payload["name"]))
         in_reply_to = str(row.payload["in_reply_to"])
@@ -313,7 +313,7 @@ class ReportWork:
         )
 
 
-def _bearable(report: Report, row: OutboxRow) -> Report:
+def bearable(report: Report, row: OutboxRow) -> Report:
     """The report as it is; without pictures where attempts with them ended the process."""
     died = row.attempts > _TRIES_WITH_PICTURES and row.last_error.endswith(_DIED)
     return report.listing_only() if died else report

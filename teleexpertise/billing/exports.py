@@ -8,10 +8,11 @@ their types and where each value comes from.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, tzinfo
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 from teleexpertise.billing.rating import Billable, BillingParty, Line, Year, rate
 from teleexpertise.billing.tariffs import Role, Tariffs
@@ -19,7 +20,17 @@ from teleexpertise.patients import Patient
 from teleexpertise.states import CLOSED, State
 from teleexpertise.texts.words import Words
 
-__all__ = ["Activity", "Cell", "Column", "ColumnKind", "ExportTable", "Selection", "export_table"]
+__all__ = [
+    "Activity",
+    "Cell",
+    "Column",
+    "ColumnKind",
+    "ExportTable",
+    "ExportedLine",
+    "Selection",
+    "Shown",
+    "export_table",
+]
 
 Cell = str | int | Decimal | date | datetime | None
 """A value of a row: text, a count, euros, a day, a moment in the readers' zone, or nothing."""
@@ -50,7 +61,8 @@ class Activity:
 
     ``finalised_at`` is that of the last finalisation, ``version`` its number, 0 before the first.
     ``finaliser`` is
-    who did it, ``Y pour X`` for a delegate.
+    who did it, ``Y pour X`` for a delegate. ``level`` and ``cumulated`` are what the finalisation said of
+    the act.
     """
 
     ref: str
@@ -66,6 +78,8 @@ class Activity:
     outcome: str = ""
     finaliser: str = ""
     delay_days: int = 7
+    level: str = ""
+    cumulated: bool = False
     insured_number: str = ""
 
     def billable(self, zone: tzinfo) -> Billable:
@@ -79,6 +93,8 @@ class Activity:
             patient=self.patient,
             requester=self.requester,
             expert=self.expert,
+            level=self.level,
+            cumulated=self.cumulated,
             insured_number=self.insured_number,
         )
 
@@ -108,13 +124,35 @@ class Selection:
         )
 
 
+class ExportedLine(NamedTuple):
+    """One side of one version of a finalised conversation, as an account is shown it."""
+
+    ref: str
+    role: Role
+    version: int
+    account: str
+
+
+class Shown(NamedTuple):
+    """A line that an earlier export has shown, and when the first one did."""
+
+    ref: str
+    role: str
+    version: int
+    account: str
+    exported_at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class ExportTable:
-    """A table ready to be written: ``rows`` in the order of ``columns``; they can be read once."""
+    """A table ready to be written: ``rows`` in the order of ``columns``; they can be read once. ``exported``
+    are the finalised lines among those read so far, which the next export must know of.
+    """
 
     title: str
     columns: tuple[Column, ...]
     rows: Iterator[tuple[Cell, ...]]
+    exported: list[ExportedLine] = field(default_factory=list)
 
 
 _COMMON: Mapping[str, ColumnKind] = {
@@ -147,6 +185,7 @@ _FINALISED: Mapping[str, ColumnKind] = {
     **_COMMON,
     "finalised": ColumnKind.MOMENT,
     "version": ColumnKind.COUNT,
+    "correction": ColumnKind.TEXT,
     "finaliser": ColumnKind.TEXT,
     "outcome": ColumnKind.TEXT,
     **_PARTIES,
@@ -173,17 +212,25 @@ def export_table(
     words: Words,
     zone: tzinfo,
     year: Year = Year.CALENDAR,
+    shown: Iterable[Shown] = (),
 ) -> ExportTable:
     """The table of a selection. ``activities`` are all of the accounts in question, of any day: limits
     count them.
+
+    ``shown`` is what earlier exports have shown of conversations finalised more than once: the line of a
+    later
+    version is marked as a correction, and an account whose side became another's gets a line without amount.
     """
     kinds = _PENDING if selection.pending else _FINALISED
     columns = tuple(Column(key, words.of("export_columns", key), kind) for key, kind in kinds.items())
-    writing = _Writing(selection, words, zone)
+    earlier: dict[tuple[str, str], list[Shown]] = {}
+    for one in shown:
+        earlier.setdefault((one.ref, str(one.role)), []).append(one)
+    writing = _Writing(selection, words, zone, earlier)
     made = writing.pending(activities) if selection.pending else writing.finalised(activities, tariffs, year)
     rows = (tuple(row[key] for key in kinds) for row in made)
     title = words.of("export_titles", "pending" if selection.pending else "finalised")
-    return ExportTable(title, columns, rows)
+    return ExportTable(title, columns, rows, writing.exported)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +240,8 @@ class _Writing:
     selection: Selection
     words: Words
     zone: tzinfo
+    shown: Mapping[tuple[str, str], list[Shown]]
+    exported: list[ExportedLine] = field(default_factory=list)
 
     def pending(self, activities: Iterable[Activity]) -> Iterator[Mapping[str, Cell]]:
         """The rows of what is still open, by reference."""
@@ -216,12 +265,53 @@ class _Writing:
         """The rows of what is finalised, by the day of the act."""
         finalised = {one.ref: one for one in activities if one.finalised_at is not None}
         for line in rate((one.billable(self.zone) for one in finalised.values()), tariffs, year):
+            activity = finalised[line.ref]
             if self.selection.wants(line.party, line.role, line.day):
-                activity = finalised[line.ref]
+                self._note(activity, line.role, line.party.address)
                 yield {
                     **self._described(activity, line.role, line.party, line.counterpart),
                     **self._billed(activity, line),
                 }
+            for gone in self._withdrawn(activity, line):
+                if self.selection.wants(gone.party, gone.role, gone.day):
+                    self._note(activity, gone.role, gone.party.address)
+                    yield {
+                        **self._described(activity, gone.role, gone.party, gone.counterpart),
+                        **self._billed(activity, gone),
+                    }
+
+    def _note(self, activity: Activity, role: Role, account: str) -> None:
+        self.exported.append(ExportedLine(activity.ref, role, activity.version, account))
+
+    def _earlier(self, activity: Activity, role: Role) -> list[Shown]:
+        """What was shown of earlier versions of one side, by version."""
+        found = self.shown.get((activity.ref, str(role)), [])
+        return [one for one in found if one.version < activity.version]
+
+    def _withdrawn(self, activity: Activity, line: Line) -> Iterator[Line]:
+        """For each account that was shown this side and has it no more, a line that bills nothing."""
+        gone = {one.account for one in self._earlier(activity, line.role)} - {line.party.address}
+        for account in sorted(gone):
+            yield Line(
+                ref=line.ref,
+                day=line.day,
+                role=line.role,
+                party=BillingParty(address=account),
+                counterpart=line.counterpart,
+            )
+
+    def _correction(self, activity: Activity, line: Line) -> str:
+        """Which exported version this line replaces or takes back; '' where none was exported."""
+        earlier = self._earlier(activity, line.role)
+        if not earlier:
+            return ""
+        account = line.party.address
+        side = activity.expert if line.role is Role.EXPERT else activity.requester
+        mine = [one for one in earlier if one.account == account] or earlier
+        word = "correction" if account == side.address else "withdrawn"
+        return self.words.of("export_words", word).format(
+            version=mine[-1].version, day=f"{mine[-1].exported_at.astimezone(self.zone):%d/%m/%Y}"
+        )
 
     def _moment(self, moment: datetime | None) -> datetime | None:
         return None if moment is None else moment.astimezone(self.zone)
@@ -256,6 +346,7 @@ class _Writing:
         return {
             "finalised": self._moment(activity.finalised_at),
             "version": activity.version,
+            "correction": self._correction(activity, line),
             "finaliser": activity.finaliser,
             "outcome": activity.outcome,
             "insured_number": activity.insured_number or activity.patient.ins,

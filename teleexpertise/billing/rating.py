@@ -17,7 +17,17 @@ from teleexpertise.billing.tariffs import Act, Role, Tariffs, territory_of
 from teleexpertise.identifiers import read_billing_number, read_nir
 from teleexpertise.patients import Patient
 
-__all__ = ["ANSWER_DAYS", "Anomaly", "Billable", "BillingParty", "Line", "NotBillable", "Year", "rate"]
+__all__ = [
+    "ANSWER_DAYS",
+    "Anomaly",
+    "Billable",
+    "BillingParty",
+    "Line",
+    "NotBillable",
+    "Year",
+    "profession_of",
+    "rate",
+]
 
 ANSWER_DAYS = 7
 """The convention's delay for an expert's answer."""
@@ -206,7 +216,7 @@ def _line(conversation: Billable, role: Role, tariffs: Tariffs, ledger: _Ledger,
         party=conversation.party(role),
         counterpart=conversation.party(other),
     )
-    profession = _profession(line.party, tariffs)
+    profession = profession_of(line.party, tariffs)
     possible = tariffs.acts_for(role, profession, conversation.day)
     refusal = _refusal(conversation, role, profession, tariffs, possible)
     if refusal is not None:
@@ -220,7 +230,7 @@ def _line(conversation: Billable, role: Role, tariffs: Tariffs, ledger: _Ledger,
     return _counted(replace(line, act=chosen, anomalies=anomalies), conversation, profession, ledger)
 
 
-def _profession(party: BillingParty, tariffs: Tariffs) -> str:
+def profession_of(party: BillingParty, tariffs: Tariffs) -> str:
     """The profession in the table; a hospital service that states none answers by its doctors."""
     stated = tariffs.profession(party.profession)
     return "médecin" if party.is_hospital and not stated else stated

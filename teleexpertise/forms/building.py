@@ -15,7 +15,6 @@ from teleexpertise.people import (
     IdentityPolicy,
     ItemKind,
     NirPolicy,
-    NoticeMode,
     Party,
     PrerequisiteItem,
 )
@@ -142,14 +141,24 @@ def finalise_form(
     exchanges: Sequence[str],
     addressees: Sequence[str],
     billing: Sequence[tuple[str, str]] = (),
+    requester_billing: Sequence[tuple[str, str]] = (),
+    acts: Sequence[str] = (),
+    proposal: str = "",
 ) -> Form:
     """The finalisation form; ``exchanges`` and ``addressees``: one text per line, numbered from 1.
 
-    ``billing`` are (number, whose) pairs offered for the expert's line: a service's and the delegate's.
+    ``billing`` are (number, whose) pairs offered for the expert's line, a service's and the delegate's;
+    ``requester_billing`` the same for the requester's. ``acts`` are the codes that the expert may bill
+    (without
+    any the line is left out), ``proposal`` says above it what the rules propose.
     """
     form = catalogue.form(FormKind.FINALISE)
     numbers = tuple(Option(number, f"{number} ({whose})") for number, whose in billing)
+    theirs = tuple(Option(number, f"{number} ({whose})") for number, whose in requester_billing)
+    act = replace(form.field("act"), options=tuple(Option(code, code) for code in acts), help=proposal)
     return form.changed(
+        act=act if acts else None,
+        requester_billing=replace(form.field("requester_billing"), options=theirs),
         requester=replace(form.field("requester"), options=_people(requesters)),
         expert=replace(form.field("expert"), options=_people(experts)),
         expert_billing=replace(form.field("expert_billing"), options=numbers),
@@ -190,13 +199,7 @@ def synthesis_form(catalogue: Catalogue, exchanges: Sequence[str]) -> Form:
 def preferences_form(catalogue: Catalogue, account: Account, files: Sequence[str]) -> Form:
     """The preferences of one account; ``files`` are the documents it hands out, one text per line, from 1."""
     form = catalogue.form(FormKind.PREFERENCES)
-    notice = form.field("notice")
-    # Nobody writes digests yet: whoever has that preference keeps it, nobody is offered it.
-    ways = tuple(
-        way for way in notice.options if way.value != NoticeMode.DIGEST or way.value == account.notice
-    )
     return form.changed(
-        notice=replace(notice, options=ways),
         account=replace(form.field("account"), options=_people([account])),
         documents=_checklist(form.field("documents"), files),
     )

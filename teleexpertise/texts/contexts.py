@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from teleexpertise.events import AttachmentNote, Author
+from teleexpertise.events import AttachmentNote, Author, Billed
 from teleexpertise.patients import Patient
 from teleexpertise.people import Absence as Away
 from teleexpertise.people import Expert, Party, PrerequisiteItem
@@ -38,6 +38,7 @@ __all__ = [
     "ConversationMail",
     "Doubt",
     "DoubtExpired",
+    "ExpertCard",
     "FormMail",
     "FormProblem",
     "FormPurpose",
@@ -83,6 +84,17 @@ class ConversationMail(Mail):
 
     reference: str
     state: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertCard:
+    """One expert of the directory with the link that asks for the request form."""
+
+    expert: Expert
+    request: Link
+    absence: Away | None = None
+    deputy: str = ""
+    """The name of who answers during the absence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +178,7 @@ class Confirmation(ConversationMail):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClosingConfirmation(ConversationMail):
-    """``confirmation-cloture``: finalised, declined or cancelled (see ``state``), as it was understood."""
+    """``confirmation-cloture``: finalised, declined or cancelled (``state``); ``billed`` by each side."""
 
     template: ClassVar[str] = "confirmation-cloture"
     author: Author
@@ -180,6 +192,7 @@ class ClosingConfirmation(ConversationMail):
     version: int = 1
     warnings: tuple[str, ...] = ()
     addressees: tuple[str, ...] = ()
+    billed: tuple[Billed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,21 +7,10 @@ from typing import ClassVar
 
 from teleexpertise.contacts import Contact
 from teleexpertise.people import Absence, Account, Expert
-from teleexpertise.texts.contexts import Mail
+from teleexpertise.texts.contexts import ExpertCard, Mail
 from teleexpertise.texts.views import Link
 
-__all__ = ["DirectoryPage", "ExpertCard", "PreferencesSaved"]
-
-
-@dataclass(frozen=True, slots=True)
-class ExpertCard:
-    """One expert of the directory with the link that asks for the request form."""
-
-    expert: Expert
-    request: Link
-    absence: Absence | None = None
-    deputy: str = ""
-    """The name of who answers during the absence."""
+__all__ = ["DirectoryPage", "PreferencesSaved"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

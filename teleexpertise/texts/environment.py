@@ -63,6 +63,7 @@ def french_environment(package: str, words: Words, zone: tzinfo, *, html: bool) 
         moment=partial(typography.moment, zone=zone),
         years=partial(_years, zone=zone),
         size=typography.size,
+        euros=typography.euros,
         grouped=typography.grouped,
         one_line=typography.one_line,
         wrap=typography.wrap,

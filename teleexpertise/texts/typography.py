@@ -20,6 +20,7 @@ __all__ = [
     "FrenchSpaces",
     "clean",
     "day",
+    "euros",
     "grouped",
     "line_breaks",
     "moment",
@@ -74,6 +75,11 @@ def clean(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(clean(item) for item in value)
     return value
+
+
+def euros(cents: int) -> str:
+    """An amount: ``2760`` -> ``27,60 €``."""
+    return f"{cents // 100},{cents % 100:02d}{_NBSP}€"
 
 
 def one_line(text: str) -> str:

@@ -187,3 +187,13 @@ def test_a_running_gateway_ends_the_sessions_of_a_suspended_account() -> None:
                 connect().login(region.GP.address, region.PASSWORD)
             with pytest.raises(smtplib.SMTPAuthenticationError):
                 client.send(client.compose(served.service, "Annuaire"))
+
+
+def test_how_an_account_is_told_is_changed_and_shown(deployment: Deployment) -> None:
+    assert deployment.json("account", "notice", region.NURSE.address, "digest")["notice"] == "digest"
+    (found,) = [
+        each for each in deployment.json("account", "list") if each["address"] == region.NURSE.address
+    ]
+    assert found["notice"] == "digest"
+    assert deployment.call("account", "notice", region.NURSE.address, "pigeon").exit_code == 2
+    assert deployment.call("account", "notice", address("nobody"), "inbox").exit_code == 1

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,25 @@ def test_one_account_or_establishment_in_one_role(
     assert refused.exit_code == 1
     assert "no account of establishment 999999999" in refused.output
     assert not (tmp_path / "c.xlsx").exists()
+
+
+def test_a41_an_establishment_sees_all_its_services(
+    deployment: Deployment, played: Played, tmp_path: Path
+) -> None:
+    async def work(services: Services) -> None:
+        async with services.store.transaction() as tx:
+            for account in (region.GP, region.DERMATOLOGIST):
+                await tx.accounts.save(replace(account, finess="430000034"))
+
+    deployment.work(work)
+    out = tmp_path / "house.csv"
+    told = deployment.json("export", "--pending", "--establishment", "430000034", "--out", out)
+    assert told["rows"] == 2
+    assert {row["Compte"] for row in read(out)} == {region.GP.address, region.DERMATOLOGIST.address}
+    other = deployment.json(
+        "export", "--pending", "--establishment", region.SERVICE.finess, "--out", tmp_path / "other.csv"
+    )
+    assert other["rows"] == 0
 
 
 @pytest.mark.parametrize(

@@ -193,12 +193,12 @@ async def test_whatever_step_is_interrupted_no_message_is_lost_or_doubled(
 ) -> None:
     """One command of the way after another is the last one; then it is begun again.
 
-    Of the long way every fifth: all of them take half a minute.
+    Of the long way every seventh: all of them take half a minute.
     """
     keys = [f"k-{number}" for number in range(1, 5)]
     await filed(filing, mailbox, OLD, *keys[:3])
     source, target = OLD, NEW
-    for commands in count(1, 5 if both else 1):
+    for commands in count(1, 7 if both else 1):
         if both:  # the other folder is there already, with one mail of both and one of its own
             await filed(filing, mailbox, target, keys[0], keys[3])
             await filed(filing, mailbox, (*target, "Imagerie"), "k-9")

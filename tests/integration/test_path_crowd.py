@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import imaplib
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from gateway.services import Services
 from gateway.serving import refresh_logins
 from teleexpertise.people import Account, Expert
 from tests.support import region
-from tests.support.gateway import Client, TestGateway, text_of
+from tests.support.gateway import Client, TestGateway, eventually, text_of
 from tests.support.threads import FOLDER, Thread, attach, open_thread, photo
 
 _DOCTORS = tuple(
@@ -41,7 +42,17 @@ def crowd(served: TestGateway) -> TestGateway:
         await refresh_logins(services.store, services.settings)
 
     served.ask(enrol)
+    # the mailbox server looks at its logins once a second
+    eventually(lambda: admitted(served.client(_EXPERTS[-1])), "new accounts can log in")
     return served
+
+
+def admitted(client: Client) -> bool:
+    try:
+        with client.imap():
+            return True
+    except imaplib.IMAP4.error:
+        return False
 
 
 def ask_experts(served: TestGateway, number: int) -> list[Thread]:

@@ -26,7 +26,7 @@ def rows_of(mail: EmailMessage) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(content.decode("utf-8-sig")), delimiter=";"))
 
 
-def test_each_side_gets_its_own_pending_rows(thread: Thread) -> None:
+def test_a39_each_side_gets_its_own_pending_rows(thread: Thread) -> None:
     for client, role in ((thread.requester, "demandeur"), (thread.expert, "expert")):
         mail = client.ask_service("Export en cours csv")
         (row,) = [row for row in rows_of(mail) if row["Référence"] == thread.ref]
@@ -38,7 +38,7 @@ def test_each_side_gets_its_own_pending_rows(thread: Thread) -> None:
     assert thread.ref not in {row["Référence"] for row in rows_of(mail)}
 
 
-def test_finalised_rows_carry_the_act_and_both_numbers(served: TestGateway) -> None:
+def test_a40_finalised_rows_carry_the_act_and_both_numbers(served: TestGateway) -> None:
     thread = open_thread(served)
     thread.finalise(thread.expert)
     (row,) = [
@@ -52,13 +52,13 @@ def test_finalised_rows_carry_the_act_and_both_numbers(served: TestGateway) -> N
     assert row["Patient : nom de naissance"] == thread.values["Nom de naissance"]
 
 
-def test_a_delegate_gets_the_activity_of_whom_they_act_for(thread: Thread, served: TestGateway) -> None:
+def test_a38_a_delegate_gets_the_activity_of_whom_they_act_for(thread: Thread, served: TestGateway) -> None:
     secretary = served.client(region.SECRETARY)
     accounts = {row["Compte"] for row in rows_of(secretary.ask_service("Export en cours csv"))}
     assert thread.requester.address in accounts
 
 
-def test_a_stranger_gets_nothing_and_is_refused_others(thread: Thread, served: TestGateway) -> None:
+def test_a38_a_stranger_gets_nothing_and_is_refused_others(thread: Thread, served: TestGateway) -> None:
     stranger = served.client(region.STRANGER)
     assert rows_of(stranger.ask_service("Export csv")) == []
     mail = stranger.compose(served.service, f"Export pour {thread.requester.address} csv")
@@ -67,7 +67,7 @@ def test_a_stranger_gets_nothing_and_is_refused_others(thread: Thread, served: T
     assert refusal_text(refusal.value).startswith("550 5.7.1")
 
 
-def test_an_order_with_a_mistake_is_told_back(served: TestGateway) -> None:
+def test_a37_an_order_with_a_mistake_is_told_back(served: TestGateway) -> None:
     mail = served.client(region.GP).ask_service("Export expert 31/02/2026 pdf")
     assert attachments(mail) == {}
     assert "« 31/02/2026 », « pdf »" in text_of(mail).replace("\N{NO-BREAK SPACE}", " ")

@@ -26,6 +26,8 @@ from teleexpertise.events import (
     MemberLeft,
     Opened,
     Record,
+    Reminded,
+    ReminderKind,
     ReportMade,
     Side,
 )
@@ -198,4 +200,5 @@ def proposals(seed: int = 1) -> list[tuple[Trigger, AnyEvent]]:
             Trigger.INTEGRATION,
             IntegrationFailed(recipient=GUEST.address, mail_id="<a@b.example>", code="902"),
         ),
+        (Trigger.REMINDER, Reminded(reminder=ReminderKind.PROMISE)),
     ]

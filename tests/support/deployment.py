@@ -162,3 +162,33 @@ async def play(services: Services) -> Played:
     except Refusal:
         return played
     raise AssertionError("a stranger was let in")
+
+
+async def request(services: Services, *, delay_days: int, answer: bool = False) -> UUID:
+    """Open a complete request of the GP to the dermatologist, who answers or not; its identifier."""
+    gp, expert = region.GP, region.DERMATOLOGIST
+    identifier = services.new_id()
+    raw = mail(gp, services.book.service, f"avis {identifier}")
+    queue_id = identifier.hex[:16].upper()
+    incoming = await screen(services, envelope(gp, services.book.service, queue_id), raw)
+    asked = replace(
+        opened(),
+        requester=Party.of(gp),
+        expert=Party.of(expert),
+        ref="",
+        delay_days=delay_days,
+        specialties=("Dermatologie",),
+    )
+    async with services.store.transaction() as tx:
+        unit = Unit(services, tx, incoming.received_at)
+        message = await unit.store(incoming)
+        facts = Facts(trigger=Trigger.REQUEST, author=Author(gp.address, gp.name), proposed=asked)
+        act = Act(facts=facts, message=message, incoming=incoming, answer_to=Mailbox(gp.address, gp.name))
+        _, conversation = await carry_out(unit, None, identifier, act)
+        assert conversation is not None
+        await tx.messages.place(message.id, identifier)
+    if answer:
+        reply = services.book.reply(identifier)
+        said = mail(expert, reply, f"Re {identifier}", References=conversation.thread[-1])
+        await GatewayDoors(services).accept(envelope(expert, reply, queue_id[::-1]), said)
+    return identifier

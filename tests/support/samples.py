@@ -6,8 +6,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
-from teleexpertise.contacts import Contact
-from teleexpertise.events import AttachmentNote, Author
+from teleexpertise.events import AttachmentNote, Author, Billed, ReminderKind
 from teleexpertise.patients import Patient
 from teleexpertise.people import (
     Absence,
@@ -26,9 +25,11 @@ from teleexpertise.texts import (
     contexts,
     directory_contexts,
     export_contexts,
+    followup_contexts,
 )
 from teleexpertise.texts.document_contexts import EnclosedReport, IntegrationRefused, Processed
 from teleexpertise.texts.standing import Standing
+from tests.support.directory_samples import declaring_mails
 
 NOW = datetime(2026, 11, 22, 9, 41, tzinfo=UTC)
 REF = "TLE-2026-000123"
@@ -140,38 +141,6 @@ ELSEWHERE = contexts.WorklistRow(
 )
 
 
-def _declaring_mails() -> dict[str, contexts.Mail]:
-    return {
-        "annuaire-vide": directory_contexts.DirectoryPage(
-            query="alchimie 99", total=0, cards=(), services=SERVICES
-        ),
-        "annuaire-correspondants": directory_contexts.DirectoryPage(
-            query="roche",
-            total=1,
-            cards=(directory_contexts.ExpertCard(SERVICE_EXPERT, REQUEST, AWAY, "Dr Paul ROUX"),),
-            contacts=(
-                Contact(
-                    address="lea.roche@cabinet.mssante.example",
-                    kind=AccountKind.PERSON,
-                    name="Mme Léa ROCHE",
-                    profession="Infirmier",
-                    postcode="43000",
-                    town="LE PUY EN VELAY",
-                ),
-            ),
-            total_contacts=1,
-        ),
-        "preferences": directory_contexts.PreferencesSaved(
-            account=SERVICE_EXPERT.account,
-            expert=SERVICE_EXPERT,
-            again=link("Préférences", "Préférences"),
-            absence=AWAY,
-            deputy="Dr Paul ROUX",
-            warnings=("à vérifier.",),
-        ),
-    }
-
-
 def _directory_mails() -> dict[str, contexts.Mail]:
     """What somebody gets who looks around: the directory, help, refusals."""
     return {
@@ -182,8 +151,8 @@ def _directory_mails() -> dict[str, contexts.Mail]:
             pages=2,
             next_page=NEXT,
             cards=(
-                directory_contexts.ExpertCard(SERVICE_EXPERT, REQUEST),
-                directory_contexts.ExpertCard(SERVICE_EXPERT, REQUEST),
+                contexts.ExpertCard(SERVICE_EXPERT, REQUEST),
+                contexts.ExpertCard(SERVICE_EXPERT, REQUEST),
             ),
         ),
         "aide": contexts.Help(
@@ -319,6 +288,10 @@ def _answers() -> dict[str, contexts.Mail]:
             outcome="Consultation rapprochée",
             conclusion=CONCLUSION,
             addressees=("Dr Nadège ARSAC",),
+            billed=(
+                Billed(role="expert", act="TE2", amount=2760, anomalies=("number-missing",)),
+                Billed(role="requester", amount=0, refusal="profession"),
+            ),
         ),
         "confirmation-commande": contexts.CommandConfirmation(
             done=contexts.CommandDone.REMOVED, person="Mme Ysoline BRAVARD", **ABOUT
@@ -450,6 +423,42 @@ def _thread_mails() -> dict[str, contexts.Mail]:
 def _ended_mails() -> dict[str, contexts.Mail]:
     """What is told when time or attempts have run out."""
     return {
+        **{
+            f"rappel-{kind}": followup_contexts.Reminder(
+                reminder=kind,
+                requester=REQUESTER.name,
+                asked_at=NOW,
+                ends_at=NOW,
+                links=(REQUEST,),
+                **ABOUT,
+            )
+            for kind in (ReminderKind.PROMISE, ReminderKind.CONVENTION)
+        },
+        **{
+            f"echeance-{kind}": followup_contexts.Deadline(reminder=kind, asked_at=NOW, at=NOW, **ABOUT)
+            for kind in ReminderKind
+        },
+        "sans-reponse": followup_contexts.Unanswered(
+            expert=EXPERT.name,
+            asked_at=NOW,
+            others=(
+                contexts.ExpertCard(SERVICE_EXPERT, REQUEST),
+                contexts.ExpertCard(SERVICE_EXPERT, REQUEST),
+            ),
+            links=(REQUEST,),
+            **ABOUT,
+        ),
+        "sans-reponse-ni-autre": followup_contexts.Unanswered(expert=EXPERT.name, asked_at=NOW, **ABOUT),
+        "resume": followup_contexts.Digest(
+            lines=tuple(
+                followup_contexts.DigestLine(
+                    at=NOW, event=event, who=EXPERT.name, reference=REF, state="requested"
+                )
+                for event in (contexts.NoticeEvent.REQUEST, contexts.NoticeEvent.ANSWER)
+            ),
+            folder="Téléexpertises",
+            worklist=REQUEST,
+        ),
         "doute-expire": contexts.DoubtExpired(subject_received="Mon avis", received_at=NOW, days=7, **ABOUT),
         **{
             f"travail-abandonne-{work}": contexts.Unmade(work=work, holder="Dr Nadège ARSAC", **ABOUT)
@@ -462,7 +471,7 @@ def all_mails() -> dict[str, contexts.Mail]:
     """One or more contexts of every template, by a name that says which case it is."""
     return {
         **_directory_mails(),
-        **_declaring_mails(),
+        **declaring_mails(SERVICE_EXPERT, REQUEST, SERVICES, AWAY),
         **_form_mails(),
         **_acting(),
         **_answers(),

@@ -16,7 +16,7 @@ from lxml import etree
 
 from config import read_resource
 from gateway.exports.files import FileKind, write_export
-from teleexpertise.billing.exports import Activity, ExportTable, Selection, export_table
+from teleexpertise.billing.exports import Activity, ExportTable, Selection, Shown, export_table
 from teleexpertise.billing.rating import Anomaly, BillingParty, NotBillable
 from teleexpertise.billing.tariffs import Role, Tariffs, load_tariffs
 from teleexpertise.commands import Command, Export, Unknown, command_subject, read_command
@@ -243,3 +243,32 @@ def test_the_order_in_a_subject(subject: str, command: Command) -> None:
     assert read_command(subject) == command
     if isinstance(command, Export) and not command.problems:
         assert read_command(command_subject(command)) == command
+
+
+def test_a_later_version_is_marked_and_an_act_that_passed_on_is_taken_back(
+    tariffs: Tariffs, words: Words
+) -> None:
+    again = activity("TLE-2026-000009", NEW_YEAR, version=2)
+    day = datetime(2026, 1, 5, 12, tzinfo=UTC)
+    shown = [
+        Shown("TLE-2026-000009", "expert", 1, EXPERT.address, day),
+        Shown("TLE-2026-000009", "requester", 1, "ancien@ch.mssante.example", day),
+        Shown("TLE-2026-000009", "requester", 2, GP.address, day),
+    ]
+    made = export_table([again], Selection(addresses=None), tariffs, words, PARIS, shown=shown)
+    names = [column.key for column in made.columns]
+    found = [dict(zip(names, row, strict=True)) for row in made.rows]
+    assert [(row["account"], row["amount"]) for row in found] == [
+        (EXPERT.address, Decimal(23)),
+        (GP.address, Decimal(10)),
+        ("ancien@ch.mssante.example", Decimal(0)),
+    ]
+    expert, requester, gone = (str(row["correction"]) for row in found)
+    assert expert == "remplace la version 1, exportée le 05/01/2026"
+    assert requester == expert, "the side was another's, the act is the same"
+    assert gone.startswith("ligne annulée")
+    assert [(line.role, line.version, line.account) for line in made.exported] == [
+        (Role.EXPERT, 2, EXPERT.address),
+        (Role.REQUESTER, 2, GP.address),
+        (Role.REQUESTER, 2, "ancien@ch.mssante.example"),
+    ]

@@ -1,5 +1,6 @@
 """The fold: what a record says, and what it refuses."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -7,18 +8,22 @@ import pytest
 from teleexpertise.conversation import NotOpened, apply, fold
 from teleexpertise.events import (
     Author,
+    Billed,
     Cancelled,
+    Completed,
     Declined,
     Exchanged,
     Held,
     MemberJoined,
     MemberLeft,
+    Place,
     Redirected,
     ReportMade,
     Requeued,
     Resumed,
     Side,
     TakenUp,
+    dump_event,
     load_event,
 )
 from teleexpertise.patients import Patient, age
@@ -154,3 +159,16 @@ def test_age_counts_full_years(today: date, years: int) -> None:
 def test_an_anonymous_patient_has_no_label() -> None:
     assert opened().patient.label == "DURAND Zoé"
     assert Patient(anonymous=True).label == ""
+
+
+def test_a_finalisation_from_before_acts_were_kept_still_loads() -> None:
+    old = dump_event(completed())
+    for name in ("level", "cumulated", "requester_place", "expert_place", "billed"):
+        del old[name]
+    loaded = load_event(old)
+    assert isinstance(loaded, Completed)
+    assert (loaded.level, loaded.cumulated, loaded.expert_place, loaded.billed) == ("", False, None, ())
+    places = replace(
+        loaded, expert_place=Place("430000018", "43"), billed=(Billed(role="expert", act="TE2"),)
+    )
+    assert load_event(dump_event(places)) == places

@@ -1,0 +1,68 @@
+"""What the mails say that time causes: reminders, the alert, the daily digest; see ``contexts``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+from teleexpertise.events import ReminderKind
+from teleexpertise.texts.contexts import ConversationMail, ExpertCard, Mail
+from teleexpertise.texts.kinds import NoticeEvent
+from teleexpertise.texts.views import Link
+
+__all__ = ["Deadline", "Digest", "DigestLine", "Reminder", "Unanswered"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadline(ConversationMail):
+    """``echeance``: the system message that keeps in the record why a reminder went out; sent to nobody."""
+
+    template: ClassVar[str] = "echeance"
+    reminder: ReminderKind
+    asked_at: datetime
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reminder(ConversationMail):
+    """``rappel``: to the expert's side, before a delay ends. ``ends_at`` is when it does."""
+
+    template: ClassVar[str] = "rappel"
+    reminder: ReminderKind
+    requester: str
+    asked_at: datetime
+    ends_at: datetime
+    links: tuple[Link, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unanswered(ConversationMail):
+    """``sans-reponse``: to the requester, when all delays are over; ``others`` are further experts."""
+
+    template: ClassVar[str] = "sans-reponse"
+    expert: str
+    asked_at: datetime
+    others: tuple[ExpertCard, ...] = ()
+    links: tuple[Link, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigestLine:
+    """One thing that happened: when, what, by whom; no word of the conversation."""
+
+    at: datetime
+    event: NoticeEvent
+    who: str
+    reference: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Digest(Mail):
+    """``resume``: what happened since the digest before, in place of single notices."""
+
+    template: ClassVar[str] = "resume"
+    lines: tuple[DigestLine, ...]
+    folder: str
+    worklist: Link

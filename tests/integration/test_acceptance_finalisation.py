@@ -1,0 +1,276 @@
+"""Acceptance of A.31-A.40, played by mail from outside: finalisation, billing, exports, being told."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from email.message import EmailMessage
+
+import pytest
+from pypdf import PdfReader
+
+from gateway.services import Services
+from teleexpertise.forms.marks import NOTE_SIGN
+from teleexpertise.people import Account, NoticeMode
+from tests.support import region
+from tests.support.gateway import Client, TestGateway, eventually, text_of, words_of
+from tests.support.threads import Thread, answered, attachments, open_thread
+
+NUMBER = "431000034"
+
+
+def change(served: TestGateway, account: Account) -> None:
+    """Save an account as an operator would."""
+
+    async def work(services: Services) -> None:
+        async with services.store.transaction() as tx:
+            await tx.accounts.save(account)
+
+    served.ask(work)
+
+
+@pytest.fixture(scope="module")
+def cardiologist(served: TestGateway) -> Iterator[Client]:
+    """The delegate of the service, who has a billing number of her own."""
+    change(served, replace(region.CARDIOLOGIST, profession="Médecin", billing_number=NUMBER))
+    yield served.client(region.CARDIOLOGIST)
+    change(served, region.CARDIOLOGIST)
+
+
+@pytest.fixture(scope="module")
+def by_service(served: TestGateway, cardiologist: Client) -> Thread:
+    """A conversation with the service, answered by nobody yet."""
+    return open_thread(served, expert=region.SERVICE)
+
+
+def rows(client: Client, ref: str, order: str = "Export csv") -> list[dict[str, str]]:
+    """The lines of a conversation in the export that a client orders."""
+    mail = client.ask_service(order)
+    ((_, content),) = attachments(mail).items()
+    found = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), delimiter=";")
+    return [row for row in found if row["Référence"] == ref]
+
+
+def form_words(thread: Thread, client: Client) -> str:
+    """The finalisation form on one line, the signs before its notes left out."""
+    text = text_of(thread.form(client, "Finaliser"))
+    lines = (line.strip().removeprefix(NOTE_SIGN) for line in text.splitlines())
+    return " ".join(" ".join(lines).split())
+
+
+def report_text(pdf: bytes) -> str:
+    return " ".join(" ".join(page.extract_text().split()) for page in PdfReader(io.BytesIO(pdf)).pages)
+
+
+def test_a31_finalising_proposes_the_act_and_tells_it_back(served: TestGateway) -> None:
+    thread = open_thread(served)
+    form = form_words(thread, thread.expert)
+    assert "Acte : TE2" in form
+    assert "Acte cumulé (oui ou non, facultatif) : non" in form
+    assert "expert TE2, 23,00 € ; demandeur RQD, 10,00 €" in form
+    told = words_of(thread.finalise(thread.expert))
+    for words in (
+        thread.values["Nom de naissance"],
+        "Acte de l'expert : TE2, 23,00 €",
+        "Acte du demandeur : RQD, 10,00 €",
+        "À régulariser : NIR de l'assuré manquant",
+    ):
+        assert words in told
+
+
+def test_a31_a_cumulated_act_is_refused_and_said(served: TestGateway) -> None:
+    thread = open_thread(served)
+    told = words_of(thread.finalise(thread.expert, **{"Acte cumulé": "oui"}))
+    assert told.count("acte cumulé avec un autre") == 2
+    (row,) = rows(thread.expert, thread.ref)
+    assert (row["Acte"], row["Non facturable"]) == ("", "acte cumulé avec un autre")
+
+
+def test_a31_the_fifth_act_of_a_year_for_one_patient_is_said(served: TestGateway) -> None:
+    told = ""
+    for _ in range(5):
+        thread = open_thread(served, name="XRÉPÉTÉ")
+        assert "nombre maximal" not in told
+        told = words_of(thread.finalise(thread.expert))
+    assert "Acte de l'expert : TE2, 0,00 €" in told
+    assert "nombre maximal d'actes de l'année dépassé pour ce patient" in told
+
+
+def test_a31_an_act_that_the_rules_do_not_know_comes_back(served: TestGateway) -> None:
+    thread = open_thread(served)
+    told = words_of(thread.finalise(thread.expert, Acte="TE9"))
+    assert "« TE9 » n'est pas proposé" in told.replace("\N{NO-BREAK SPACE}", " ")
+    assert rows(thread.expert, thread.ref) == []
+
+
+def test_a32_defaults_are_who_asked_and_the_service_first_chosen(
+    by_service: Thread, cardiologist: Client
+) -> None:
+    form = form_words(by_service, cardiologist)
+    assert f"Demandeur : Dr Claire MARTIN ({region.GP.address})" in form
+    assert f"Expert : {region.SERVICE.name} ({region.SERVICE.address})" in form
+    for party in (region.CARDIOLOGIST, region.SECRETARY):
+        assert f"{party.name} ({party.address})" in form, "delegates of both sides can be named"
+
+
+def test_a33_a_delegate_is_offered_both_numbers_the_services_first(
+    by_service: Thread, cardiologist: Client
+) -> None:
+    form = form_words(by_service, cardiologist)
+    own = f"{NUMBER} ({region.CARDIOLOGIST.name})"
+    services = f"{region.SERVICE.billing_number} ({region.SERVICE.name})"
+    assert f"Numéros connus : {services} ; {own}." in form
+    assert (
+        f"Numéro de facturation de l'expert (AM ou FINESS, facultatif) : {region.SERVICE.billing_number}"
+        in form
+    )
+
+
+def test_a34_exchanges_are_ticked_or_not_and_a_form_left_unsent_changes_nothing(served: TestGateway) -> None:
+    thread = open_thread(served)
+    thread.tell(thread.expert, "Une réponse gardée.")
+    thread.tell(thread.requester, "Un rendez-vous laissé de côté.")
+    form = thread.form(thread.expert, "Finaliser")
+    assert "in_progress" in thread.state(thread.requester)
+    filled = answered(thread.expert, form, {"Conclusion": "Surveillance.", "Suite proposée": "Suivi"})
+    text = text_of(filled)
+    line = re.search(r"\[x\] (\d\. .*laissé de côté.*)", text)
+    assert line is not None
+    filled.set_content(text.replace(line[0], f"[ ] {line[1]}"))
+    thread.expert.answer_to(thread.expert.send(filled))
+    _, pdf = thread.report(thread.requester)
+    assert "Une réponse gardée." in report_text(pdf)
+    assert "laissé de côté" not in report_text(pdf)
+
+
+def test_a35_a_synthesis_at_any_time_changes_nothing(served: TestGateway) -> None:
+    thread = open_thread(served)
+    thread.tell(thread.expert, "Première impression.")
+    mail = thread.requester.ask_service(f"Synthèse {thread.ref}")
+    (pdf,) = [content for name, content in attachments(mail).items() if name.endswith(".pdf")]
+    assert "Première impression." in report_text(pdf)
+    thread.reaches("in_progress")
+
+
+def test_a36_the_report_is_posted_filed_and_sent_to_the_requester(served: TestGateway) -> None:
+    thread = open_thread(served)
+    thread.finalise(thread.expert, "Exérèse avec marges.")
+    name = thread.values["Nom de naissance"]
+
+    def filed(reader: Client) -> list[str]:
+        mine = [folder for folder in reader.folders() if folder.startswith(f"Patients/{name}")]
+        found = [
+            attached for folder in mine for mail in reader.mails(folder) for attached in attachments(mail)
+        ]
+        return [attached for attached in found if attached == f"{thread.ref}-v1.pdf"]
+
+    for reader in (thread.requester, thread.expert):
+        _, pdf = thread.report(reader)
+        assert "Exérèse avec marges." in report_text(pdf)
+        eventually(
+            lambda reader=reader: filed(reader),  # type: ignore[misc]
+            f"the report of {thread.ref} in the patient's folder of {reader.address}",
+        )
+
+
+def test_a37_a38_finalised_activity_by_dates_role_and_format(served: TestGateway) -> None:
+    thread = open_thread(served)
+    thread.finalise(thread.expert)
+    (row,) = rows(thread.expert, thread.ref, "Export expert csv")
+    day = row["Date de l'acte"]
+    assert (row["Rôle"], row["Acte"], row["Montant (€)"], row["Correction"]) == ("expert", "TE2", "23,00", "")
+    assert rows(thread.expert, thread.ref, "Export demandeur csv") == []
+    (mine,) = rows(thread.requester, thread.ref, f"Export demandeur {day} {day} csv")
+    assert (mine["Acte"], mine["Numéro de facturation"]) == ("RQD", region.GP.billing_number)
+    assert rows(thread.requester, thread.ref, "Export demandeur 01/01/2020 31/12/2020 csv") == []
+    ((name, content),) = attachments(thread.expert.ask_service(f"Export expert {day} {day} xlsx")).items()
+    assert name.endswith(".xlsx")
+    assert content.startswith(b"PK")
+
+
+def test_a39_what_is_open_stands_apart(served: TestGateway) -> None:
+    thread = open_thread(served)
+    assert rows(thread.expert, thread.ref) == []
+    (row,) = rows(thread.expert, thread.ref, "Export en cours csv")
+    assert row["Délai annoncé (jours)"] == str(region.DERMATOLOGY.delay_days)
+
+
+def test_a40_lines_name_the_service_and_who_finalised(by_service: Thread, cardiologist: Client) -> None:
+    told = by_service.finalise(cardiologist, "ECG normal.")
+    assert "finalisée" in words_of(told)
+    (row,) = [row for row in rows(cardiologist, by_service.ref) if row["Rôle"] == "expert"]
+    assert row["Compte"] == region.SERVICE.address
+    assert row["Finalisée par"] == f"{region.CARDIOLOGIST.name} pour {region.SERVICE.name}"
+    assert (row["Numéro de facturation"], row["Suite proposée"]) == (
+        region.SERVICE.billing_number,
+        "Surveillance",
+    )
+
+
+def test_a36_a_second_finalisation_replaces_the_lines_and_is_a_correction(
+    served: TestGateway, cardiologist: Client
+) -> None:
+    thread = open_thread(served, expert=region.SERVICE)
+    thread.finalise(cardiologist, "ECG normal.")
+    (first,) = [row for row in rows(cardiologist, thread.ref) if row["Rôle"] == "expert"]
+    assert (first["Version du compte rendu"], first["Correction"]) == ("1", "")
+    thread.report(thread.requester, 1)
+    told = words_of(thread.finalise(cardiologist, "ECG anormal."))
+    assert "version 2" in told
+    (second,) = [row for row in rows(cardiologist, thread.ref) if row["Rôle"] == "expert"]
+    assert second["Version du compte rendu"] == "2"
+    assert second["Correction"].startswith("remplace la version 1, exportée le ")
+    _, pdf = thread.report(thread.requester, 2)
+    assert "ECG anormal." in report_text(pdf)
+    # The requester never exported the first version: to them it is no correction.
+    (theirs,) = rows(thread.requester, thread.ref)
+    assert (theirs["Rôle"], theirs["Correction"]) == ("demandeur", "")
+
+
+def test_a32_an_act_that_passes_to_another_is_taken_back_where_it_was_exported(
+    served: TestGateway, cardiologist: Client
+) -> None:
+    thread = open_thread(served, expert=region.SERVICE)
+    thread.finalise(cardiologist, "ECG normal.")
+    order = f"Export expert {region.SERVICE.address} csv"
+    (first,) = rows(cardiologist, thread.ref, order)
+    assert first["Acte"] == "TE2"
+    told = words_of(
+        thread.finalise(
+            cardiologist,
+            "ECG normal.",
+            **{"Expert": region.CARDIOLOGIST.name, "Numéro de facturation de l'expert": NUMBER},
+        )
+    )
+    assert f"Expert : {region.CARDIOLOGIST.name}" in told
+    (gone,) = rows(cardiologist, thread.ref, order)
+    assert (gone["Acte"], gone["Montant (€)"]) == ("", "0,00")
+    assert gone["Correction"].startswith("ligne annulée : la version 1")
+    (hers,) = rows(cardiologist, thread.ref, f"Export expert {region.CARDIOLOGIST.address} csv")
+    assert (hers["Acte"], hers["Numéro de facturation"]) == ("TE2", NUMBER)
+
+
+def test_a32_a_number_that_is_another_persons_is_said(served: TestGateway, cardiologist: Client) -> None:
+    thread = open_thread(served, expert=region.SERVICE)
+    told = words_of(thread.finalise(cardiologist, "ECG normal.", Expert=region.CARDIOLOGIST.name))
+    assert f"le numéro de facturation {region.SERVICE.billing_number} n'est pas celui" in told
+
+
+@pytest.mark.parametrize("mode", list(NoticeMode))
+def test_who_asked_is_told_of_an_answer_at_once(served: TestGateway, mode: NoticeMode) -> None:
+    change(served, replace(region.GP, notice=mode))
+    try:
+        thread = open_thread(served)
+        sent = thread.say(thread.expert, "Voici ma réponse.")
+
+        def news(mail: EmailMessage) -> bool:
+            if mode is NoticeMode.INBOX:
+                return str(mail["message-id"]) == str(sent["message-id"])
+            return "Nouvelle réponse" in str(mail["subject"]) and thread.ref in str(mail["subject"])
+
+        assert thread.requester.wait(news)
+    finally:
+        change(served, region.GP)
