@@ -18,6 +18,7 @@ from certs.signing import Signer, SigningFault, load_signer
 from certs.smime import sign_message
 from config import Settings, departments, read_resource, specialties
 from gateway.compose.composer import Composer, Signing
+from gateway.directories import Directories
 from gateway.dkimspace import DkimSpace, load_dkim
 from gateway.errors import DeploymentIncomplete
 from gateway.intake.limits import IntakeLimits
@@ -174,6 +175,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             new_id=uuid4,
             dkim=_dkim(settings),
             sealing=load_sealing(settings),
+            directories=Directories(_synonyms(), departments()),
         )
 
 

@@ -13,6 +13,7 @@ from certs.paths import PathResult
 from certs.verdicts import SignatureReport, Verdict
 from config import Settings
 from gateway.compose.composer import Composer
+from gateway.directories import Directories
 from gateway.dkimspace import DkimSpace
 from gateway.intake.limits import IntakeLimits
 from gateway.pipeline.links import Links
@@ -129,6 +130,7 @@ class Services:
     new_id: Callable[[], UUID]
     dkim: DkimSpace
     sealing: Sealing
+    directories: Directories
 
     def is_local(self, address: str) -> bool:
         """Whether a mailbox of this address would be ours."""

@@ -33,6 +33,7 @@ __all__ = [
     "Invite",
     "MailtoTooLong",
     "NewRequest",
+    "Preferences",
     "Remove",
     "Synthesis",
     "Unknown",
@@ -62,6 +63,13 @@ class NewRequest:
     """Ask for the request form for an expert, named by address or name."""
 
     expert: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """Ask for the preferences form of ``account`` (lower case), '' for one's own."""
+
+    account: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +158,7 @@ Command = (
     Annuaire
     | Export
     | NewRequest
+    | Preferences
     | Worklist
     | Finalise
     | Synthesis
@@ -179,6 +188,7 @@ _TOKEN = re.compile(rf"[A-Z2-7]{{{TOKEN_LENGTH}}}", re.IGNORECASE)
 _TELE = r"(?:tele\s?-?\s?)?expertises?"
 _NEW_REQUEST = re.compile(rf"(?:nouvelle\s+(?:demande\s+de\s+)?|demander\s+une\s+){_TELE}\b\s*:?\s*")
 _WORKLIST = re.compile(rf"(?:mes|ma)\s+{_TELE}")
+_PREFERENCES = re.compile(r"(?:mes\s+)?preferences?(?:\s*:\s*|\s+|$)(?:de\s+)?(?P<account>\S*)")
 _DELEGATES = re.compile(rf"(?:(?:mes|nos|les)\s+)?delegues?(?:\s*:?\s*<?({_ADDRESS.pattern})>?)?\s*")
 _HELP = re.compile(r"(?:aide|help|commandes)\s*\??")
 #: Command word and what may stand behind it, on folded text; the reference was taken out before.
@@ -236,6 +246,10 @@ def _searching(text: str) -> Command | None:
         return Worklist()
     if _HELP.fullmatch(plain):
         return Help()
+    if match := _PREFERENCES.fullmatch(plain):
+        account = text[match.start("account") :].strip("<>")
+        if not account or _ADDRESS.fullmatch(account):
+            return Preferences(account.lower())
     if match := _NEW_REQUEST.match(plain):
         return NewRequest(text[match.end() :].strip())
     word, _, rest = text.partition(" ")
@@ -293,6 +307,8 @@ def command_subject(command: Command) -> str:
             words = ["Annuaire", terms, f"page {page}" if page > 1 else ""]
         case NewRequest(expert):
             words = ["Nouvelle téléexpertise", expert]
+        case Preferences(account):
+            words = ["Préférences", account]
         case Worklist():
             words = ["Mes téléexpertises"]
         case Finalise(reference):

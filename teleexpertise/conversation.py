@@ -176,11 +176,16 @@ class Conversation:
         return next((party for party in self.active() if party.address == lower), None)
 
     def side(self, address: str) -> Side:
-        """The side of a member: the two parties of the request, everybody else a guest."""
+        """The side of a member: the two parties of the request, an absent expert's deputy with the expert,
+        everybody else a guest.
+        """
         if address in (self.opening.expert.address, self.expert.address):
             return Side.EXPERT
         if address in (self.opening.requester.address, self.requester.address):
             return Side.REQUESTER
+        deputy = self.opening.deputy
+        if deputy is not None and address == deputy.address:
+            return Side.EXPERT
         return Side.GUEST
 
 
@@ -195,6 +200,7 @@ def _opened(conversation_id: UUID, record: Record, event: Opened) -> Conversatio
         mail_id=record.mail_id,
         attachments=event.attachments,
     )
+    parties = (event.requester, event.expert, *((event.deputy,) if event.deputy else ()))
     return Conversation(
         id=conversation_id,
         ref=event.ref,
@@ -203,7 +209,7 @@ def _opened(conversation_id: UUID, record: Record, event: Opened) -> Conversatio
         opened_at=record.at,
         updated_at=record.at,
         seq=record.seq,
-        members=(Member(event.requester, record.seq), Member(event.expert, record.seq)),
+        members=tuple(Member(party, record.seq) for party in parties),
         given=Given(images=event.images, documents=event.documents, fields=fields),
         exchanges=(question,),
     )

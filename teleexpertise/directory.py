@@ -99,12 +99,17 @@ class Directory:
         self._departments = {code.casefold(): name for code, name in (departments or {}).items()}
         self._entries = sorted(entries, key=lambda e: (e.delay_days, folded(e.name), e.address))
         self._postings: dict[str, dict[int, int]] = {}
-        words_of = lru_cache(maxsize=10_000)(
-            _words
-        )  # specialties, towns and departments come again and again
+        self._exact: dict[str, list[int]] = {}
+        # Specialties, towns and departments come again and again.
+        words_of = lru_cache(maxsize=10_000)(_words)
+        synonyms_of = lru_cache(maxsize=1_000)(self._synonym_words)
         for position, entry in enumerate(self._entries):
             for weight, text in self._fields(entry):
                 self._add(position, weight, words_of(text))
+            for specialty in entry.specialties:
+                self._add(position, _SYNONYM, synonyms_of(specialty))
+            for exact in dict.fromkeys((entry.address, entry.name.lower())):
+                self._exact.setdefault(exact, []).append(position)
         self._vocabulary = sorted(self._postings)
 
     def __len__(self) -> int:
@@ -118,14 +123,24 @@ class Directory:
         words = query_words(query)
         if not words:
             return []
-        scores: dict[int, int] | None = None
+        scores: Mapping[int, int] | None = None
         for found in sorted(map(self._matches, words), key=len):
             if scores is None:
                 scores = found
             else:
                 scores = {p: score + found[p] for p, score in scores.items() if p in found}
-        ranked = sorted((scores or {}).items(), key=lambda hit: (-hit[1], hit[0]))
-        return [self._entries[position] for position, _ in ranked]
+        # Few scores, many hits: grouping them costs a third of sorting pairs.
+        groups: dict[int, list[int]] = {}
+        for position, score in (scores or {}).items():
+            groups.setdefault(score, []).append(position)
+        entries = self._entries
+        return [
+            entries[position] for score in sorted(groups, reverse=True) for position in sorted(groups[score])
+        ]
+
+    def exactly(self, text: str) -> list[DirectoryEntry]:
+        """The experts whose address or name is ``text``, whatever the letter case."""
+        return [self._entries[position] for position in self._exact.get(text.strip().lower(), ())]
 
     def named(self, text: str) -> list[DirectoryEntry]:
         """The experts that ``text`` designates: by address, else by whole name, else what a search finds."""
@@ -145,22 +160,30 @@ class Directory:
             yield _NAME, _SERVICES
         for specialty in entry.specialties:
             yield _SPECIALTY, specialty
-            for synonym in self._synonyms.get(folded(specialty), ()):
-                yield _SYNONYM, synonym
         yield _PLACE, f"{entry.town} {entry.postcode} {entry.department}"
         yield _PLACE, self._departments.get(entry.department.casefold(), "")
         for code in entry.covered:
             yield _COVERED, f"{code} {self._departments.get(code.casefold(), '')}"
+
+    def _synonym_words(self, specialty: str) -> tuple[str, ...]:
+        words = (word for synonym in self._synonyms.get(folded(specialty), ()) for word in _words(synonym))
+        return tuple(dict.fromkeys(words))
 
     def _add(self, position: int, weight: int, words: Iterable[str]) -> None:
         for word in words:
             posting = self._postings.setdefault(word, {})
             posting[position] = max(weight, posting.get(position, 0))
 
-    def _matches(self, word: str) -> dict[int, int]:
+    def _matches(self, word: str) -> Mapping[int, int]:
         """Positions and scores for one word of a query: the word itself, and words that begin with it."""
         found: dict[int, int] = {}
-        for candidate in self._candidates(word):
+        candidates = list(self._candidates(word))
+        if candidates == [word]:
+            return self._postings[word]
+        for candidate in candidates:
+            if candidate == word:  # the first one, if there at all
+                found = dict(self._postings[word])
+                continue
             loss = 0 if candidate == word else _CUT_SHORT
             for position, weight in self._postings[candidate].items():
                 found[position] = max(found.get(position, 0), weight - loss)

@@ -17,7 +17,7 @@ from uuid import UUID
 from pydantic import Field, TypeAdapter
 
 from teleexpertise.patients import Patient
-from teleexpertise.people import Party, PrerequisiteItem
+from teleexpertise.people import Absence, Party, PrerequisiteItem
 from teleexpertise.states import Step
 
 __all__ = [
@@ -122,6 +122,9 @@ class Opened:
     order_id: str = ""
     insured_number: str = ""
     treating: str = ""
+    absence: Absence | None = None
+    """The expert's absence on the day of the request; ``deputy`` takes part on the expert's side then."""
+    deputy: Party | None = None
     kind: Literal["opened"] = "opened"
 
 

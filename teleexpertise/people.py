@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 
 __all__ = [
+    "Absence",
     "Account",
     "AccountKind",
     "Document",
@@ -109,6 +111,21 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Absence:
+    """Days on which an expert does not answer, both included, and the address of who does meanwhile ('' if
+    nobody).
+    """
+
+    starts: date
+    ends: date
+    deputy: str = ""
+
+    def covers(self, day: date) -> bool:
+        """Whether the expert is away on that day."""
+        return self.starts <= day <= self.ends
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Expert:
     """The declaration of an account as an expert, as the directory shows it.
 
@@ -129,6 +146,7 @@ class Expert:
     documents: tuple[Document, ...] = ()
     tool_url: str = ""
     listed: bool = True
+    absence: Absence | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,14 @@ from gateway.pipeline.directory_pages import experts_named
 from gateway.pipeline.unit import Unit
 from gateway.services import Services
 from gateway.store import Store
-from teleexpertise.people import Expert
+from teleexpertise.people import Absence, Expert
 
 __all__ = ["expert"]
 
 
 @click.group()
 def expert() -> None:
-    """Experts: list and search, show one, import from a file."""
+    """Experts: list and search, show one, import from a file, announce an absence."""
 
 
 @expert.command("list", epilog=example("expert list", "expert list dermatologie 43"))
@@ -82,6 +83,11 @@ def _state(found: Expert) -> str:
     return "listed" if found.listed else "not listed"
 
 
+def _days(absence: Absence) -> str:
+    days = f"{absence.starts} to {absence.ends}"
+    return f"{days}, deputy {absence.deputy}" if absence.deputy else days
+
+
 def _described(found: Expert) -> dict[str, Any]:
     """An expert as JSON data; of documents their name, type and size in octets."""
     documents = [
@@ -116,6 +122,7 @@ def show(invocation: Invocation, address: str, json_: bool) -> None:
         "identity": found.identity,
         "NIR": found.nir,
         "other tool": found.tool_url,
+        "absence": _days(found.absence) if found.absence else "",
         "description": found.description,
         "limits": found.limits,
         "prerequisites": found.prerequisites,
@@ -128,6 +135,38 @@ def show(invocation: Invocation, address: str, json_: bool) -> None:
         say(f"element: {item.name} ({item.kind}, {duty}, {item.count})")
     for document in found.documents:
         say(f"document: {document.filename} ({document.content_type}, {len(document.content)} octets)")
+
+
+@expert.command(epilog=example("expert absence avis.dermatologie@ch.example 2026-08-01 2026-08-15"))
+@click.argument("address")
+@click.argument("first", type=click.DateTime(["%Y-%m-%d"]), required=False)
+@click.argument("last", type=click.DateTime(["%Y-%m-%d"]), required=False)
+@click.option("--deputy", default="", help="Account that takes part in what is opened meanwhile.")
+@click.pass_obj
+def absence(
+    invocation: Invocation, address: str, first: datetime | None, last: datetime | None, deputy: str
+) -> None:
+    """Say that an expert is away from the day FIRST to LAST (both included, YYYY-MM-DD); without days, that
+    nobody is.
+    """
+    lower, stand_in = address.strip().lower(), deputy.strip().lower()
+    if (first is None) != (last is None) or (first and last and last < first) or (deputy and not first):
+        raise click.UsageError("wants FIRST and LAST, in this order, or neither of them and no deputy")
+    away = Absence(starts=first.date(), ends=last.date(), deputy=stand_in) if first and last else None
+
+    async def work(store: Store) -> None:
+        async with store.transaction() as tx:
+            known = await tx.experts.get(lower)
+            if known is None:
+                raise GatewayError(f"{lower} is not declared as an expert")
+            account = await tx.accounts.get(stand_in) if stand_in else known.account
+            if account is None or not account.active or stand_in == lower:
+                raise GatewayError(f"{stand_in} is no active account that can stand in for {lower}")
+            await tx.experts.put(replace(known, absence=away))
+            await tx.audit.write(now(), operator(), "expert absence", lower, "set" if away else "ended")
+
+    invocation.run_on_store(work)
+    say(f"{lower}: {'absent ' + _days(away) if away else 'not absent'}")
 
 
 @expert.command("import", epilog=example("expert import experts.toml"))
@@ -167,9 +206,11 @@ def import_experts(invocation: Invocation, file: Path, json_: bool) -> None:
 async def _declare(store: Store, experts: tuple[Expert, ...]) -> dict[str, str]:
     done = {}
     async with store.transaction() as tx:
-        for each in experts:
-            address = each.account.address
+        for declared in experts:
+            address = declared.account.address
             known = await tx.experts.get(address)
+            # A file says nothing of absences: one that was announced stays.
+            each = replace(declared, absence=known.absence) if known is not None else declared
             done[address] = "unchanged" if known == each else "replaced" if known else "declared"
             if known != each:
                 await tx.experts.put(each)

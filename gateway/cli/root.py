@@ -16,6 +16,7 @@ from gateway.cli.context import Invocation, errors_in_one_line
 from gateway.cli.conversations import conversation
 from gateway.cli.delegations import delegation
 from gateway.cli.demo import demo
+from gateway.cli.directory import directory
 from gateway.cli.dkim import dkim
 from gateway.cli.documents import document
 from gateway.cli.experts import expert
@@ -71,7 +72,7 @@ def cli(context: click.Context, path: Path) -> None:
 
 for command in (
     *(init, serve_command, run, demo, check_config),
-    *(account, audit, conversation, delegation, dkim, document, expert, explain, export),
+    *(account, audit, conversation, delegation, directory, dkim, document, expert, explain, export),
     *(patient, pki, queue, rebuild, rules, smime, stats, trust),
 ):
     cli.add_command(command)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from gateway.pipeline import closing, delegating, exporting, holding, requesting, worklist
+from gateway.pipeline import (
+    closing,
+    delegating,
+    exporting,
+    holding,
+    preferences,
+    requesting,
+    worklist,
+)
 from gateway.pipeline.directory_pages import directory_page, experts_named
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.membership import join, leave, reachable
@@ -162,7 +170,11 @@ async def _help(unit: Unit, incoming: Incoming, command: commands.Help | command
         services=links.to(commands.Annuaire("avis"), "services"),
         request=links.to(commands.NewRequest(""), "request"),
         worklist=links.to(commands.Worklist()),
-        others=(*exporting.examples(unit), links.to(commands.Delegates())),
+        others=(
+            *exporting.examples(unit),
+            links.to(commands.Preferences()),
+            links.to(commands.Delegates()),
+        ),
         received=command.text if isinstance(command, commands.Unknown) else "",
     )
     await unit.reply(incoming, mail)
@@ -172,6 +184,7 @@ async def _help(unit: Unit, incoming: Incoming, command: commands.Help | command
 _PERFORMERS: Mapping[type, Callable[[Unit, Incoming, Any], Awaitable[str]]] = {
     commands.Annuaire: _search,
     commands.NewRequest: _new_request,
+    commands.Preferences: preferences.ask,
     commands.Finalise: _form(FormKind.FINALISE),
     commands.Decline: _form(FormKind.DECLINE),
     commands.Cancel: _form(FormKind.CANCEL),

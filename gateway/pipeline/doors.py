@@ -33,6 +33,7 @@ from gateway.smtp.refusals import (
     TemporaryFailure,
 )
 from gateway.store.errors import StoreError
+from teleexpertise.commands import Annuaire, NewRequest, read_command
 from teleexpertise.texts.contexts import RefusalReason
 
 __all__ = ["GatewayDoors", "password_hasher"]
@@ -272,6 +273,8 @@ class GatewayDoors:
         envelope = await self._addressed(envelope)
         try:
             incoming = await screen(self.services, envelope, raw)
+            if isinstance(read_command(incoming.letter.subject), Annuaire | NewRequest):
+                await self.services.directories.refresh(self.services.store)
             async with self.services.store.transaction() as tx:
                 unit = Unit(self.services, tx, incoming.received_at)
                 outcome = await route(unit, incoming)

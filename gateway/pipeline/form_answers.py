@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 
-from gateway.pipeline import closing, delegating, requesting
+from gateway.pipeline import closing, delegating, preferences, requesting
 from gateway.pipeline.identifying import Identified, identify
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.refusing import refused
@@ -39,6 +39,8 @@ async def receive(unit: Unit, incoming: Incoming, found: FoundForm) -> str:
     today: date = unit.now.astimezone(unit.services.zone).date()
     checked = validate(sheet.form, reading.values, today)
     problems = {**checked.problems, **reading.problems}
+    if row.kind == FormKind.PREFERENCES:
+        problems = {**await preferences.examine(unit, incoming, row, sheet, checked.values), **problems}
     warnings = {**checked.warnings, **reading.warnings}
     if row.kind == FormKind.DELEGATES:
         # Rights are not guessed: a line that is gone or was not understood withdraws nobody.
@@ -62,7 +64,7 @@ async def receive(unit: Unit, incoming: Incoming, found: FoundForm) -> str:
             warnings=warnings,
             options={**sheet.options, "remark": remark},
         )
-        return await _ask_back(unit, incoming, again)
+        return await _ask_back(unit, incoming, row, again)
     await unit.tx.forms.use(row.id, unit.now)
     answer = FilledForm(
         row=row,
@@ -79,6 +81,9 @@ async def _sheet(unit: Unit, incoming: Incoming, row: FormRow) -> Sheet | None:
     """The form of this case once more, with the options that it offered."""
     if row.kind == FormKind.REQUEST:
         return await requesting.sheet(unit, incoming.login, str(row.options.get("expert", "")), row.options)
+    if row.kind == FormKind.PREFERENCES:
+        account = str(row.options.get("account", ""))
+        return await preferences.sheet(unit, incoming.login, account, row.options)
     if row.kind == FormKind.DELEGATES:
         return await delegating.sheet(unit, incoming, str(row.options.get("account", "")), row.options)
     if row.conversation_id is None:
@@ -89,7 +94,7 @@ async def _sheet(unit: Unit, incoming: Incoming, row: FormRow) -> Sheet | None:
     return await closing.sheet(unit, conversation, FormKind(row.kind), incoming.login, row.options)
 
 
-async def _ask_back(unit: Unit, incoming: Incoming, sheet: Sheet) -> str:
+async def _ask_back(unit: Unit, incoming: Incoming, row: FormRow, sheet: Sheet) -> str:
     """Send the form again as filled, what is wrong beside its line; the attachments wait for the corrected
     answer.
     """
@@ -98,6 +103,8 @@ async def _ask_back(unit: Unit, incoming: Incoming, sheet: Sheet) -> str:
     assert isinstance(kept, list), "kept is a list of message ids"
     if await _brings_more(unit, incoming, sheet):
         sheet = replace(sheet, options={**sheet.options, "kept": [*kept, str(message.id)]})
+    if row.kind == FormKind.PREFERENCES:
+        sheet = await preferences.returned(unit, incoming, row, sheet)
     await send_form(unit, incoming.login, sheet, incoming.letter.message_id)
     return f"form returned: {len(sheet.problems)} problems"
 
@@ -116,6 +123,8 @@ async def _brings_more(unit: Unit, incoming: Incoming, sheet: Sheet) -> bool:
 async def _dispatch(unit: Unit, incoming: Incoming, answer: FilledForm) -> str:
     if answer.row.kind == FormKind.REQUEST:
         return await requesting.open_request(unit, incoming, answer)
+    if answer.row.kind == FormKind.PREFERENCES:
+        return await preferences.save(unit, incoming, answer)
     if answer.row.kind == FormKind.DELEGATES:
         return await delegating.save(unit, incoming, answer)
     return await closing.act_on(unit, incoming, answer)

@@ -18,6 +18,7 @@ from teleexpertise.commands import (
     Help,
     Invite,
     NewRequest,
+    Preferences,
     Remove,
     Synthesis,
     Worklist,
@@ -34,6 +35,7 @@ __all__ = ["Links"]
 _LABELS = {
     Annuaire: "directory",
     NewRequest: "request",
+    Preferences: "preferences",
     Worklist: "worklist",
     Finalise: "finalise",
     Synthesis: "synthesis",

@@ -18,7 +18,7 @@ from teleexpertise.events import Author, Opened, Side
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.forms import FormKind, Value, element_answers, request_form
 from teleexpertise.letters import Attachment, Letter, Mailbox
-from teleexpertise.people import Account, Expert, IdentityPolicy, Party
+from teleexpertise.people import Absence, Account, Expert, IdentityPolicy, Party
 from teleexpertise.prerequisites import count_given
 from teleexpertise.texts.contexts import RefusalReason
 
@@ -97,8 +97,24 @@ async def sheet(
     )
 
 
+async def _stand_in(unit: Unit, expert: Expert, requester: Party) -> tuple[Absence | None, Party | None]:
+    """The expert's absence today, and who answers meanwhile: an active account that is no party itself."""
+    today = unit.now.astimezone(unit.services.zone).date()
+    absence = expert.absence
+    if absence is None or not absence.covers(today):
+        return None, None
+    deputy = await unit.account(absence.deputy) if absence.deputy else None
+    if deputy is None or not deputy.active or deputy.address in (requester.address, expert.account.address):
+        return absence, None
+    return absence, Party.of(deputy)
+
+
 def _opening(
-    filled: FilledForm, expert: Expert, requester: Party, attachments: tuple[Attachment, ...]
+    filled: FilledForm,
+    expert: Expert,
+    requester: Party,
+    attachments: tuple[Attachment, ...],
+    stand_in: tuple[Absence | None, Party | None],
 ) -> Opened:
     answers = element_answers(filled.sheet.form, filled.values)
     given = count_given(attachments)
@@ -120,6 +136,8 @@ def _opening(
         images=given.images,
         documents=given.documents,
         remark=filled.remark,
+        absence=stand_in[0],
+        deputy=stand_in[1],
         insured_number=filled.text("insured"),
         treating=filled.text("treating").lower(),
         order_id=str(filled.sheet.options.get("order_id", "")),
@@ -164,7 +182,7 @@ async def open_request(unit: Unit, incoming: Incoming, filled: FilledForm) -> st
     facts = Facts(
         trigger=Trigger.REQUEST,
         author=author,
-        proposed=_opening(filled, expert, requester, attachments),
+        proposed=_opening(filled, expert, requester, attachments, await _stand_in(unit, expert, requester)),
         side=Side.REQUESTER,
         tool_url=expert.tool_url,
         allows_anonymous=expert.identity is IdentityPolicy.ANONYMOUS_ALLOWED,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from hashlib import sha256
 
 from gateway.pipeline.stored_letters import stored_letter
 from gateway.pipeline.unit import Unit
@@ -89,12 +90,16 @@ async def send_form(
 
 
 async def kept_attachments(unit: Unit, options: Mapping[str, object]) -> tuple[Attachment, ...]:
-    """The attachments of the earlier answers to a form, each content once, in the order they came."""
+    """The attachments of the earlier answers to a form, each content once, in the order they came; without
+    those whose hash is in ``options["dropped"]``.
+    """
     found: dict[bytes, Attachment] = {}
-    kept = options.get("kept", [])
+    kept, dropped = options.get("kept", []), options.get("dropped", [])
     assert isinstance(kept, list), "kept is a list of message ids"
+    assert isinstance(dropped, list), "dropped is a list of hashes"
     for message in kept:
         letter = await stored_letter(unit.services, unit.tx, unit.identifier(message))
         for attachment in letter.signed_attachments if letter else ():
-            found.setdefault(attachment.content, attachment)
+            if not dropped or sha256(attachment.content).hexdigest() not in dropped:
+                found.setdefault(attachment.content, attachment)
     return tuple(found.values())

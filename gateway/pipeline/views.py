@@ -70,6 +70,8 @@ def _opening(case: Case) -> mails.Mail:
             for item, there in zip(conversation.items, given, strict=True)
         ),
         documents=tuple(document.filename for document in case.documents),
+        absence=opening.absence,
+        deputy=opening.deputy,
         expert_links=case.links.of(conversation, Side.EXPERT),
         requester_links=case.links.of(conversation, Side.REQUESTER),
     )

@@ -7,20 +7,23 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, select
 
 from gateway.store.dialect import insert
+from gateway.store.directory import DirectoryPart, renew
 from gateway.store.people import ACCOUNT_COLUMNS
-from gateway.store.repository import Repository, column_values
+from gateway.store.repository import ID_CHUNK, Repository, column_values
+from gateway.store.schema import absence as absences
 from gateway.store.schema import account, expert_document
 from gateway.store.schema import expert as experts
-from teleexpertise.people import Account, Document, Expert, ItemKind, PrerequisiteItem
+from teleexpertise.people import Absence, Account, Document, Expert, ItemKind, PrerequisiteItem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import ColumnElement, RowMapping
 
 __all__ = ["Experts"]
 
 _OWN = tuple(column for column in experts.c if column.name != "address")
+_ABSENCE = (absences.c.starts, absences.c.ends, absences.c.deputy)
 
 
 def _items_of(data: list[Mapping[str, Any]]) -> tuple[PrerequisiteItem, ...]:
@@ -32,7 +35,12 @@ def _expert_of(row: RowMapping, documents: tuple[Document, ...]) -> Expert:
     own |= {"specialties": tuple(own["specialties"]), "departments": tuple(own["departments"])}
     own["items"] = _items_of(own["items"])
     mine = {column.name: row[column] for column in ACCOUNT_COLUMNS}
-    return Expert(account=Account(**mine), documents=documents, **own)
+    away = None
+    if row[absences.c.starts] is not None:
+        away = Absence(
+            starts=row[absences.c.starts], ends=row[absences.c.ends], deputy=row[absences.c.deputy]
+        )
+    return Expert(account=Account(**mine), documents=documents, absence=away, **own)
 
 
 class Experts(Repository):
@@ -51,9 +59,27 @@ class Experts(Repository):
         """
         return await self._matching()
 
+    async def listed(self) -> tuple[Expert, ...]:
+        """The experts that the directory shows, without their documents: what an index is built from."""
+        rows = await self._rows(experts.c.listed, account.c.active)
+        return tuple(_expert_of(row, ()) for row in rows)
+
+    async def some(self, addresses: Sequence[str]) -> dict[str, Expert]:
+        """The experts of some addresses that the directory shows, with their documents."""
+        found: dict[str, Expert] = {}
+        for start in range(0, len(addresses), ID_CHUNK):
+            chunk = addresses[start : start + ID_CHUNK]
+            some = await self._matching(experts.c.address.in_(chunk))
+            found |= {one.account.address: one for one in some if one.listed and one.account.active}
+        return found
+
+    async def _rows(self, *conditions: ColumnElement[bool]) -> Sequence[RowMapping]:
+        statement = select(*ACCOUNT_COLUMNS, *_OWN, *_ABSENCE).join_from(experts, account)
+        statement = statement.outerjoin(absences, absences.c.address == experts.c.address).where(*conditions)
+        return await self._all(statement.order_by(experts.c.address))
+
     async def _matching(self, *conditions: ColumnElement[bool]) -> tuple[Expert, ...]:
-        statement = select(*ACCOUNT_COLUMNS, *_OWN).join_from(experts, account).where(*conditions)
-        rows = await self._all(statement.order_by(experts.c.address))
+        rows = await self._rows(*conditions)
         documents: dict[str, list[Document]] = {}
         handed_out = select(expert_document).join_from(expert_document, experts).where(*conditions)
         for row in await self._all(handed_out.order_by(expert_document.c.position)):
@@ -68,7 +94,7 @@ class Experts(Repository):
         (:class:`ConstraintBroken`).
         """
         address = expert.account.address
-        own = column_values(expert, "account", "documents")
+        own = column_values(expert, "account", "documents", "absence")
         own["items"] = [column_values(item) for item in expert.items]
         row = {"address": address, **own}
         statement = insert(self._connection, experts).values(row)
@@ -79,7 +105,12 @@ class Experts(Repository):
             for position, document in enumerate(expert.documents)
         ]
         await self._add_all(expert_document, documents)
+        await self._changed(delete(absences).where(absences.c.address == address))
+        if expert.absence is not None:
+            await self._add(absences, {"address": address, **column_values(expert.absence)})
+        await renew(self._connection, DirectoryPart.EXPERTS)
 
     async def remove(self, address: str) -> bool:
         """End the declaration, the account stays; ``False`` where there was none."""
+        await renew(self._connection, DirectoryPart.EXPERTS)
         return bool(await self._changed(delete(experts).where(experts.c.address == address)))

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import delete, exists, select, update
 
+from gateway.store.directory import DirectoryPart, renew
 from gateway.store.errors import AlreadyExists, NotFound
 from gateway.store.repository import Repository, column_values
 from gateway.store.schema import account as accounts
@@ -90,6 +91,13 @@ class Accounts(Repository):
         """
         await self._require_free(account.rpps, account.address)
         await self._update(account.address, **column_values(account, "address"))
+        await renew(self._connection, DirectoryPart.EXPERTS)
+
+    async def set_preferences(self, account: Account) -> None:
+        """Keep how an account bills and wants to be told, nothing else of it. Raises :class:`NotFound`."""
+        kept = {name: getattr(account, name) for name in ("billing_number", "notice", "files_reports")}
+        await self._update(account.address, **kept)
+        await renew(self._connection, DirectoryPart.EXPERTS)
 
     async def password_hash(self, address: str) -> str | None:
         """The password hash of an active account, or ``None`` where nobody may log in."""
@@ -113,10 +121,12 @@ class Accounts(Repository):
     async def suspend(self, address: str) -> None:
         """Let the account neither log in nor write. Raises :class:`NotFound`."""
         await self._update(address, active=False)
+        await renew(self._connection, DirectoryPart.EXPERTS)
 
     async def resume(self, address: str) -> None:
         """Undo :meth:`suspend`. Raises :class:`NotFound`."""
         await self._update(address, active=True)
+        await renew(self._connection, DirectoryPart.EXPERTS)
 
     async def _update(self, address: str, **values: object) -> None:
         statement = update(accounts).where(accounts.c.address == address).values(**values)

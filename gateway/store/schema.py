@@ -23,11 +23,13 @@ from sqlalchemy import (
 )
 
 from gateway.store.columns import JsonData, PlainText, RowNumber, UtcDateTime, choice
+from gateway.store.directory_tables import directory_tables
 from gateway.store.rows import Direction, HeldState, OutboxState
 from teleexpertise.mirrors import Flow
 from teleexpertise.people import AccountKind, IdentityPolicy, NirPolicy, NoticeMode
 
 __all__ = [
+    "absence",
     "account",
     "account_certificate",
     "account_deposit",
@@ -35,12 +37,14 @@ __all__ = [
     "audit",
     "bounce_token",
     "common_seen",
+    "contact",
     "conversation",
     "conversation_member",
     "decision",
     "decrypted_message",
     "delegation",
     "digest_item",
+    "directory_state",
     "establishment_administrator",
     "event",
     "expert",
@@ -151,6 +155,8 @@ expert_document = Table(
     _text("content_type"),
     Column("content", LargeBinary, nullable=False),
 )
+
+absence, contact, directory_state = directory_tables(metadata)
 
 delegation = Table(
     "delegation",

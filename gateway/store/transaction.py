@@ -9,6 +9,7 @@ from gateway.store.audit import Audit
 from gateway.store.certificates import Certificates
 from gateway.store.conversations import Conversations, Events
 from gateway.store.deposits import Deposits
+from gateway.store.directory import Contacts
 from gateway.store.experts import Experts
 from gateway.store.exported import Digests, Exported
 from gateway.store.letters import Answers, Bounces, Forms, Held
@@ -34,6 +35,7 @@ class Transaction:
         "audit",
         "bounces",
         "certificates",
+        "contacts",
         "conversations",
         "decisions",
         "delegations",
@@ -61,6 +63,7 @@ class Transaction:
         self.audit = Audit(connection)
         self.bounces = Bounces(connection)
         self.certificates = Certificates(connection)
+        self.contacts = Contacts(connection)
         self.conversations = Conversations(connection)
         self.decisions = Decisions(connection)
         self.delegations = Delegations(connection)

@@ -15,6 +15,7 @@ from teleexpertise.forms.building import (
     delegates_form,
     element_answers,
     finalise_form,
+    preferences_form,
     request_form,
     synthesis_form,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "form_identity",
     "form_token",
     "load_catalogue",
+    "preferences_form",
     "read_form",
     "render_html",
     "render_text",

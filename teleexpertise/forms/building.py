@@ -9,7 +9,15 @@ from dataclasses import replace
 from teleexpertise.forms.declarations import Catalogue, Field, FieldKind, Form, FormKind, Option, Value
 from teleexpertise.forms.marks import exchange_line
 from teleexpertise.matching import Known
-from teleexpertise.people import Account, Expert, IdentityPolicy, ItemKind, NirPolicy, Party, PrerequisiteItem
+from teleexpertise.people import (
+    Account,
+    Expert,
+    IdentityPolicy,
+    ItemKind,
+    NirPolicy,
+    Party,
+    PrerequisiteItem,
+)
 from teleexpertise.plaintext import one_space, squashed
 
 __all__ = [
@@ -21,6 +29,7 @@ __all__ = [
     "delegates_form",
     "element_answers",
     "finalise_form",
+    "preferences_form",
     "request_form",
     "synthesis_form",
 ]
@@ -185,6 +194,15 @@ def synthesis_form(catalogue: Catalogue, exchanges: Sequence[str]) -> Form:
     """The form that chooses the exchanges of a synthesis, one text per line, numbered from 1."""
     form = catalogue.form(FormKind.SYNTHESIS)
     return form.changed(exchanges=_checklist(form.field("exchanges"), exchanges))
+
+
+def preferences_form(catalogue: Catalogue, account: Account, files: Sequence[str]) -> Form:
+    """The preferences of one account; ``files`` are the documents it hands out, one text per line, from 1."""
+    form = catalogue.form(FormKind.PREFERENCES)
+    return form.changed(
+        account=replace(form.field("account"), options=_people([account])),
+        documents=_checklist(form.field("documents"), files),
+    )
 
 
 def delegates_form(catalogue: Catalogue, account: Account, delegates: Sequence[Account]) -> Form:

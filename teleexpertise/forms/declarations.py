@@ -49,6 +49,7 @@ class FormKind(StrEnum):
     CANCEL = "cancel"
     ASK = "ask"
     SYNTHESIS = "synthesis"
+    PREFERENCES = "preferences"
     DELEGATES = "delegates"
 
 

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from teleexpertise.events import AttachmentNote, Author, Billed
 from teleexpertise.patients import Patient
+from teleexpertise.people import Absence as Away
 from teleexpertise.people import Expert, Party, PrerequisiteItem
 from teleexpertise.texts.kinds import (
     CommandDone,
@@ -35,7 +36,6 @@ __all__ = [
     "CommandDone",
     "Confirmation",
     "ConversationMail",
-    "DirectoryPage",
     "Doubt",
     "DoubtExpired",
     "ExpertCard",
@@ -92,22 +92,9 @@ class ExpertCard:
 
     expert: Expert
     request: Link
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DirectoryPage(Mail):
-    """``annuaire``: one page of experts; ``query`` as typed ('' for the list of all services), ``page`` from
-    1.
-    """
-
-    template: ClassVar[str] = "annuaire"
-    query: str
-    total: int
-    cards: tuple[ExpertCard, ...]
-    page: int = 1
-    pages: int = 1
-    next_page: Link | None = None
-    services: Link | None = None
+    absence: Away | None = None
+    deputy: str = ""
+    """The name of who answers during the absence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -321,6 +308,8 @@ class Opening(ConversationMail):
     prerequisites: str = ""
     checklist: tuple[ChecklistLine, ...] = ()
     documents: tuple[str, ...] = ()
+    absence: Away | None = None
+    deputy: Party | None = None
     expert_links: tuple[Link, ...] = ()
     requester_links: tuple[Link, ...] = ()
 

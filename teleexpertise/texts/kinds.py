@@ -58,6 +58,7 @@ class FormPurpose(StrEnum):
     CANCEL = "cancel"
     ASK = "ask"
     SYNTHESIS = "synthesis"
+    PREFERENCES = "preferences"
     DELEGATES = "delegates"
 
 

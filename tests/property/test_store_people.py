@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.store import Store
-from teleexpertise.people import Account, Document, Expert, PrerequisiteItem
+from teleexpertise.people import Absence, Account, Document, Expert, PrerequisiteItem
 from tests.support.store import NOW, database_url
 
 # Lone surrogates and NUL are what no database stores; PlainText replaces them.
@@ -45,6 +45,7 @@ experts = st.builds(
     items=st.lists(items, max_size=3).map(tuple),
     documents=st.lists(documents, max_size=3).map(tuple),
     listed=...,
+    absence=st.none() | st.builds(Absence, starts=st.dates(), ends=st.dates(), deputy=text),
     **dict.fromkeys(("description", "limits", "prerequisites", "tool_url"), text),
 )
 
@@ -69,6 +70,9 @@ async def _write_and_compare(store: Store, first: Expert, second: Expert) -> Non
         assert await tx.accounts.get(account.address) == account
         assert await tx.experts.get(account.address) == first
         assert await tx.experts.all() == (first,)
+        some = {first.account.address: first} if first.listed and account.active else {}
+        assert await tx.experts.some([account.address, "nobody@nowhere.example"]) == some
+        assert [one.account for one in await tx.experts.listed()] == [each.account for each in some.values()]
     replaced = Expert(
         account=account,
         **{name: getattr(second, name) for name in Expert.__slots__ if name != "account"},

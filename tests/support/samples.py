@@ -9,6 +9,7 @@ from typing import Any
 from teleexpertise.events import AttachmentNote, Author, Billed, ReminderKind
 from teleexpertise.patients import Patient
 from teleexpertise.people import (
+    Absence,
     Account,
     AccountKind,
     Document,
@@ -22,11 +23,13 @@ from teleexpertise.texts import (
     ServiceView,
     acting_contexts,
     contexts,
+    directory_contexts,
     export_contexts,
     followup_contexts,
 )
 from teleexpertise.texts.document_contexts import EnclosedReport, IntegrationRefused, Processed
 from teleexpertise.texts.standing import Standing
+from tests.support.directory_samples import declaring_mails
 
 NOW = datetime(2026, 11, 22, 9, 41, tzinfo=UTC)
 REF = "TLE-2026-000123"
@@ -121,6 +124,7 @@ FORM_HTML = "".join(f"<div>{line}</div>" for line in FORM_TEXT.splitlines())
 ABOUT: dict[str, Any] = {"reference": REF, "state": "requested"}
 
 
+AWAY = Absence(starts=date(2026, 8, 1), ends=date(2026, 8, 15), deputy="paul.roux@ch.example")
 #: A conversation that another operator holds, as the worklist shows it.
 ELSEWHERE = contexts.WorklistRow(
     reference="TLE-2026-000777",
@@ -140,7 +144,7 @@ ELSEWHERE = contexts.WorklistRow(
 def _directory_mails() -> dict[str, contexts.Mail]:
     """What somebody gets who looks around: the directory, help, refusals."""
     return {
-        "annuaire": contexts.DirectoryPage(
+        "annuaire": directory_contexts.DirectoryPage(
             query="dermatologie 43",
             total=23,
             page=1,
@@ -151,7 +155,6 @@ def _directory_mails() -> dict[str, contexts.Mail]:
                 contexts.ExpertCard(SERVICE_EXPERT, REQUEST),
             ),
         ),
-        "annuaire-vide": contexts.DirectoryPage(query="alchimie 99", total=0, cards=(), services=SERVICES),
         "aide": contexts.Help(
             directory=link("Chercher un expert", "Annuaire dermatologie 43"),
             services=SERVICES,
@@ -338,6 +341,8 @@ def _opening_mails() -> dict[str, contexts.Mail]:
             requester=REQUESTER,
             expert=EXPERT,
             delay_days=2,
+            absence=AWAY,
+            deputy=REQUESTER,
             prerequisites=SERVICE_EXPERT.prerequisites,
             checklist=tuple(
                 contexts.ChecklistLine(item, given)
@@ -466,6 +471,7 @@ def all_mails() -> dict[str, contexts.Mail]:
     """One or more contexts of every template, by a name that says which case it is."""
     return {
         **_directory_mails(),
+        **declaring_mails(SERVICE_EXPERT, REQUEST, SERVICES, AWAY),
         **_form_mails(),
         **_acting(),
         **_answers(),

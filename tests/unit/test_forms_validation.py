@@ -210,6 +210,9 @@ def test_declarations_are_sound() -> None:
 def test_every_sentence_can_be_said_with_the_words_it_gets() -> None:
     form = CATALOGUE.form(FormKind.ASK)
     for name in form.sentences:
-        said = form.say(name, typed="a", other="b", options="c", longest="9")
+        words = dict.fromkeys(
+            ("typed", "other", "options", "longest", "nearest", "count", "most", "size"), "9"
+        )
+        said = form.say(name, **words)
         assert said.endswith((".", "?"))
         assert "{" not in said

@@ -1,0 +1,48 @@
+"""What the mails of the directory say: pages of experts and contacts, and what an account has declared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from teleexpertise.contacts import Contact
+from teleexpertise.people import Absence, Account, Expert
+from teleexpertise.texts.contexts import ExpertCard, Mail
+from teleexpertise.texts.views import Link
+
+__all__ = ["DirectoryPage", "PreferencesSaved"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectoryPage(Mail):
+    """``annuaire``: one page of experts; ``query`` as typed ('' for the list of all services), ``page`` from
+    1.
+    """
+
+    template: ClassVar[str] = "annuaire"
+    query: str
+    total: int
+    cards: tuple[ExpertCard, ...]
+    page: int = 1
+    pages: int = 1
+    next_page: Link | None = None
+    services: Link | None = None
+    contacts: tuple[Contact, ...] = ()
+    """People of the national directory on this page; ``total_contacts`` on all pages."""
+    total_contacts: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreferencesSaved(Mail):
+    """``preferences``: what an account has declared, as it holds now; ``deputy`` is a name, ``again`` asks
+    anew.
+    """
+
+    template: ClassVar[str] = "preferences"
+    account: Account
+    expert: Expert | None
+    again: Link
+    absence: Absence | None = None
+    deputy: str = ""
+    changed: bool = True
+    warnings: tuple[str, ...] = ()

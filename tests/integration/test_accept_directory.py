@@ -1,0 +1,480 @@
+"""Features A.10 to A.21 of the domain, by mail from outside: directory and declarations."""
+
+from __future__ import annotations
+
+import smtplib
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, timedelta
+from email.message import EmailMessage
+
+import pytest
+
+from gateway.services import Services
+from teleexpertise.people import Absence, Account, Expert, IdentityPolicy, ItemKind, NirPolicy
+from tests.support import region
+from tests.support.forms import form_of, quoted, typed_into
+from tests.support.gateway import Client, TestGateway, gateway, html_of, refusal_text, text_of, words_of
+
+PDF = b"%PDF-1.4\n% fiche a remplir\n%%EOF\n"
+CLEAR = {"Dates d'absence": "", "Adresse d'un autre outil": "", "Liste des éléments": "", "Prérequis en": ""}
+#: What makes a complete declaration of the nurse's form; tests change some lines of it.
+DECLARED = {
+    "Apparaître dans l'annuaire": "oui",
+    "Description de votre": "Plaies chroniques du pied diabétique. Délai : 3 jours.",
+    "Limites et territoire": "Pas de brûlures ; Haute-Loire seulement.",
+    "Délai maximum": "3",
+    "Vos spécialités": "escarre, Dermato",
+    "Départements couverts": "43, Ardèche",
+    "Identité du patient": "exigée",
+    "NIR du patient": "obligatoire",
+}
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[TestGateway]:
+    """A gateway of its own: other tests count what the directory holds."""
+    with gateway("\n[conversation]\nanswers_per_hour = 100000\n") as made:
+        yield made
+        made.settled()
+
+
+@pytest.fixture(scope="module")
+def nurse(served: TestGateway) -> Client:
+    return served.client(region.NURSE)
+
+
+@pytest.fixture(scope="module")
+def doctor(served: TestGateway) -> Client:
+    return served.client(region.GP)
+
+
+def form_for(client: Client, account: str = "") -> EmailMessage:
+    return client.ask_service(f"Préférences {account}".strip())
+
+
+def answer(
+    client: Client,
+    form: EmailMessage,
+    values: Mapping[str, str],
+    files: Mapping[str, bytes] | None = None,
+    edit: tuple[str, str] | None = None,
+) -> EmailMessage:
+    """The service's answer to a form filled in by Reply, quoted below as mail clients do it."""
+    text = typed_into(text_of(form), values)
+    if edit:
+        assert edit[0] in text
+        text = text.replace(*edit)
+    mail = client.reply(form, quoted(text))
+    for name, content in (files or {}).items():
+        mail.add_attachment(content, maintype="application", subtype="octet-stream", filename=name)
+    return client.answer_to(client.send(mail))
+
+
+def declare(client: Client, values: Mapping[str, str], account: str = "") -> EmailMessage:
+    """A declaration that must be taken."""
+    done = answer(client, form_for(client, account), values)
+    assert str(done["subject"]).startswith("Préférences "), text_of(done)
+    return done
+
+
+def expert_of(served: TestGateway, account: Account) -> Expert | None:
+    async def read(services: Services) -> Expert | None:
+        async with services.store.reading() as tx:
+            return await tx.experts.get(account.address)
+
+    found = served.ask(read)
+    assert found is None or isinstance(found, Expert)
+    return found
+
+
+def account_of(served: TestGateway, address: str) -> Account:
+    async def read(services: Services) -> Account | None:
+        async with services.store.reading() as tx:
+            return await tx.accounts.get(address)
+
+    found = served.ask(read)
+    assert isinstance(found, Account)
+    return found
+
+
+def today(served: TestGateway) -> date:
+    now: datetime = served.services.clock()
+    return now.astimezone(served.services.zone).date()
+
+
+def request(client: Client, expert: Account, values: Mapping[str, str]) -> EmailMessage:
+    """The service's answer to a request for an expert."""
+    form = client.ask_service(f"Nouvelle téléexpertise {expert.address}")
+    return client.answer_to(client.send(client.reply(form, quoted(typed_into(text_of(form), values)))))
+
+
+REQUEST = {
+    "Nom de naissance": "DUPONT-ESSAI",
+    "Prénoms": "Jeanne",
+    "Date de naissance": "03/02/1957",
+    "Sexe": "F",
+    "Consentement": "oui",
+    "Urgence": "7 jours",
+    "Question": "Plaie du talon depuis 3 mois.",
+}
+
+
+def test_a10_anybody_declares_herself_and_is_found_with_a_request_button(
+    served: TestGateway, nurse: Client, doctor: Client
+) -> None:
+    done = declare(nurse, DECLARED)
+    assert "Le compte apparaît dans l'annuaire" in words_of(done)
+    page = words_of(doctor.ask_service("Annuaire plaies 07"))
+    assert region.NURSE.name in page
+    assert "Demander une téléexpertise" in page
+    # Services are experts beside people.
+    assert region.SERVICE.name in words_of(doctor.ask_service("Annuaire cardiologie"))
+
+
+def test_a11_search_by_specialty_department_name_town_abbreviation_and_avis(
+    served: TestGateway, nurse: Client, doctor: Client
+) -> None:
+    declare(nurse, DECLARED)
+    for terms in ("cicatrisation 43", "PLAIES ardeche", "faure lucie", "escarre haute-loire", "dermato 07"):
+        assert region.NURSE.name in words_of(doctor.ask_service(f"Annuaire {terms}")), terms
+    assert region.NURSE.name not in words_of(doctor.ask_service("Annuaire plaies 63"))
+    services = words_of(doctor.ask_service("Avis"))
+    assert region.SERVICE.name in services
+    assert region.NURSE.name not in services
+    # Another process changes the directory (here by the store alone): the next query sees it.
+
+    async def rename(services: Services) -> None:
+        async with services.store.transaction() as tx:
+            found = await tx.experts.get(region.NURSE.address)
+            assert found is not None
+            await tx.experts.put(Expert(account=found.account, description="x", specialties=("Gériatrie",)))
+
+    served.ask(rename)
+    assert region.NURSE.name in words_of(doctor.ask_service("Annuaire géria"))
+    assert region.NURSE.name not in words_of(doctor.ask_service("Annuaire escarre"))
+
+
+def test_a12_the_directory_shows_the_description_and_leads_to_the_form(nurse: Client, doctor: Client) -> None:
+    declare(nurse, DECLARED)
+    page = words_of(doctor.ask_service("Annuaire faure"))
+    for words in (DECLARED["Description de votre"], DECLARED["Limites et territoire"], "3 jours"):
+        assert words in page
+    form = doctor.ask_service(f"Nouvelle téléexpertise {region.NURSE.address}")
+    assert form_of(text_of(form))
+
+
+def test_a13_preferences_of_a_service_by_its_delegate_and_of_nobody_elses(
+    served: TestGateway, nurse: Client
+) -> None:
+    delegate = served.client(region.CARDIOLOGIST)
+    form = form_for(delegate, region.SERVICE.address)
+    done = answer(delegate, form, {"Délai maximum": "4 jours"})
+    assert region.SERVICE.name in str(done["subject"])
+    found = expert_of(served, region.SERVICE)
+    assert found is not None
+    assert found.delay_days == 4
+    assert found.description == region.CARDIOLOGY.description
+
+    async def audited(services: Services) -> list[tuple[str, str]]:
+        async with services.store.reading() as tx:
+            entries = await tx.audit.about([region.SERVICE.address])
+        return [(entry.actor, entry.target) for entry in entries if entry.action == "preferences"]
+
+    assert (region.CARDIOLOGIST.address, region.SERVICE.address) in served.ask(audited)
+    # Neither the form of an account that one may not act for, nor an answer to a form of somebody else.
+    with pytest.raises(smtplib.SMTPException) as refused:
+        nurse.send(nurse.compose(served.service, f"Préférences {region.SERVICE.address}"))
+    assert "550 5.7.1" in refusal_text(refused.value)
+    form = form_for(delegate, region.SERVICE.address)
+    with pytest.raises(smtplib.SMTPException) as refused:
+        nurse.send(nurse.compose(served.service, "Re: Préférences", quoted(text_of(form))))
+    assert "550 5.7.1" in refusal_text(refused.value)
+
+
+def test_a14_who_withdraws_is_shown_no_more_and_finds_her_declaration_again(
+    served: TestGateway, nurse: Client, doctor: Client
+) -> None:
+    declare(nurse, DECLARED)
+    done = declare(nurse, {"Apparaître dans l'annuaire": "non"})
+    assert "Le compte n'apparaît pas dans l'annuaire" in words_of(done)
+    assert region.NURSE.name not in words_of(doctor.ask_service("Annuaire faure"))
+    assert DECLARED["Limites et territoire"] in words_of(form_for(nurse))
+    # Who declares nothing is no expert afterwards either.
+    stranger = served.client(region.STRANGER)
+    declare(stranger, {"Signalement": "échanges"})
+    assert expert_of(served, region.STRANGER) is None
+    assert account_of(served, region.STRANGER.address).notice == "inbox"
+
+
+def test_a15_the_description_is_mandatory_for_whoever_appears(served: TestGateway, nurse: Client) -> None:
+    declare(nurse, DECLARED)
+    before = expert_of(served, region.NURSE)
+    back = answer(nurse, form_for(nurse), {"Description de votre": "", "Délai maximum": "9"})
+    assert "à corriger" in str(back["subject"])
+    assert "décrivez votre activité" in words_of(back)
+    assert expert_of(served, region.NURSE) == before
+    done = answer(nurse, back, {"Description de votre": "Plaies."})
+    assert "Plaies." in words_of(done)
+    found = expert_of(served, region.NURSE)
+    assert found is not None
+    assert (found.description, found.delay_days) == ("Plaies.", 9)
+
+
+def test_a16_requests_go_to_another_tool_where_the_expert_has_one(
+    served: TestGateway, nurse: Client, doctor: Client
+) -> None:
+    back = answer(nurse, form_for(nurse), {**DECLARED, "Adresse d'un autre outil": "http://outil.example"})
+    assert "https://" in words_of(back)
+    assert "à corriger" in str(back["subject"])
+    url = "https://outil.example/demande?de=43"
+    answer(nurse, back, {"Adresse d'un autre outil": url, "NIR du patient": "non demandé"})
+    told = request(doctor, region.NURSE, REQUEST)
+    assert url in words_of(told)
+
+    async def states(services: Services) -> list[str]:
+        async with services.store.reading() as tx:
+            rows = await tx.conversations.of_member(region.NURSE.address)
+        return [str(row.projection.state) for row in rows]
+
+    assert served.ask(states) == ["redirected"]
+    declare(nurse, CLEAR)
+
+
+def test_a17_anonymity_is_offered_where_the_expert_allows_it(nurse: Client, doctor: Client) -> None:
+    declare(nurse, {**DECLARED, **CLEAR, "NIR du patient": "facultatif"})
+    form = doctor.ask_service(f"Nouvelle téléexpertise {region.NURSE.address}")
+    assert "Patient anonyme" not in form_of(text_of(form))
+    declare(nurse, {"Identité du patient": "anonymat possible"})
+    form = doctor.ask_service(f"Nouvelle téléexpertise {region.NURSE.address}")
+    assert "Patient anonyme" in form_of(text_of(form))
+
+
+def test_a18_prerequisites_as_text_as_files_and_as_a_checklist(
+    served: TestGateway, nurse: Client, doctor: Client
+) -> None:
+    items = "photo obligatoire : Vue rapprochée\n2 documents facultatifs : Bilan\nréponse obligatoire : Durée"
+    wrong = answer(
+        nurse,
+        form_for(nurse),
+        {**DECLARED, **CLEAR, "Délai maximum": "bientôt", "Prérequis en": "Photographies nettes."}
+        | {"Liste des éléments": items},
+        {"fiche.pdf": PDF, "virus.exe": b"MZ"},
+    )
+    shown = text_of(wrong)
+    assert "[x] 1. fiche.pdf" in shown
+    assert "] 2." not in shown
+    assert "« bientôt »" in words_of(wrong)
+    assert "virus.exe" in words_of(wrong)
+    done = answer(nurse, wrong, {"Délai maximum": "3"}, {"consentement.docx": b"PK docx"})
+    assert "fiche.pdf" in words_of(done)
+    assert "consentement.docx" in words_of(done)
+    found = expert_of(served, region.NURSE)
+    assert found is not None
+    assert found.prerequisites == "Photographies nettes."
+    assert [(i.name, i.kind, i.mandatory, i.count) for i in found.items] == [
+        ("Vue rapprochée", ItemKind.IMAGE, True, 1),
+        ("Bilan", ItemKind.DOCUMENT, False, 2),
+        ("Durée", ItemKind.FIELD, True, 1),
+    ]
+    assert [(d.filename, d.content) for d in found.documents] == [
+        ("fiche.pdf", PDF),
+        ("consentement.docx", b"PK docx"),
+    ]
+    # The requester gets them with the form; a written element is a line of it.
+    form = doctor.ask_service(f"Nouvelle téléexpertise {region.NURSE.address}")
+    names = [part.get_filename() for part in form.walk() if part.get_filename()]
+    assert names == ["fiche.pdf", "consentement.docx", "smime.p7s"]
+    assert "Durée" in form_of(text_of(form))
+    # Unticking removes; nothing else changes.
+    answer(nurse, form_for(nurse), {}, edit=("[x] 1. fiche.pdf", "[ ] 1. fiche.pdf"))
+    after = expert_of(served, region.NURSE)
+    assert after is not None
+    assert [d.filename for d in after.documents] == ["consentement.docx"]
+    assert after.items == found.items
+
+
+def test_a19_the_nir_is_mandatory_only_where_identity_is(
+    served: TestGateway, nurse: Client, doctor: Client
+) -> None:
+    back = answer(nurse, form_for(nurse), {**DECLARED, **CLEAR, "Identité du patient": "anonymat possible"})
+    assert "le NIR ne peut être exigé que si" in words_of(back)
+    answer(nurse, back, {"Identité du patient": "exigée"})
+    found = expert_of(served, region.NURSE)
+    assert found is not None
+    assert (found.identity, found.nir) == (IdentityPolicy.REQUIRED, NirPolicy.MANDATORY)
+    for choice, there in (("obligatoire", "NIR ou INS (15 caractères) :"), ("non demandé", "")):
+        declare(nurse, {"NIR du patient": choice})
+        form = form_of(text_of(doctor.ask_service(f"Nouvelle téléexpertise {region.NURSE.address}")))
+        assert there in form
+        assert ("NIR ou INS" in form) is bool(there)
+
+
+def test_a20_the_billing_number_is_kept_and_prefilled(served: TestGateway, nurse: Client) -> None:
+    back = answer(nurse, form_for(nurse), {"Votre numéro de facturation": "12"})
+    assert "numéro AM" in words_of(back)
+    answer(nurse, back, {"Votre numéro de facturation": "43 6 00001 2"})
+    assert account_of(served, region.NURSE.address).billing_number == "436000012"
+    form = nurse.ask_service(f"Nouvelle téléexpertise {region.DERMATOLOGIST.address}")
+    assert "436000012" in form_of(text_of(form))
+
+
+def test_a21_nothing_is_saved_by_half_nor_over_somebody_elses_change(
+    served: TestGateway, nurse: Client
+) -> None:
+    declare(nurse, {**DECLARED, **CLEAR})
+    before, account = expert_of(served, region.NURSE), account_of(served, region.NURSE.address)
+    early = form_for(nurse)
+    back = answer(
+        nurse,
+        form_for(nurse),
+        {
+            "Vos spécialités": "cardiologe",
+            "Départements couverts": "43, Haute-Loir",
+            "Dates d'absence": "en août",
+            "Votre numéro de facturation": "431000018",
+        },
+    )
+    said = words_of(back)
+    assert "4 lignes" not in said
+    assert "3 lignes du formulaire sont à corriger" in said
+    assert "Cardiologie" in said
+    assert "Haute-Loire (43)" in said
+    assert "JJ/MM/AAAA" in said
+    assert expert_of(served, region.NURSE) == before
+    assert account_of(served, region.NURSE.address) == account
+    # A form that was sent before another one was saved does not undo that one unseen.
+    declare(nurse, {"Délai maximum": "6"})
+    again = answer(nurse, early, {"Limites et territoire": "Nouveau."})
+    assert "modifiées depuis" in words_of(again)
+    found = expert_of(served, region.NURSE)
+    assert found is not None
+    assert (found.delay_days, found.limits) == (6, DECLARED["Limites et territoire"])
+    answer(nurse, again, {"Délai maximum": "6"})
+    found = expert_of(served, region.NURSE)
+    assert found is not None
+    assert (found.delay_days, found.limits) == (6, "Nouveau.")
+
+
+def test_an_absent_experts_deputy_takes_part_from_the_opening(
+    served: TestGateway, nurse: Client, doctor: Client
+) -> None:
+    first, last = today(served) - timedelta(days=1), today(served) + timedelta(days=5)
+    shown = f"du {first:%d/%m/%Y} au {last:%d/%m/%Y}"
+    back = answer(
+        nurse,
+        form_for(nurse),
+        {**DECLARED, **CLEAR, "NIR du patient": "non demandé"}
+        | {"Dates d'absence": f"{shown}, remplacée par personne@{region.DOMAIN}"},
+    )
+    assert "n'a pas de compte actif" in words_of(back)
+    deputy = served.client(region.CARDIOLOGIST)
+    done = answer(
+        nurse, back, {"Dates d'absence": f"Absente {shown}, remplacée par {region.CARDIOLOGIST.address}"}
+    )
+    assert region.CARDIOLOGIST.name in words_of(done)
+    found = expert_of(served, region.NURSE)
+    assert found is not None
+    assert found.absence == Absence(starts=first, ends=last, deputy=region.CARDIOLOGIST.address)
+    page = words_of(doctor.ask_service("Annuaire faure"))
+    assert f"Absence du {first:%d/%m/%Y}" in page
+    assert region.CARDIOLOGIST.name in page
+    told = request(doctor, region.NURSE, REQUEST)
+    reference = str(told["subject"]).partition("[")[2].split()[0]
+    opening = deputy.wait("Éléments demandés", "Téléexpertises")
+    assert f"est aussi remise à {region.CARDIOLOGIST.name}" in words_of(opening)
+    assert reference in words_of(deputy.wait(reference))
+    # On the expert's side: the deputy's first answer takes the request up.
+    deputy.send(deputy.reply(opening, "Je regarde."))
+
+    async def state(services: Services) -> str:
+        async with services.store.reading() as tx:
+            row = await tx.conversations.by_ref(reference)
+        assert row is not None
+        return str(row.projection.state)
+
+    assert served.ask(state) == "in_progress"
+    declare(nurse, CLEAR)
+
+
+def test_files_wait_through_corrections_and_too_many_come_back(served: TestGateway, nurse: Client) -> None:
+    declare(nurse, {**DECLARED, **CLEAR})
+    answer(nurse, form_for(nurse), {}, {"consentement.docx": b"PK docx"})  # taken out by name further below
+    before = expert_of(served, region.NURSE)
+    assert before is not None
+    room = 10 - len(before.documents)
+    files = {f"fiche{n:02}.pdf": PDF + bytes([n]) for n in range(room + 1)}
+    back = answer(nurse, form_for(nurse), {}, files)
+    assert "11 fichiers au lieu de 10" in words_of(back)
+    assert expert_of(served, region.NURSE) == before
+    # A second wrong answer brings the same file again and one that differs: each content is listed once.
+    back = answer(
+        nurse,
+        back,
+        {"Délai maximum": "x"},
+        {"fiche00.pdf": files["fiche00.pdf"], "fiche00-bis.pdf": b"%PDF other"},
+        (f"[x] {len(before.documents) + 1}. fiche00.pdf", f"[ ] {len(before.documents) + 1}. fiche00.pdf"),
+    )
+    listed = [line for line in text_of(back).splitlines() if line.startswith("[")]
+    assert len(listed) == 12
+    assert sum("[ ]" in line for line in listed) == 1
+    text = text_of(back)
+    for line in listed[len(before.documents) : -1]:
+        text = text.replace(line, line.replace("[x]", "[ ]"))
+    mail = nurse.reply(back, quoted(typed_into(text, {"Délai maximum": "2"})))
+    nurse.answer_to(nurse.send(mail))
+    after = expert_of(served, region.NURSE)
+    assert after is not None
+    names = [each.filename for each in after.documents]
+    assert names == [*(each.filename for each in before.documents), "fiche00-bis.pdf"]
+    # All of them away again.
+    form = form_for(nurse)
+    nurse.answer_to(nurse.send(nurse.reply(form, quoted(text_of(form).replace("[x] ", "[ ] ")))))
+    last = expert_of(served, region.NURSE)
+    assert last is not None
+    assert last.documents == ()
+
+
+def test_of_ten_answers_to_one_form_one_counts(served: TestGateway, nurse: Client) -> None:
+    declare(nurse, {**DECLARED, **CLEAR})
+    form = form_for(nurse)
+    sent = [
+        nurse.send(nurse.reply(form, quoted(typed_into(text_of(form), {"Délai maximum": str(n)}))))
+        for n in range(10, 20)
+    ]
+    subjects = [str(nurse.answer_to(each)["subject"]) for each in sent]
+    assert sum(subject.startswith("Préférences enregistrées") for subject in subjects) == 1
+    found = expert_of(served, region.NURSE)
+    assert found is not None
+    assert found.delay_days == 10
+
+
+def test_an_html_answer_with_a_logo_in_its_signature(served: TestGateway, nurse: Client) -> None:
+    declare(nurse, {**DECLARED, **CLEAR})
+    form = form_for(nurse)
+    mail = nurse.reply(form, "")
+    html = html_of(form).replace("Délai maximum de réponse (en jours) : 3", "Délai maximum de réponse : 8")
+    assert "réponse : 8" in html.replace("\u00a0", " ")
+    mail.clear_content()
+    mail.set_content(f"<blockquote>{html}</blockquote><img src='cid:logo'>", subtype="html")
+    mail.add_related(b"\x89PNG logo", "image", "png", cid="<logo>", filename="logo.png", disposition="inline")
+    nurse.answer_to(nurse.send(mail))
+    found = expert_of(served, region.NURSE)
+    assert found is not None
+    assert (found.delay_days, found.documents) == (8, ())
+
+
+def test_a_deputy_who_asks_is_no_deputy(served: TestGateway, nurse: Client, doctor: Client) -> None:
+    day = today(served)
+    absence = f"du {day:%d/%m/%Y} au {day + timedelta(days=1):%d/%m/%Y}, remplacée par {region.GP.address}"
+    declare(nurse, {**DECLARED, **CLEAR, "NIR du patient": "non demandé", "Dates d'absence": absence})
+    told = request(doctor, region.NURSE, REQUEST)
+    reference = str(told["subject"]).partition("[")[2].split()[0]
+
+    async def members(services: Services) -> dict[str, bool]:
+        async with services.store.reading() as tx:
+            row = await tx.conversations.by_ref(reference)
+        assert row is not None
+        return dict(row.projection.members)
+
+    assert set(served.ask(members)) == {region.GP.address, region.NURSE.address}
+    declare(nurse, CLEAR)
