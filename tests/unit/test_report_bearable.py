@@ -20,7 +20,14 @@ NOW = datetime(2026, 11, 22, tzinfo=UTC)
 )
 def test_pictures_are_given_up_before_the_report_is(attempts: int, error: str, pictures: bool) -> None:
     row = OutboxRow(
-        UUID(int=1), "key", "make_report", "a@b.example", NOW, NOW, attempts=attempts, last_error=error
+        id=UUID(int=1),
+        key="key",
+        action="make_report",
+        recipient="a@b.example",
+        first_at=NOW,
+        next_at=NOW,
+        attempts=attempts,
+        last_error=error,
     )
     made = bearable(sample(), row)
     assert any(piece.content is not None for piece in made.all_attachments) == pictures
