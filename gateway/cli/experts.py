@@ -34,7 +34,7 @@ __all__ = ["expert"]
 
 @click.group()
 def expert() -> None:
-    """Experts: list and search, show one, import from a file, announce an absence."""
+    """Experts: list, search, show, import, announce an absence."""
 
 
 @expert.command("list", epilog=example("expert list", "expert list dermatologie 43"))
@@ -142,9 +142,15 @@ def show(invocation: Invocation, address: str, json_: bool) -> None:
 @click.argument("first", type=click.DateTime(["%Y-%m-%d"]), required=False)
 @click.argument("last", type=click.DateTime(["%Y-%m-%d"]), required=False)
 @click.option("--deputy", default="", help="Account that takes part in what is opened meanwhile.")
+@json_option
 @click.pass_obj
 def absence(
-    invocation: Invocation, address: str, first: datetime | None, last: datetime | None, deputy: str
+    invocation: Invocation,
+    address: str,
+    first: datetime | None,
+    last: datetime | None,
+    deputy: str,
+    json_: bool,
 ) -> None:
     """Say that an expert is away from the day FIRST to LAST (both included, YYYY-MM-DD); without days, that
     nobody is.
@@ -166,6 +172,9 @@ def absence(
             await tx.audit.write(now(), operator(), "expert absence", lower, "set" if away else "ended")
 
     invocation.run_on_store(work)
+    if json_:
+        as_json({"address": lower, "absence": asdict(away) if away else None})
+        return
     say(f"{lower}: {'absent ' + _days(away) if away else 'not absent'}")
 
 

@@ -53,6 +53,8 @@ LOOKING = [
     ("dkim", "key"),
     ("dkim", "show"),
     ("dkim", "verify", __file__),
+    ("directory", "import", __file__),
+    ("expert", "absence", "a@b.example", "2026-08-01", "2026-08-15"),
     ("expert", "import", __file__),
     ("expert", "list"),
     ("expert", "list", "dermatologie"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 from email.message import EmailMessage
+from zlib import crc32
 
 import pytest
 
@@ -13,7 +14,7 @@ from teleexpertise.archives import ArchiveDocument, build_archive
 from teleexpertise.documents.tlmda import make_request
 from tests.support import region
 from tests.support.archives import NOW, SENDER, VALIDATOR, archive, cda
-from tests.support.documents import request_facts
+from tests.support.documents import ins, request_facts
 from tests.support.gateway import Client, TestGateway, text_of, words_of
 from tests.support.threads import answered, attachments, patient_name, reference_in
 
@@ -23,10 +24,16 @@ EXPERT = region.DERMATOLOGIST
 def tlm_da(name: str, *, consent: bool = True, expert: str = EXPERT.address, urgency: str = "72h") -> bytes:
     """A request as our own software writes it."""
     facts = request_facts(5)
+    born = date(1957, 2, 3)
     patient = replace(
-        facts.patient, birth_name=name, birth_date=date(1957, 2, 3), sex="F", ins="257024319200114",
-        birth_place="43192", first_names="Jeanne",
-    )  # fmt: skip
+        facts.patient,
+        birth_name=name,
+        birth_date=born,
+        sex="F",
+        ins=ins("F", born, "43192", 1 + crc32(name.encode()) % 900),  # the register knows each as one person
+        birth_place="43192",
+        first_names="Jeanne",
+    )
     made = make_request(
         replace(
             facts,
