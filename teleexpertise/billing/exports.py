@@ -264,7 +264,8 @@ class _Writing:
     ) -> Iterator[Mapping[str, Cell]]:
         """The rows of what is finalised, by the day of the act."""
         finalised = {one.ref: one for one in activities if one.finalised_at is not None}
-        for line in rate((one.billable(self.zone) for one in finalised.values()), tariffs, year):
+        billable = (one.billable(self.zone) for one in finalised.values())
+        for line in rate(billable, tariffs, year, self.selection.roles):
             activity = finalised[line.ref]
             if self.selection.wants(line.party, line.role, line.day):
                 self._note(activity, line.role, line.party.address)

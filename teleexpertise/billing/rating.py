@@ -8,7 +8,7 @@ never silence, never a guess. The French sentences of the names are in ``texts/w
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
@@ -175,6 +175,28 @@ class _Ledger:
     year: Year
     acts: dict[tuple[object, ...], list[date]] = field(default_factory=lambda: defaultdict(list))
     paid: dict[tuple[str, str], list[tuple[date, int]]] = field(default_factory=lambda: defaultdict(list))
+    # found once for each party and number: a year of a region names the same ones a thousand times
+    professions: dict[BillingParty, str] = field(default_factory=dict)
+    billing_numbers: dict[str, bool] = field(default_factory=dict)
+    insured_numbers: dict[str, bool] = field(default_factory=dict)
+
+    def profession(self, party: BillingParty, tariffs: Tariffs) -> str:
+        """The profession of a side, see :func:`profession_of`."""
+        if party not in self.professions:
+            self.professions[party] = profession_of(party, tariffs)
+        return self.professions[party]
+
+    def is_billing_number(self, number: str) -> bool:
+        """Whether a billing number can be one."""
+        if number not in self.billing_numbers:
+            self.billing_numbers[number] = read_billing_number(number).valid
+        return self.billing_numbers[number]
+
+    def is_insured_number(self, number: str) -> bool:
+        """Whether a NIR can be one."""
+        if number not in self.insured_numbers:
+            self.insured_numbers[number] = read_nir(number).valid
+        return self.insured_numbers[number]
 
     def within(self, earlier: date, day: date) -> bool:
         """Whether an earlier act counts in the same year as one on ``day``."""
@@ -191,19 +213,27 @@ def _year_before(day: date) -> date:
         return day.replace(year=day.year - 1, day=28)
 
 
-def rate(conversations: Iterable[Billable], tariffs: Tariffs, year: Year = Year.CALENDAR) -> tuple[Line, ...]:
-    """The lines of all conversations, by day and reference, the expert's before the requester's.
+def rate(
+    conversations: Iterable[Billable],
+    tariffs: Tariffs,
+    year: Year = Year.CALENDAR,
+    roles: Collection[Role] = tuple(Role),
+) -> tuple[Line, ...]:
+    """The lines of all conversations, by day and reference, the expert's before the requester's; of one role
+    alone where only that is wanted.
 
     Give all conversations of the professionals in question from a year before the first wanted day on:
-    limits count
-    them.
+    limits count them.
     """
     ledger = _Ledger(year)
     lines: list[Line] = []
     for conversation in sorted(conversations, key=lambda one: (one.day, one.ref)):
         expert = _line(conversation, Role.EXPERT, tariffs, ledger, "")
         answered = expert.act.code if expert.act is not None else conversation.level
-        lines += (expert, _line(conversation, Role.REQUESTER, tariffs, ledger, answered))
+        if Role.EXPERT in roles:
+            lines.append(expert)
+        if Role.REQUESTER in roles:
+            lines.append(_line(conversation, Role.REQUESTER, tariffs, ledger, answered))
     return tuple(lines)
 
 
@@ -216,12 +246,12 @@ def _line(conversation: Billable, role: Role, tariffs: Tariffs, ledger: _Ledger,
         party=conversation.party(role),
         counterpart=conversation.party(other),
     )
-    profession = profession_of(line.party, tariffs)
+    profession = ledger.profession(line.party, tariffs)
     possible = tariffs.acts_for(role, profession, conversation.day)
     refusal = _refusal(conversation, role, profession, tariffs, possible)
     if refusal is not None:
         return replace(line, refusal=refusal)
-    anomalies = _open_questions(conversation, line)
+    anomalies = _open_questions(conversation, line, ledger)
     if not profession:
         return replace(line, amount=None, anomalies=(Anomaly.PROFESSION_UNKNOWN, *anomalies))
     chosen = _chosen(possible, conversation.level, answered)
@@ -265,7 +295,7 @@ def _chosen(possible: tuple[Act, ...], level: str, answered: str) -> Act | None:
     return next((act for act in fitting if act.code == level), None)
 
 
-def _open_questions(conversation: Billable, line: Line) -> tuple[Anomaly, ...]:
+def _open_questions(conversation: Billable, line: Line, ledger: _Ledger) -> tuple[Anomaly, ...]:
     """What has to be settled whatever the act is."""
     found: list[Anomaly] = []
     for party, missing, wrong in (
@@ -274,14 +304,14 @@ def _open_questions(conversation: Billable, line: Line) -> tuple[Anomaly, ...]:
     ):
         if not party.number:
             found.append(missing)
-        elif not read_billing_number(party.number).valid:
+        elif not ledger.is_billing_number(party.number):
             found.append(wrong)
     insured = conversation.insured_number or conversation.patient.ins
     if not conversation.patient_key:
         found.append(Anomaly.PATIENT_UNIDENTIFIED)
     elif not insured:
         found.append(Anomaly.INSURED_NUMBER_MISSING)
-    elif not read_nir(insured).valid:
+    elif not ledger.is_insured_number(insured):
         found.append(Anomaly.INSURED_NUMBER_WRONG)
     if (conversation.day - conversation.asked).days > ANSWER_DAYS:
         found.append(Anomaly.ANSWER_LATE)

@@ -90,7 +90,7 @@ def _words(text: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Tariffs:
     """All acts in force at any time, and the words by which professions are known (folded word ->
-    profession).
+    profession), the longest word first.
     """
 
     acts: tuple[Act, ...]
@@ -99,9 +99,9 @@ class Tariffs:
     def profession(self, text: str) -> str:
         """The profession that an account's words begin with, the longest match first; '' for another one."""
         stated = _words(text)
-        for word in sorted(self.words, key=len, reverse=True):
+        for word, profession in self.words.items():
             if stated == word or stated.startswith(f"{word} "):
-                return self.words[word]
+                return profession
         return ""
 
     def acts_for(self, role: Role, profession: str, day: date) -> tuple[Act, ...]:
@@ -130,7 +130,7 @@ def load_tariffs(text: str) -> Tariffs:
     words = {_words(word): name for name, spellings in table.professions.items() for word in spellings}
     if len(words) != sum(map(len, table.professions.values())):
         raise TariffFault("professions: a word stands for two professions or twice")
-    return Tariffs(table.act, words)
+    return Tariffs(table.act, {word: words[word] for word in sorted(words, key=len, reverse=True)})
 
 
 def _problem(error: Any) -> str:

@@ -298,6 +298,13 @@ def test_the_order_in_which_conversations_come_changes_nothing(tariffs: Tariffs)
     assert all(rate(order, tariffs) == expected for order in permutations(cases))
 
 
+@pytest.mark.parametrize("role", list(Role))
+def test_the_lines_of_one_role_are_those_of_both(tariffs: Tariffs, role: Role) -> None:
+    cases = [case(date(2020 + number, 5, 5), level="TE2", listed_patient=True) for number in range(7)]
+    both = rate(cases, tariffs)
+    assert rate(cases, tariffs, roles=(role,)) == tuple(line for line in both if line.role is role)
+
+
 def test_each_line_carries_the_other_s_number_and_its_source(tariffs: Tariffs) -> None:
     for line in rated(tariffs, case(date(2026, 5, 5))):
         assert line.counterpart.number
