@@ -82,8 +82,8 @@ def export(
     async def work(services: Services) -> int:
         async with services.store.reading() as tx:
             addresses = await accounts_wanted(tx, accounts, establishment)
-            selection = Selection(addresses=addresses, roles=roles, first=begins, last=ends, pending=pending)
-            rows, table = await _written(services, tx, selection, out, chosen)
+        selection = Selection(addresses=addresses, roles=roles, first=begins, last=ends, pending=pending)
+        rows, table = await _written(services, selection, out, chosen)
         async with services.store.transaction() as tx:
             target = establishment or ",".join(accounts) or "all"
             await tx.audit.write(now(), operator(), "export", target, "done", {"rows": rows})
@@ -117,11 +117,10 @@ async def accounts_wanted(
 
 
 async def _written(
-    services: Services, tx: Transaction, selection: Selection, out: Path, kind: FileKind
+    services: Services, selection: Selection, out: Path, kind: FileKind
 ) -> tuple[int, ExportTable]:
-    """Write the file and return its rows' number and the table, with a progress bar on a terminal. Raises
-    :class:`Failure` where that cannot be
-    done.
+    """Write the file and return its rows' number and the table, with a progress bar on a terminal. The
+    database is read first and let go: while the file is written nothing is held. Raises :class:`Failure`.
     """
     terminal = Console(stderr=True)
     with (
@@ -130,7 +129,8 @@ async def _written(
     ):
         task = bar.add_task("reading", total=None)
         try:
-            table = await gather(services, tx, selection)
+            async with services.store.reading() as tx:
+                table = await gather(services, tx, selection)
         except TariffFault as error:
             raise Failure(f"tariffs: {error}") from error
         bar.update(task, description="writing")
