@@ -9,18 +9,11 @@ from typing import Any
 
 import pytest
 
-from config import read_resource
 from teleexpertise.billing.rating import Anomaly, Billable, BillingParty, Line, NotBillable, Year, rate
 from teleexpertise.billing.tariffs import Role, TariffFault, Tariffs, Territory, load_tariffs, territory_of
 from teleexpertise.patients import Patient
+from tests.support.billing import PATIENT, shipped_tariffs
 
-PATIENT = Patient(
-    birth_name="FAUXCOMPTE",
-    first_names="Bertille",
-    birth_date=date(1957, 3, 2),
-    sex="F",
-    ins="257039999900113",
-)
 REQUESTER = BillingParty(
     address="nadege.arsac@demo.mssante.example",
     profession="Médecin généraliste",
@@ -39,7 +32,7 @@ EXPERT = BillingParty(
 
 @pytest.fixture(scope="module")
 def tariffs() -> Tariffs:
-    return load_tariffs(read_resource("tariffs.toml"))
+    return shipped_tariffs()
 
 
 def case(day: date, **changes: Any) -> Billable:

@@ -14,15 +14,15 @@ from zoneinfo import ZoneInfo
 import pytest
 from lxml import etree
 
-from config import read_resource
 from gateway.exports.files import FileKind, write_export
 from teleexpertise.billing.exports import Activity, ExportTable, Selection, Shown, export_table
 from teleexpertise.billing.rating import Anomaly, BillingParty, NotBillable
-from teleexpertise.billing.tariffs import Role, Tariffs, load_tariffs
+from teleexpertise.billing.tariffs import Role, Tariffs
 from teleexpertise.commands import Command, Export, Unknown, command_subject, read_command
 from teleexpertise.patients import Patient
 from teleexpertise.states import State
 from teleexpertise.texts.words import Words, load_words
+from tests.support.billing import PATIENT, shipped_tariffs
 
 PARIS = ZoneInfo("Europe/Paris")
 GP = BillingParty(
@@ -37,13 +37,6 @@ EXPERT = BillingParty(
     name="Avis Dermatologie CH",
     profession="Dermatologie",
     number="439900010/05",
-)
-PATIENT = Patient(
-    birth_name="FAUXCOMPTE",
-    first_names="Bertille",
-    birth_date=date(1957, 3, 2),
-    sex="F",
-    ins="257039999900113",
 )
 
 
@@ -82,7 +75,7 @@ def words() -> Words:
 
 @pytest.fixture(scope="module")
 def tariffs() -> Tariffs:
-    return load_tariffs(read_resource("tariffs.toml"))
+    return shipped_tariffs()
 
 
 def table(selection: Selection, tariffs: Tariffs, words: Words) -> ExportTable:
