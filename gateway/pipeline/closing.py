@@ -148,11 +148,11 @@ async def _finalise_sheet(
 
 async def _eligible(unit: Unit, conversation: Conversation, login: str) -> dict[str, Party]:
     """Who may be named requester or expert (A.32): the members, who finalises and for whom they may act, the
-    delegates of both sides.
+    delegates of both sides; each as their account stands today, so that what it lacked can be settled by
+    finalising again.
     """
-    found = {party.address: party for party in conversation.active()}
-    for party in (conversation.requester, conversation.expert):
-        found.setdefault(party.address, party)
+    parties = (*conversation.active(), conversation.requester, conversation.expert)
+    found = {party.address: await _today(unit, party) for party in parties}
     rights = await unit.tx.delegations.rights()
     sides = (conversation.requester.address, conversation.expert.address)
     delegates = (sorted(rights.delegates.get(address, ())) for address in sides)
@@ -163,6 +163,12 @@ async def _eligible(unit: Unit, conversation: Conversation, login: str) -> dict[
     return found
 
 
+async def _today(unit: Unit, party: Party) -> Party:
+    """A party as its account stands now; somebody of another operator as the record says."""
+    account = await unit.account(party.address) if party.local else None
+    return party if account is None else replace(Party.of(account), billing_number=party.billing_number)
+
+
 async def _numbers(unit: Unit, *addresses: str) -> list[tuple[str, str]]:
     """The billing numbers that these accounts are known by, with whose they are (A.33)."""
     accounts = [await unit.account(address) for address in addresses]
@@ -171,7 +177,9 @@ async def _numbers(unit: Unit, *addresses: str) -> list[tuple[str, str]]:
 
 async def _proposal(unit: Unit, conversation: Conversation) -> tuple[tuple[str, ...], str]:
     """The codes that the expert may bill, and what the rules propose for both sides as one sentence."""
-    codes = acts.expert_acts(unit, conversation.expert)
+    requester = await _today(unit, conversation.requester)
+    expert = await _today(unit, conversation.expert)
+    codes = acts.expert_acts(unit, expert, conversation.acted_at)
     words = unit.services.texts.words
     told = [
         words.of("forms", "proposed_side").format(
@@ -183,8 +191,8 @@ async def _proposal(unit: Unit, conversation: Conversation) -> tuple[tuple[str, 
             unit,
             conversation,
             Completed(
-                requester=conversation.requester,
-                expert=conversation.expert,
+                requester=requester,
+                expert=expert,
                 conclusion="",
                 level=codes[0] if len(codes) == 1 else "",
                 requester_place=await acts.place(unit, conversation.requester),

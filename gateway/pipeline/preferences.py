@@ -46,9 +46,11 @@ class _Files:
 
 
 async def ask(unit: Unit, incoming: Incoming, command: Preferences) -> str:
-    """Send the form of one's own account, or of one that one may act for."""
+    """Send the form of one's own account, or of one that one may act for: named in the subject, else the one
+    in whose name the mail is written.
+    """
     login = incoming.login
-    address = command.account or login.address
+    address = command.account or incoming.written_as
     found = await sheet(unit, login, address, {})
     if found is None:
         raise refused(unit.services, RefusalReason.UNKNOWN_ADDRESS, address)
