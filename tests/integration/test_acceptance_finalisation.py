@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from email.message import EmailMessage
+from typing import Any
 
 import pytest
 from pypdf import PdfReader
@@ -101,7 +102,7 @@ def test_a31_the_fifth_act_of_a_year_for_one_patient_is_said(served: TestGateway
 
 def test_a31_acts_of_one_patient_are_counted_however_the_identity_was_written(served: TestGateway) -> None:
     told = ""
-    ways: tuple[dict[str, str], ...] = (
+    ways: tuple[dict[str, Any], ...] = (
         {"nir": "257029999900194"},
         {},
         {"name": "XÉCRITAUTREMENT"},

@@ -305,6 +305,9 @@ def test_a43_nobody_changes_the_delegates_of_an_account_they_do_not_act_for(serv
     assert region.STRANGER.name in words_of(answer)
     line = (secretary.address, "delegation add", {"delegate": region.STRANGER.address})
     assert line in journal(served, region.GP.address)
+    news = words_of(served.client(region.GP).wait("Vos délégués ont changé"))
+    assert f"{region.SECRETARY.name} a changé qui peut lire les dossiers du compte {region.GP.name}" in news
+    assert f"Ajoutés : {region.STRANGER.name}" in news
     tidied(served, region.GP.address, region.STRANGER.address)
 
 
