@@ -32,9 +32,11 @@ async def gather(services: Services, tx: Transaction, selection: Selection) -> E
     labels = {
         option.value: option.label for option in services.forms.form("request").field("urgency").options
     }
-    activities = [
-        activity_of(row, accounts, parties, labels) async for row in tx.activities.of(selection.addresses)
-    ]
+    read = selection.addresses
+    if read is not None and selection.asked_of:
+        # All of theirs: their yearly limits count what was not asked of these services as well.
+        read = frozenset(read) | await tx.activities.experts_for(selection.asked_of)
+    activities = [activity_of(row, accounts, parties, labels) async for row in tx.activities.of(read)]
     if selection.addresses is not None and not selection.pending:
         known = {activity.ref for activity in activities}
         lost = [ref for ref in await tx.exported.moved_away(selection.addresses) if ref not in known]

@@ -11,8 +11,8 @@ from sqlalchemy import and_, or_, select, true
 
 from gateway.store.repository import Repository
 from gateway.store.schema import conversation as conversations
+from gateway.store.schema import conversation_member, patient_conversation
 from gateway.store.schema import event as events
-from gateway.store.schema import patient_conversation
 from teleexpertise.events import Author, Completed, Declined, Opened, TakenUp, load_event
 from teleexpertise.patients import Patient
 
@@ -68,6 +68,14 @@ class Activities(Repository):
         """Those whose requester or expert is one of the addresses now (None: all), by reference."""
         async for activity in self._matching(_of_parties(addresses)):
             yield activity
+
+    async def experts_for(self, services: Collection[str]) -> frozenset[str]:
+        """Who are the experts now of conversations in which one of these accounts is a member."""
+        members = select(conversation_member.c.conversation_id).where(
+            conversation_member.c.address.in_(sorted(services))
+        )
+        found = select(conversations.c.expert_address).where(conversations.c.id.in_(members)).distinct()
+        return frozenset(row["expert_address"] for row in await self._all(found))
 
     async def of_patient(
         self, addresses: Collection[str], patient_id: int | None, patient: Patient, since: datetime

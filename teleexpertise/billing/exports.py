@@ -108,9 +108,10 @@ class Activity:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """What is wanted: ``addresses`` whose sides (None: everybody's), roles, days of the period, both ends
-    included
-    (None: open), and finalised conversations or, ``pending``, those that are not.
+    included (None: open), and finalised conversations or, ``pending``, those that are not.
 
+    ``asked_of`` are services of which also what was asked of them is wanted, whoever was named the expert at
+    the end: the establishment's administrator sees all of its activity (A.41).
     The period counts by the day of the act, for pending ones by the request. A correction of what was
     exported also counts by its own day: who exports month by month hears of it.
     """
@@ -120,12 +121,14 @@ class Selection:
     first: date | None = None
     last: date | None = None
     pending: bool = False
+    asked_of: Collection[str] = ()
 
-    def wants(self, party: BillingParty, role: Role, *days: date) -> bool:
-        """Whether one side of a conversation is asked for, which counts on any of these days."""
+    def wants(self, party: BillingParty, role: Role, asked_of: str, *days: date) -> bool:
+        """Whether one side of a conversation, which counts on any of these days, is wanted."""
+        mine = self.addresses is None or party.address in self.addresses
         return (
             role in self.roles
-            and (self.addresses is None or party.address in self.addresses)
+            and (mine or (role is Role.EXPERT and asked_of in self.asked_of))
             and any(
                 (self.first is None or self.first <= day) and (self.last is None or day <= self.last)
                 for day in days
@@ -267,7 +270,7 @@ class _Writing:
                 (Role.EXPERT, activity.expert, activity.requester),
                 (Role.REQUESTER, activity.requester, activity.expert),
             ):
-                if self.selection.wants(party, role, day):
+                if self.selection.wants(party, role, activity.asked_of, day):
                     yield {
                         **self._described(activity, role, party, other),
                         "promised_days": activity.delay_days,
@@ -282,14 +285,14 @@ class _Writing:
         for line in rate(billable, tariffs, year, self.selection.roles):
             activity = finalised[line.ref]
             days = self._days(activity, line)
-            if self.selection.wants(line.party, line.role, *days):
+            if self.selection.wants(line.party, line.role, activity.asked_of, *days):
                 self._note(activity, line.role, line.party.address)
                 yield {
                     **self._described(activity, line.role, line.party, line.counterpart),
                     **self._billed(activity, line),
                 }
             for gone in self._withdrawn(activity, line):
-                if self.selection.wants(gone.party, gone.role, *days):
+                if self.selection.wants(gone.party, gone.role, "", *days):
                     self._note(activity, gone.role, gone.party.address)
                     yield {
                         **self._described(activity, gone.role, gone.party, gone.counterpart),
