@@ -16,8 +16,8 @@ __all__ = ["ExportReady", "ExportRefused"]
 class ExportReady(Mail):
     """``export``: the activity is attached as ``filename``.
 
-    ``role`` is the one side that was asked for, '' for both; ``first`` and ``last`` are days of the period, None
-    where it is open; ``accounts`` whose activity it is.
+    ``role`` is the one side that was asked for, '' for both; ``first`` and ``last`` are days of the period,
+    None where it is open; ``accounts`` whose activity it is.
     """
 
     template: ClassVar[str] = "export"
