@@ -1,4 +1,4 @@
-"""Acceptance of A.22-A.30, played by mail from outside: the request and the conversation that it opens."""
+"""Acceptance of A.22-A.30 by mail from outside: the request and its conversation; A.42, forms for a delegator."""
 
 from __future__ import annotations
 
@@ -153,3 +153,24 @@ def test_a30_members_people_legal_entities_and_delegates_exchange_words_and_pict
     words = member.reply(thread.copy_of(service, answer), "Le service répond.")
     member.send(words)
     assert "Le service répond." in text_of(thread.copy_of(thread.expert, words))
+
+
+def test_a42_forms_asked_for_in_the_delegators_name_are_the_delegators(served: TestGateway) -> None:
+    owner, delegate = served.client(region.GP), served.client(region.SECRETARY)
+
+    def asked(subject: str) -> EmailMessage:
+        mail = owner.compose(served.service, subject)
+        delegate.send_bytes(mail.as_bytes(), [served.service])
+        return delegate.answer_to(mail)
+
+    for subject, label in (("Préférences", "Compte concerné"), ("Délégués", "Compte")):
+        assert f"{label} : {region.GP.name} ({region.GP.address})" in words_of(asked(subject))
+        own = words_of(delegate.ask_service(subject))
+        assert f"{label} : {region.SECRETARY.name} ({region.SECRETARY.address})" in own
+    form = asked(f"Nouvelle téléexpertise {region.DERMATOLOGIST.address}")
+    assert f"Agir en tant que : {region.GP.name} ({region.GP.address})" in words_of(form)
+    assert region.GP.billing_number in text_of(form)
+    filled_in = attach(answered(owner, form, request_values()), photo())
+    delegate.send_bytes(filled_in.as_bytes(), [served.service])
+    told_back = delegate.answer_to(filled_in)
+    assert f"Demandeur : {region.SECRETARY.name} pour {region.GP.name}" in words_of(told_back)

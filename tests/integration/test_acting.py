@@ -9,7 +9,6 @@ import smtplib
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
-from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
@@ -21,15 +20,7 @@ from tests.support.acting import command, exported, filled, journal, saved, show
 from tests.support.forms import form_of, quoted
 from tests.support.gateway import Client, TestGateway, eventually, gateway, refusal_text, text_of, words_of
 from tests.support.imap import COMMON, OWN, begin_idle, ended, headers, listed, opens, session, unseen, wire
-from tests.support.threads import (
-    FOLDER,
-    answered,
-    attach,
-    attachments,
-    open_thread,
-    photo,
-    request_values,
-)
+from tests.support.threads import FOLDER, attachments, open_thread
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -134,27 +125,6 @@ def test_a42_a_delegate_writes_in_the_delegators_name_and_is_named_as_the_sender
         wrong[name] = false
         with pytest.raises(smtplib.SMTPException):
             delegate.send_bytes(wrong.as_bytes(), [str(wrong["to"].addresses[0].addr_spec)], delegate.address)
-
-
-def test_a42_forms_asked_for_in_the_delegators_name_are_the_delegators(served: TestGateway) -> None:
-    owner, delegate = served.client(region.GP), served.client(region.SECRETARY)
-
-    def asked(subject: str) -> EmailMessage:
-        mail = owner.compose(served.service, subject)
-        delegate.send_bytes(mail.as_bytes(), [served.service])
-        return delegate.answer_to(mail)
-
-    for subject, label in (("Préférences", "Compte concerné"), ("Délégués", "Compte")):
-        assert f"{label} : {region.GP.name} ({region.GP.address})" in words_of(asked(subject))
-        own = words_of(delegate.ask_service(subject))
-        assert f"{label} : {region.SECRETARY.name} ({region.SECRETARY.address})" in own
-    form = asked(f"Nouvelle téléexpertise {region.DERMATOLOGIST.address}")
-    assert f"Agir en tant que : {region.GP.name} ({region.GP.address})" in words_of(form)
-    assert region.GP.billing_number in text_of(form)
-    filled_in = attach(answered(owner, form, request_values()), photo())
-    delegate.send_bytes(filled_in.as_bytes(), [served.service])
-    told_back = delegate.answer_to(filled_in)
-    assert f"Demandeur : {region.SECRETARY.name} pour {region.GP.name}" in words_of(told_back)
 
 
 def test_a42_mbsync_copies_the_delegators_folders(served: TestGateway, tmp_path: Path) -> None:
