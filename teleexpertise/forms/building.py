@@ -196,10 +196,24 @@ def synthesis_form(catalogue: Catalogue, exchanges: Sequence[str]) -> Form:
     return form.changed(exchanges=_checklist(form.field("exchanges"), exchanges))
 
 
-def preferences_form(catalogue: Catalogue, account: Account, files: Sequence[str]) -> Form:
-    """The preferences of one account; ``files`` are the documents it hands out, one text per line, from 1."""
+def preferences_form(
+    catalogue: Catalogue,
+    account: Account,
+    files: Sequence[str],
+    usual: Mapping[str, Sequence[str]] | None = None,
+) -> Form:
+    """The preferences of one account; ``files`` are the documents it hands out, one text per line, from 1.
+
+    ``usual`` are the lines of elements that experts of its specialties usually want: shown, never filled in.
+    """
     form = catalogue.form(FormKind.PREFERENCES)
+    items = form.field("items")
+    told = [
+        form.notes["usual_items"].format(name=name, items=", ".join(f"« {line} »" for line in lines))
+        for name, lines in (usual or {}).items()
+    ]
     return form.changed(
+        items=replace(items, help=" ".join((items.help, *told))),
         account=replace(form.field("account"), options=_people([account])),
         documents=_checklist(form.field("documents"), files),
     )

@@ -1,4 +1,4 @@
-"""Acceptance of A.22-A.30 by mail from outside: the request and its conversation; A.42, forms for a delegator."""
+"""Acceptance of A.22-A.30 by mail from outside, the request and its conversation; and of A.42, its forms."""
 
 from __future__ import annotations
 
