@@ -93,6 +93,7 @@ class Completion:
     at: datetime
     level: str = ""
     cumulated: bool = False
+    listed_patient: bool | None = None
     billed: tuple[Billed, ...] = ()
 
 
@@ -271,6 +272,7 @@ def _closed(
         at=record.at,
         level=event.level,
         cumulated=event.cumulated,
+        listed_patient=event.listed_patient,
         billed=event.billed,
     )
     return replace(

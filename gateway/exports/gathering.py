@@ -95,6 +95,7 @@ def activity_of(
         delay_days=row.opening.delay_days,
         level=done.level if done else "",
         cumulated=done.cumulated if done else False,
+        listed_patient=done.listed_patient if done else None,
         insured_number=row.opening.insured_number,
     )
 

@@ -71,6 +71,7 @@ async def rated(unit: Unit, conversation: Conversation, completed: Completed) ->
         expert=billing_party(completed.expert, completed.expert_place or Place()),
         level=completed.level,
         cumulated=completed.cumulated,
+        listed_patient=completed.listed_patient,
     )
     year = Year(unit.services.settings.billing.year)
     lines = rate([*await _earlier(unit, mine), mine], tariffs, year)

@@ -62,8 +62,8 @@ class Activity:
     ``finalised_at`` is that of the last finalisation, ``version`` its number, 0 before the first;
     ``acted_at`` is that of the first one, ``None`` where it is the last: the moment of the act. ``asked_of``
     is the account that was asked, a service mostly, whoever is named the expert at the end. ``finaliser`` is
-    who did it, ``Y pour X`` for a delegate. ``level`` and ``cumulated`` are what the finalisation said of
-    the act. ``patient_id`` is the patient's number in the register.
+    who did it, ``Y pour X`` for a delegate. ``level``, ``cumulated`` and ``listed_patient`` are what the
+    finalisation said of the act. ``patient_id`` is the patient's number in the register.
     """
 
     ref: str
@@ -84,6 +84,7 @@ class Activity:
     delay_days: int = 7
     level: str = ""
     cumulated: bool = False
+    listed_patient: bool | None = None
     insured_number: str = ""
 
     def billable(self, zone: tzinfo) -> Billable:
@@ -101,6 +102,7 @@ class Activity:
             expert=self.expert,
             level=self.level,
             cumulated=self.cumulated,
+            listed_patient=self.listed_patient,
             insured_number=self.insured_number,
         )
 

@@ -156,8 +156,8 @@ class Billable:
         """
         if self.patient_id is not None:
             return ("register", str(self.patient_id))
-        traits = traits_key(self.patient)
-        return tuple(filter(None, (self.patient.ins or traits,)))
+        named = self.patient.ins or traits_key(self.patient)
+        return (named,) if named else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,9 +287,10 @@ def claimed_number(insured: str, patient: Patient, day: date) -> str:
     """The NIR of a claim: the insured person's, else the patient's own where that can be the same. A child is
     insured by somebody: by whom, nobody guesses.
     """
+    if insured or not patient.ins:
+        return insured
     years = age(patient, day)
-    is_child = years is not None and years < INSURED_FROM
-    return insured or ("" if is_child else patient.ins)
+    return "" if years is not None and years < INSURED_FROM else patient.ins
 
 
 def profession_of(party: BillingParty, tariffs: Tariffs) -> str:

@@ -126,6 +126,31 @@ def test_a31_nobody_is_paid_for_an_answer_to_their_own_request(served: TestGatew
         assert (row["Acte"], row["Montant (€)"]) == ("", "0,00")
 
 
+def test_a31_it_is_asked_whether_a_dentists_patient_is_one_of_those_whom_the_act_is_for(
+    served: TestGateway,
+) -> None:
+    label = "Situation du patient prise en charge"
+    asked = open_thread(served)
+    assert label not in form_words(asked, asked.expert)
+    change(served, replace(region.GP, profession="Chirurgien-dentiste"))
+    try:
+        thread = open_thread(served)
+        form = form_words(thread, thread.expert)
+        assert label in form
+        assert "suspicion de cancer oral" in form or "NGAP 14.9.4" in form
+        to_settle = "situation du patient à vérifier"
+        assert to_settle in words_of(thread.finalise(thread.expert))
+        told = words_of(thread.finalise(thread.expert, **{label: "oui"}))
+        assert to_settle not in told
+        assert "Acte du demandeur : RQD, 10,00 €" in told
+        told = words_of(thread.finalise(thread.expert, **{label: "non"}))
+        assert told.count("patient hors des situations prises en charge") == 1
+        (row,) = rows(thread.requester, thread.ref)
+        assert row["Non facturable"] == "patient hors des situations prises en charge"
+    finally:
+        change(served, region.GP)
+
+
 def test_a31_what_an_account_lacked_is_settled_by_finalising_again(served: TestGateway) -> None:
     change(served, replace(region.GP, rpps="", profession=""))
     try:
