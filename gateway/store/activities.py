@@ -42,7 +42,9 @@ _TOLD = (events.c.conversation_id, events.c.at, events.c.author, events.c.payloa
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivityRow:
     """One conversation; what has not happened yet is None. ``finalised_at`` is that of the last
-    of ``version`` finalisations. ``patient_id`` is the patient's number in the register.
+    of ``version`` finalisations. ``patient_id`` is the patient's number in the register, ``asked_of`` the
+    account that was asked. Of one that another gateway holds, ``held_by`` is its domain, ``ours`` are the
+    accounts of ours that are or were members; ``patient_told`` is False where it keeps the patient back.
     """
 
     ref: str
@@ -57,6 +59,10 @@ class ActivityRow:
     finalised_first_at: datetime | None
     declined_at: datetime | None
     patient_id: int | None
+    asked_of: str
+    held_by: str = ""
+    ours: frozenset[str] = frozenset()
+    patient_told: bool = True
 
 
 class Activities(Repository):
@@ -170,4 +176,5 @@ def _activity(row: RowMapping, told: Iterable[RowMapping]) -> ActivityRow | None
         finalised_first_at=first_at,
         declined_at=declined_at,
         patient_id=row["patient_id"],
+        asked_of=opening.expert.address,
     )

@@ -12,11 +12,12 @@ from sqlalchemy import delete, select, update
 
 from gateway.store.dialect import insert
 from gateway.store.repository import Repository
-from gateway.store.schema import message, mirror_event, mirror_member, peer_gateway
+from gateway.store.schema import message, mirror_activity, mirror_event, mirror_member, peer_gateway
 from gateway.store.schema import mirror as mirrors
 from teleexpertise.events import Author
 from teleexpertise.mirrors import Flow, Mirror, MirrorEvent
 from teleexpertise.states import State
+from teleexpertise.told import dump_told, load_told
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, RowMapping
@@ -37,6 +38,7 @@ def mirror_projection(mirror: Mirror) -> dict[str, Any]:
         "opened_at": mirror.opened_at,
         "updated_at": mirror.updated_at,
         "members": dict(mirror.members),
+        "told": dump_told(mirror.told) if mirror.told else None,
     }
 
 
@@ -53,7 +55,7 @@ class Mirrors(Repository):
     async def pin(self, mirror: Mirror) -> str:
         """Begin a record, unless there is one; the holder that it is pinned to."""
         values = {"id": mirror.id} | mirror_projection(mirror)
-        del values["members"]
+        del values["members"], values["told"]
         await self._add_new(mirrors, values)
         return await self.holder(mirror.id) or ""
 
@@ -70,7 +72,8 @@ class Mirrors(Repository):
             "author": asdict(event.author),
             "message_id": event.message,
             "message_sha256": event.message_sha256,
-            "payload": {name: getattr(event, name) for name in _PAYLOAD},
+            "payload": {name: getattr(event, name) for name in _PAYLOAD}
+            | ({"told": dump_told(event.told)} if event.told else {}),
         }
         return await self._add_new(mirror_event, row)
 
@@ -83,7 +86,7 @@ class Mirrors(Repository):
     async def save(self, mirror: Mirror) -> None:
         """Replace the projection."""
         values = mirror_projection(mirror)
-        members = values.pop("members")
+        members, told = values.pop("members"), values.pop("told")
         await self._changed(update(mirrors).where(mirrors.c.id == mirror.id).values(values))
         await self._changed(delete(mirror_member).where(mirror_member.c.mirror_id == mirror.id))
         await self._add_all(
@@ -93,6 +96,29 @@ class Mirrors(Repository):
                 for address, active in members.items()
             ],
         )
+        if mirror.told is None:
+            await self._changed(delete(mirror_activity).where(mirror_activity.c.mirror_id == mirror.id))
+            return
+        row = {
+            "requester_address": mirror.told.requester.address,
+            "expert_address": mirror.told.expert.address,
+            "told": told,
+        }
+        statement = insert(self._connection, mirror_activity).values(row | {"mirror_id": mirror.id})
+        await self._changed(statement.on_conflict_do_update(index_elements=["mirror_id"], set_=row))
+
+    async def about(self, mirror_id: UUID, patient_id: int) -> None:
+        """Say which patient of the register a mirror is about; one that is about somebody stays so."""
+        mine = mirror_activity.c.mirror_id == mirror_id
+        unsaid = mirror_activity.c.patient_id.is_(None)
+        await self._changed(update(mirror_activity).where(mine, unsaid).values(patient_id=patient_id))
+
+    async def patient_of(self, mirror_id: UUID) -> int | None:
+        """The number in the register of the patient whom a mirror is about, ``None`` where nothing says."""
+        row = await self._first(
+            select(mirror_activity.c.patient_id).where(mirror_activity.c.mirror_id == mirror_id)
+        )
+        return row["patient_id"] if row else None
 
     async def projection(self, mirror_id: UUID) -> dict[str, Any] | None:
         """What is kept beside the events, as :func:`mirror_projection` gives it."""
@@ -100,8 +126,15 @@ class Mirrors(Repository):
         if row is None:
             return None
         members = await self._all(select(mirror_member).where(mirror_member.c.mirror_id == mirror_id))
+        told = await self._first(
+            select(mirror_activity.c.told).where(mirror_activity.c.mirror_id == mirror_id)
+        )
         kept = {name: value for name, value in row.items() if name != "id"}
-        return {**kept, "members": {each["address"]: each["active"] for each in members}}
+        return {
+            **kept,
+            "members": {each["address"]: each["active"] for each in members},
+            "told": told["told"] if told else None,
+        }
 
     async def at(self, reply_to: str) -> UUID | None:
         """The mirror whose conversation has this address at its holder."""
@@ -154,6 +187,7 @@ def _event_of(row: RowMapping) -> MirrorEvent:
         members=tuple(payload["members"]),
         cites=tuple(payload["cites"]),
         reply_to=payload["reply_to"],
+        told=load_told(payload["told"]) if "told" in payload else None,
     )
 
 

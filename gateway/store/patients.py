@@ -14,8 +14,8 @@ from gateway.store.dialect import translated
 from gateway.store.errors import NotFound
 from gateway.store.repository import Repository
 from gateway.store.rows import PatientRow
+from gateway.store.schema import mirror_activity, patient_conversation, patient_number, patient_word
 from gateway.store.schema import patient as patients
-from gateway.store.schema import patient_conversation, patient_number, patient_word
 from teleexpertise.matching import Known, swapped, traits_key
 from teleexpertise.names import search_words
 from teleexpertise.patients import Patient
@@ -193,7 +193,7 @@ class Patients(Repository):
         if lost.patient.ins:
             ins = {"ins": lost.patient.ins, "ins_oid": lost.ins_oid}
             await self._changed(update(patients).where(patients.c.id == kept.id).values(**ins))
-        for table in (patient_conversation, patient_number):
+        for table in (patient_conversation, patient_number, mirror_activity):
             of_lost = table.c.patient_id == lost.id
             await self._changed(update(table).where(of_lost).values(patient_id=kept.id))
         await self._changed(delete(patient_word).where(patient_word.c.patient_id == lost.id))

@@ -56,6 +56,7 @@ __all__ = [
     "message",
     "metadata",
     "mirror",
+    "mirror_activity",
     "mirror_event",
     "mirror_member",
     "outbox",
@@ -467,6 +468,17 @@ mirror_member = Table(
     _text("address", primary_key=True),
     Column("active", Boolean, nullable=False),
     Index(None, "address", "active"),
+)
+
+# What the holder told of it for exports and yearly limits; who of the register it is about.
+mirror_activity = Table(
+    "mirror_activity",
+    metadata,
+    Column("mirror_id", Uuid, ForeignKey("mirror.id"), primary_key=True),
+    Column("requester_address", PlainText, nullable=False, index=True),
+    Column("expert_address", PlainText, nullable=False, index=True),
+    Column("patient_id", RowNumber(), ForeignKey("patient.id"), nullable=True, index=True),
+    Column("told", JsonData(), nullable=False),
 )
 
 mirror_event = Table(

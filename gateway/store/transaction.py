@@ -19,6 +19,7 @@ from gateway.store.outbox import Outbox
 from gateway.store.patient_folders import PatientFolders
 from gateway.store.patients import Patients
 from gateway.store.people import AccountCertificates, Accounts, Administrators, Delegations
+from gateway.store.told_activities import ToldActivities
 
 __all__ = ["Transaction"]
 
@@ -52,6 +53,7 @@ class Transaction:
         "patient_folders",
         "patients",
         "peers",
+        "told",
     )
 
     def __init__(self, connection: AsyncConnection) -> None:
@@ -80,3 +82,4 @@ class Transaction:
         self.patient_folders = PatientFolders(connection)
         self.patients = Patients(connection)
         self.peers = Peers(connection)
+        self.told = ToldActivities(connection)

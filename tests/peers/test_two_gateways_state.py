@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from email.message import EmailMessage
+from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -136,6 +140,53 @@ def test_the_requester_cancels_at_the_holder(both: Neighbours) -> None:
     pair.alike("cancelled")
 
 
+def test_a38_who_asked_an_expert_elsewhere_has_an_own_line_here_and_no_other(
+    both: Neighbours, tmp_path: Path
+) -> None:
+    pair = Pair(both.here, both.there)
+    name, doctor = f"{pair.ref}@{pair.domain}", pair.doctor.address
+
+    def exported(gateway: TestGateway, ref: str, *options: str) -> list[dict[str, str]]:
+        out = tmp_path / f"{uuid4()}.csv"
+        deployment(gateway.settings).done("export", "--out", out, *options)
+        read_back = csv.DictReader(io.StringIO(out.read_text("utf-8-sig")), delimiter=";")
+        return [row for row in read_back if row["Référence"] == ref]
+
+    def told(state: str) -> None:
+        pair.alike(state)
+        eventually(
+            lambda: (found := pair.mirror().told) and bool(found.version) == (state == "completed"),
+            "the holder's facts",
+        )
+
+    told("requested")
+    (row,) = exported(both.here, name, "--pending")
+    assert (row["Rôle"], row["Compte"], row["État"]) == ("demandeur", doctor, "demandée")
+    assert row["Tenue par un autre opérateur"] == pair.domain
+    assert row["Compte du correspondant"] == pair.expert.address
+    assert row["Patient : nom de naissance"] == pair.thread.values["Nom de naissance"]
+    assert row["À régulariser"] == ""
+
+    pair.thread.finalise(pair.expert)
+    told("completed")
+    assert exported(both.here, name, "--pending") == []
+    (row,) = exported(both.here, name)
+    there = {each["Rôle"]: each for each in exported(both.there, pair.ref)}
+    assert set(there) == {"demandeur", "expert"}
+    assert (row["Rôle"], row["Acte"], row["Rang dans l'année"]) == ("demandeur", "RQD", "1")
+    assert row["RPPS"] == region.GP.rpps, "of our own account we know more than the holder"
+    number = "Numéro de facturation du correspondant (prescripteur)"
+    assert row[number] == there["demandeur"][number] != ""
+    for same in ("Numéro de facturation", "Date de l'acte", "Montant (€)", "Finalisée le", "Finalisée par"):
+        assert row[same] == there["demandeur"][same], same
+    # By mail it is the same line, and the account's own limits count it.
+    mail = pair.doctor.ask_service("Export demandeur csv")
+    ((_, content),) = attachments(mail).items()
+    assert name in content.decode("utf-8-sig")
+    command = deployment(both.here.settings)
+    assert command.json("rebuild", "--check")["differences"] == []
+
+
 @pytest.fixture(scope="module")
 def asked(both: Neighbours) -> Pair:
     """One conversation that the tests below share; none of them closes it."""
@@ -230,7 +281,8 @@ def test_the_worklist_names_the_holder(asked: Pair) -> None:
     assert f"{asked.ref} - en cours" in worklist
     assert f"{THERE} (autre opérateur)" in worklist
     assert asked.holder.service in text_of(asked.doctor.wait("Mes téléexpertises"))
-    assert asked.thread.values["Nom de naissance"] not in worklist
+    assert asked.thread.values["Nom de naissance"] in worklist
+    assert region.DERMATOLOGIST.name in worklist
 
 
 def test_the_command_line_shows_and_checks_what_others_hold(asked: Pair) -> None:
