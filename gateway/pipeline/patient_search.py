@@ -6,6 +6,7 @@ a patient found, those conversations alone. Who else is in the register is not e
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from uuid import UUID
 
 from gateway.mirrored import load_mirror
@@ -91,10 +92,10 @@ async def _found(unit: Unit, row: PatientRow, mine: frozenset[str]) -> tuple[Pat
     own = [each for each in loaded if each is not None and any(map(each.member, mine))]
     mirrors = [await load_mirror(unit.tx, each) for each in await unit.tx.told.about(row.id)]
     elsewhere = [each for each in mirrors if each is not None and not mine.isdisjoint(each.active())]
-    cases = [_case(unit, each, mine) for each in own] + [
+    found = [_case(unit, each, mine) for each in own] + [
         _case_elsewhere(unit, each, mine) for each in elsewhere
     ]
-    cases.sort(key=lambda case: case.opened_at, reverse=True)
+    cases = sorted(found, key=lambda case: case.opened_on, reverse=True)
     experts = dict.fromkeys(
         each.opening.expert
         for each in sorted(own, key=lambda each: each.opened_at, reverse=True)
@@ -112,6 +113,10 @@ async def _found(unit: Unit, row: PatientRow, mine: frozenset[str]) -> tuple[Pat
     return shown, {each.id for each in own}
 
 
+def _day(unit: Unit, moment: datetime) -> date:
+    return moment.astimezone(unit.services.zone).date()
+
+
 def _case(unit: Unit, conversation: Conversation, mine: frozenset[str]) -> PastCase:
     sides = {conversation.side(address) for address in mine if conversation.member(address)}
     role = Role.EXPERT if Side.EXPERT in sides else Role.REQUESTER
@@ -122,8 +127,8 @@ def _case(unit: Unit, conversation: Conversation, mine: frozenset[str]) -> PastC
         state=conversation.state,
         role=role,
         other=(conversation.requester if role is Role.EXPERT else conversation.expert).name,
-        opened_at=conversation.opened_at,
-        finalised_at=done.at if done else None,
+        opened_on=_day(unit, conversation.opened_at),
+        finalised_on=_day(unit, done.at) if done else None,
         version=conversation.version,
         links=() if guest else (unit.services.links.to(Synthesis(conversation.ref)),),
     )
@@ -141,8 +146,8 @@ def _case_elsewhere(unit: Unit, mirror: Mirror, mine: frozenset[str]) -> PastCas
         state=mirror.state,
         role=role,
         other=(told.requester if role is Role.EXPERT else told.expert).name,
-        opened_at=told.requested_at,
-        finalised_at=told.finalised_at,
+        opened_on=_day(unit, told.requested_at),
+        finalised_on=_day(unit, told.finalised_at) if told.finalised_at else None,
         version=told.version,
         held_by=mirror.holder,
         links=(theirs.to(Worklist(), "worklist_there"),),

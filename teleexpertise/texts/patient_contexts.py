@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date
 from typing import ClassVar
 
 from teleexpertise.patients import Patient
@@ -23,8 +23,8 @@ class PastCase:
     state: str
     role: Role
     other: str
-    opened_at: datetime
-    finalised_at: datetime | None
+    opened_on: date
+    finalised_on: date | None
     version: int
     held_by: str = ""
     links: tuple[Link, ...] = ()

@@ -177,8 +177,11 @@ def test_a38_who_asked_an_expert_elsewhere_has_an_own_line_here_and_no_other(
     assert row["RPPS"] == region.GP.rpps, "of our own account we know more than the holder"
     number = "Numéro de facturation du correspondant (prescripteur)"
     assert row[number] == there["demandeur"][number] != ""
-    for same in ("Numéro de facturation", "Date de l'acte", "Montant (€)", "Finalisée le", "Finalisée par"):
+    for same in ("Numéro de facturation", "Date de l'acte", "Finalisée le", "Finalisée par"):
         assert row[same] == there["demandeur"][same], same
+    assert (row["Montant (€)"], there["demandeur"]["Montant (€)"]) == ("10,00", ""), (
+        "the holder does not know where she works"
+    )
     # By mail it is the same line, and the account's own limits count it.
     mail = pair.doctor.ask_service("Export demandeur csv")
     ((_, content),) = attachments(mail).items()

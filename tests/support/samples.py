@@ -30,6 +30,7 @@ from teleexpertise.texts import (
 from teleexpertise.texts.document_contexts import EnclosedReport, IntegrationRefused, Processed
 from teleexpertise.texts.standing import Standing
 from tests.support.directory_samples import declaring_mails
+from tests.support.patient_samples import search_mails
 
 NOW = datetime(2026, 11, 22, 9, 41, tzinfo=UTC)
 REF = "TLE-2026-000123"
@@ -475,6 +476,7 @@ def all_mails() -> dict[str, contexts.Mail]:
         **declaring_mails(SERVICE_EXPERT, REQUEST, SERVICES, AWAY),
         **_form_mails(),
         **_acting(),
+        **search_mails(PATIENT, SYNTHESIS),
         **_answers(),
         **_document_mails(),
         **_exports(),
