@@ -209,7 +209,10 @@ def she_finalises_for_him(day: Day) -> None:
     (filed,) = day.copy.mails(f"{day.his}/{patient}")
     pdf = attachments(filed)[f"{day.refs[0]}-v1.pdf"]
     assert f"{SECRETARY.name} pour {DOCTOR.name}" in pdf_words(pdf)
-    assert pdf == attachments(day.gateway.client(region.GP).wait("Compte rendu", FOLDER))[f"{day.refs[0]}-v1.pdf"]
+    assert (
+        pdf
+        == attachments(day.gateway.client(region.GP).wait("Compte rendu", FOLDER))[f"{day.refs[0]}-v1.pdf"]
+    )
     assert day.gateway.client(region.GP).wait(f"[{day.refs[0]} - terminée] Compte rendu")
 
 

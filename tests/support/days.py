@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import imaplib
 import io
+import re
+import zipfile
 from collections.abc import Mapping
 from datetime import datetime
 from email.message import EmailMessage
 from io import BytesIO
 
 from click.testing import CliRunner
+from lxml import etree
 from pypdf import PdfReader
 
 from gateway.cli.root import cli
@@ -21,7 +24,7 @@ from tests.support.gateway import Client, TestGateway, eventually, text_of
 from tests.support.imap import session
 from tests.support.threads import attachments
 
-__all__ = ["entered", "exported_rows", "filled_form", "month", "pdf_words"]
+__all__ = ["entered", "exported_rows", "filled_form", "month", "pdf_words", "workbook_rows"]
 
 
 def entered(served: TestGateway, account: Account) -> Client:
@@ -87,3 +90,18 @@ def month(served: TestGateway) -> str:
 def pdf_words(pdf: bytes) -> str:
     """The text of a PDF on one line."""
     return " ".join(" ".join(page.extract_text().split()) for page in PdfReader(BytesIO(pdf)).pages)
+
+
+def workbook_rows(workbook: bytes) -> list[dict[str, str]]:
+    """The lines of an export as XLSX, the one with the sums last; values as the file stores them."""
+    space = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+    with zipfile.ZipFile(BytesIO(workbook)) as archive:
+        root = etree.fromstring(archive.read("xl/worksheets/sheet1.xml"))
+    header, *rows = [
+        {
+            re.sub(r"\d", "", str(cell.get("r"))): "".join(cell.itertext(f"{space}v", f"{space}t"))
+            for cell in row.iter(f"{space}c")
+        }
+        for row in root.iter(f"{space}row")
+    ]
+    return [{header[column]: value for column, value in row.items()} for row in rows]
