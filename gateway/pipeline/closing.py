@@ -133,7 +133,7 @@ async def _finalise_sheet(
         experts=list(people.values()),
         exchanges=[await _line(unit, exchange) for exchange in exchanges],
         addressees=[_addressee(members, others, address) for address in addresses],
-        billing=await _numbers(unit, conversation.expert.address, login.address),
+        billing=await _numbers(unit, *_billers(conversation), login.address),
         requester_billing=await _numbers(unit, conversation.requester.address),
         acts=codes,
         proposal=proposal,
@@ -176,6 +176,12 @@ async def _eligible(unit: Unit, conversation: Conversation, login: str) -> dict[
         if account is not None and account.active:
             found[address] = Party.of(account)
     return found
+
+
+def _billers(conversation: Conversation) -> tuple[str, ...]:
+    """Whose number the act may be billed by: the expert's, and that of who stands in for them."""
+    deputy = conversation.opening.deputy
+    return (conversation.expert.address, *((deputy.address,) if deputy else ()))
 
 
 async def _numbers(unit: Unit, *addresses: str) -> list[tuple[str, str]]:
@@ -368,7 +374,11 @@ async def _without_cda(
     lacking = sentences(missing_fields(facts))
     if not lacking:
         return ()
-    return (unit.services.texts.words.of("documents", "pdf_only").format(lacking=" ".join(lacking)),)
+    return (
+        unit.services.texts.words.of("documents", "pdf_only").format(
+            lacking=" ; ".join(each.rstrip(".") for each in lacking)
+        ),
+    )
 
 
 async def _overtaken(unit: Unit, incoming: Incoming, conversation: Conversation, author: Author) -> str:

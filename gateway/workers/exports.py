@@ -41,6 +41,7 @@ class ExportWork:
             first=selection.first,
             last=selection.last,
             accounts=tuple(sorted(selection.addresses or ())),
+            role=str(next(iter(selection.roles))) if len(selection.roles) == 1 else "",
         )
         async with self.services.store.transaction() as tx:
             unit = Unit(self.services, tx, self.services.clock(), cause=row.message_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.pipeline.unit import Unit
 from gateway.services import Services
@@ -12,7 +12,9 @@ from gateway.store.rows import OutboxRow
 from gateway.workers.failure import ActionFailed
 from mailboxes.dovecot.server import DovecotServer
 from mailboxes.errors import MailboxError
+from teleexpertise.commands import Export, Preferences, Worklist
 from teleexpertise.letters import Mailbox
+from teleexpertise.texts import Link
 from teleexpertise.texts.acting_contexts import DelegatesSaved, DelegateTold
 
 __all__ = ["REREAD_SECONDS", "SharingWork"]
@@ -73,6 +75,10 @@ class SharingWork:
         if row.recipient:  # nobody where an operator did it at the command line, who is told there
             to = Mailbox(row.recipient, payload["name"])
             await unit.answer(saved, to, in_reply_to=str(payload["in_reply_to"]))
+        owner = str(payload["principal"])
+        if owner != row.recipient and (saved.added or saved.removed):
+            by = str(payload["name"]) or unit.services.texts.words.of("acting", "operator")
+            await unit.answer(replace(saved, by=by), Mailbox(owner, names[owner]))
         for given in (True, False):
             for address in payload["added"] if given else payload["removed"]:
                 told = DelegateTold(
@@ -80,6 +86,17 @@ class SharingWork:
                     by=str(payload["name"]),
                     given=given,
                     still=address in payload["still"],
+                    common=payload["common"],
+                    links=self._for_a_delegate(owner) if given else (),
                 )
                 if address != row.recipient:
                     await unit.answer(told, Mailbox(address, names[address]))
+
+    def _for_a_delegate(self, principal: str) -> tuple[Link, ...]:
+        """What a new delegate can do for an account at once."""
+        links = self.services.links
+        return (
+            links.to(Worklist(), "worklist_all"),
+            links.to(Preferences(principal), "preferences_of"),
+            links.to(Export(account=principal), "export_of"),
+        )

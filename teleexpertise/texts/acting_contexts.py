@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from teleexpertise.texts.contexts import Mail
+from teleexpertise.texts.views import Link
 
 __all__ = ["DelegateTold", "DelegatesSaved"]
 
@@ -15,7 +16,8 @@ class DelegatesSaved(Mail):
     """``delegues``: what was changed, and who is named now; people by name and address.
 
     ``still`` are those removed who may act all the same, as a legal entity that is a delegate names them;
-    ``common``: what one has read counts as read for all.
+    ``common``: what one has read counts as read for all. ``by`` is whose act it was, in the copy that the
+    account itself gets of an act of others.
     """
 
     template: ClassVar[str] = "delegues"
@@ -25,12 +27,13 @@ class DelegatesSaved(Mail):
     still: tuple[str, ...]
     delegates: tuple[str, ...]
     common: bool
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DelegateTold(Mail):
     """``delegation``: somebody may act for ``principal`` now (``given``), or may no longer; ``by`` whose act,
-    '' an operator's.
+    '' an operator's. ``common`` says where its folders are, ``links`` what can be done for it.
     """
 
     template: ClassVar[str] = "delegation"
@@ -38,3 +41,5 @@ class DelegateTold(Mail):
     by: str
     given: bool
     still: bool = False
+    common: bool = False
+    links: tuple[Link, ...] = ()

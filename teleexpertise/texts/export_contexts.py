@@ -16,7 +16,8 @@ __all__ = ["ExportReady", "ExportRefused"]
 class ExportReady(Mail):
     """``export``: the activity is attached as ``filename``.
 
-    ``first`` and ``last`` are days of the period, None where it is open; ``accounts`` whose activity it is.
+    ``first`` and ``last`` are days of the period, None where it is open; ``accounts`` whose activity it is;
+    ``role`` is '' for both sides.
     """
 
     template: ClassVar[str] = "export"
@@ -26,6 +27,7 @@ class ExportReady(Mail):
     first: date | None
     last: date | None
     accounts: tuple[str, ...]
+    role: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,7 +113,7 @@ def test_a32_defaults_are_who_asked_and_the_service_first_chosen(
     assert f"Demandeur : Dr Claire MARTIN ({region.GP.address})" in form
     assert f"Expert : {region.SERVICE.name} ({region.SERVICE.address})" in form
     for party in (region.CARDIOLOGIST, region.SECRETARY):
-        assert f"{party.name} ({party.address})" in form, "delegates of both sides can be named"
+        assert party.name in form, "delegates of both sides can be named"
 
 
 def test_a33_a_delegate_is_offered_both_numbers_the_services_first(
