@@ -390,7 +390,7 @@ def test_a45_members_of_a_service_see_in_its_folder_what_was_answered_and_by_who
     tidied(served, region.SERVICE.address, colleague.address)
 
 
-def test_a45_an_administrator_sees_the_exports_of_all_services_of_the_establishment(
+def test_a41_a45_an_administrator_sees_the_exports_of_all_services_of_the_establishment(
     served: TestGateway,
 ) -> None:
     administrator = served.client(region.NURSE)

@@ -1,8 +1,8 @@
 """The day of a practice of five, the second practical case of the expert guide: opinions are given by several
 doctors of one practice, so that a service account is the expert, and each of them has the same rights in it.
 
-Two of them work with mbsync, the others with imaplib; nothing is looked at but mails, folders, exports and what the
-command line prints.
+Two of them work with mbsync, the others with imaplib; nothing is looked at but mails, folders, exports and
+what the command line prints.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def served() -> Iterator[TestGateway]:
 
 
 def the_practice_is_entered_and_declared(served: TestGateway, folder: Path) -> Day:
-    """An operator enters it with its five doctors; one of them declares it and lets all have read in common."""
+    """An operator enters it with its five doctors; one of them declares it, read marks in common."""
     for account in (PRACTICE, *FIVE, FANNY):
         entered(served, account)
     for doctor in FIVE:
@@ -144,7 +144,7 @@ def the_practice_is_entered_and_declared(served: TestGateway, folder: Path) -> D
 
 
 def one_answers_and_her_colleagues_see_it(day: Day) -> None:
-    """Bruno waits for news, reads and answers; Cécile's copy shows what was answered, by whom, and as read."""
+    """Bruno waits for news, reads and answers; Cécile's copy shows what, by whom, and as read."""
     bruno = day.client(BRUNO)
     with session(bruno) as reader:
         assert opens(reader, f"{day.ours}/INBOX")
@@ -178,8 +178,9 @@ def another_finalises_with_the_number_of_the_practice(day: Day) -> None:
     thread, cecile = day.threads[0], day.client(CECILE)
     form = cecile.ask_service(f"Finaliser {thread.ref}")
     shown = form_of(text_of(form))
-    assert f"{PRACTICE.billing_number} ({PRACTICE.name})" in words_of(form).replace("(?) ", "")
-    assert f"{CECILE.billing_number} ({CECILE.name})" in words_of(form).replace("(?) ", "")
+    for account in (PRACTICE, CECILE):
+        known = f"{account.billing_number} ({account.name})"
+        assert known in " ".join(shown.replace("(?) ", "").split())
     assert f"l'expert (AM ou FINESS, facultatif) : {PRACTICE.billing_number}" in shown
     assert f"{BRUNO.name} pour {PRACTICE.name}" in shown
     finalised(day, CECILE, thread, form=form)
@@ -204,7 +205,7 @@ def finalised(
 
 
 def the_practice_stands_in_for_an_absent_doctor(day: Day) -> None:
-    """Denis is an expert in his own name, too; while he is away the practice answers, and Estelle bills for it."""
+    """Denis is an expert in his own name, too; while he is away Estelle answers and bills for the practice."""
     denis = day.client(DENIS)
     now = day.gateway.services.clock().astimezone(day.gateway.services.zone)
     first, last = (f"{now + timedelta(days=n):%d/%m/%Y}" for n in (-1, 6))
@@ -249,6 +250,9 @@ def at_midday_one_leaves_and_one_joins(day: Day) -> None:
         done = words_of(alix.answer_to(alix.send(alix.reply(members, text))))
         assert f"Ajoutés : {FANNY.name}" in done
         assert f"Retirés : {BRUNO.name}" in done
+        # The practice itself reads what changed, whoever did it.
+        changed = words_of(day.client(PRACTICE).wait("Vos délégués ont changé"))
+        assert f"{ALIX.name} a modifié les délégués du compte {PRACTICE.name}" in changed
         for connection in (selected, idle):
             connection.sock.settimeout(5)
             assert ended(connection)
@@ -276,7 +280,7 @@ def at_midday_one_leaves_and_one_joins(day: Day) -> None:
 
 
 def the_month_adds_up(day: Day) -> None:
-    """One is left open in the evening. The exports of the practice, of those who asked and of the house agree."""
+    """One is left open in the evening. The exports of the practice and of those who asked agree."""
     last = day.ask(region.GP, name="VERNASSAL")
     cecile, done = day.client(CECILE), day.threads[:3]
     order = f"{month(day.gateway)} {{}} {PRACTICE.address}"

@@ -1,8 +1,8 @@
-"""A secretary's day, the first practical case of the expert guide: a doctor in private practice declares himself
-an expert and names his secretary, who then reads all that he gets, answers, edits his preferences and exports.
+"""A secretary's day, the first practical case of the expert guide: a doctor in private practice declares
+himself an expert and names his secretary, who reads all that he gets, answers, edits his preferences, exports.
 
-She works with mbsync, which keeps a copy of both mailboxes on her machine, and beside it with imaplib; nothing is
-looked at but mails, folders, exports and what the command line prints.
+She works with mbsync, which keeps a copy of both mailboxes on her machine, and beside it with imaplib; nothing
+is looked at but mails, folders, exports and what the command line prints.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def the_doctor_declares_himself_and_names_her(served: TestGateway, folder: Path)
 
 
 def a_request_comes_while_she_waits_for_one(day: Day) -> EmailMessage:
-    """A general practitioner finds the doctor in the directory and asks; two of three photographs are missing.
+    """A general practitioner finds the doctor in the directory and asks; two of three photographs lack.
 
     The secretary's mail program stands in IDLE on the doctor's inbox, where a short notice announces it.
     """
@@ -225,6 +225,8 @@ def she_notes_his_holiday(day: Day) -> None:
     absence = f"du {first} au {last}, remplacé par {region.DERMATOLOGIST.address}"
     done = filled_form(day.secretary, form, {"Dates d'absence": absence, "Délai maximum": "5"})
     assert f"Absence : du {first} au {last} Remplacement : {region.DERMATOLOGIST.name}" in words_of(done)
+    his = words_of(day.doctor.wait(f"Préférences modifiées : {DOCTOR.name}"))
+    assert f"{SECRETARY.name} a modifié les préférences" in his
     page = words_of(day.gateway.client(region.GP).ask_service("Annuaire dermato Yssingeaux"))
     assert f"Absence du {first} au {last}, remplacement par {region.DERMATOLOGIST.name}" in page
     assert "Délai habituel : 5 jours" in page
@@ -239,7 +241,8 @@ def she_exports_for_him(day: Day) -> None:
     assert row["Numéro de facturation du correspondant (prescripteur)"] == region.GP.billing_number
     assert exported_rows(day.secretary.ask_service(f"Export demandeur csv {DOCTOR.address}")) == []
     work = words_of(day.secretary.ask_service("Mes téléexpertises"))
-    assert f"{day.refs[0]} - terminée" in work
+    assert "Aucune téléexpertise n'est en cours" in work
+    assert f"{day.refs[0]} - terminée Compte : {DOCTOR.name}" in " ".join(work.replace("-----", "").split())
 
 
 def she_is_withdrawn_and_loses_everything_at_once(day: Day) -> None:
@@ -283,7 +286,7 @@ def she_is_withdrawn_and_loses_everything_at_once(day: Day) -> None:
 
 
 def what_is_left_of_her_access(day: Day) -> None:
-    """Her own mailbox; a copy on her machine stays as it was, since no server reaches there, and gets no more."""
+    """Her own mailbox; a copy on her machine stays, since no server reaches there, and gets no more."""
     asking = day.gateway.client(region.NURSE)
     later = asking.send(asking.reply(asking.wait("Éléments demandés", FOLDER), "Une précision."))
     day.doctor.wait(lambda mail: mail["message-id"] == later["message-id"], FOLDER)
