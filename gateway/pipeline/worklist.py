@@ -21,6 +21,8 @@ from teleexpertise.texts.contexts import NextStep, Role
 __all__ = ["next_step", "of"]
 
 _MOST_ROWS = 100
+#: What is over is told for a while, not for ever: exports have all of it.
+_MOST_CLOSED = 10
 
 
 def next_step(conversation: Conversation, side: Side) -> NextStep:
@@ -50,7 +52,7 @@ async def of(unit: Unit, login: Mailbox) -> tuple[mails.Worklist, tuple[UUID, ..
     everything: list[Conversation | Mirror] = [*found, *mirrored]
     opened = sorted((c for c in everything if not c.closed), key=lambda c: c.opened_at)
     closed = sorted((c for c in everything if c.closed), key=lambda c: c.updated_at, reverse=True)
-    shown = [*opened, *closed][:_MOST_ROWS]
+    shown = [*opened, *closed[:_MOST_CLOSED]][:_MOST_ROWS]
     listed = mails.Worklist(
         owner=login.name or login.address,
         rows=tuple(

@@ -205,7 +205,7 @@ def finalised(
 
 
 def the_practice_stands_in_for_an_absent_doctor(day: Day) -> None:
-    """Denis is an expert in his own name, too; while he is away Estelle answers and bills for the practice."""
+    """Denis is an expert in his own name, too; while he is away Estelle answers for the practice."""
     denis = day.client(DENIS)
     now = day.gateway.services.clock().astimezone(day.gateway.services.zone)
     first, last = (f"{now + timedelta(days=n):%d/%m/%Y}" for n in (-1, 6))

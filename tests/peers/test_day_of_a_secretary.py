@@ -1,8 +1,8 @@
 """A secretary's day, the first practical case of the expert guide: a doctor in private practice declares
-himself an expert and names his secretary, who reads all that he gets, answers, edits his preferences, exports.
+himself an expert and names his secretary, who reads all that he gets, answers, edits preferences, exports.
 
-She works with mbsync, which keeps a copy of both mailboxes on her machine, and beside it with imaplib; nothing
-is looked at but mails, folders, exports and what the command line prints.
+She works with mbsync, which keeps a copy of both mailboxes on her machine, and with imaplib beside it;
+nothing is looked at but mails, folders, exports and what the command line prints.
 """
 
 from __future__ import annotations
@@ -242,7 +242,7 @@ def she_exports_for_him(day: Day) -> None:
     assert exported_rows(day.secretary.ask_service(f"Export demandeur csv {DOCTOR.address}")) == []
     work = words_of(day.secretary.ask_service("Mes téléexpertises"))
     assert "Aucune téléexpertise n'est en cours" in work
-    assert f"{day.refs[0]} - terminée Compte : {DOCTOR.name}" in " ".join(work.replace("-----", "").split())
+    assert f"Compte : {DOCTOR.name}" in work
 
 
 def she_is_withdrawn_and_loses_everything_at_once(day: Day) -> None:
