@@ -14,7 +14,7 @@ from html import unescape
 
 from teleexpertise.letters import Letter
 
-__all__ = ["folded", "french_spaces", "html_lines", "one_space", "readable_text", "squashed", "unsigned_text"]
+__all__ = ["folded", "html_lines", "one_space", "readable_text", "squashed", "unsigned_text"]
 
 #: No reader needs more of one mail; the rest is left out (the worst markup of this length takes about two
 #: seconds).
@@ -26,14 +26,7 @@ _SPACE_KINDS = re.compile("[\t\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 #: Marks without width that clients and word processors scatter: soft hyphen, zero-width space, direction
 #: marks.
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
-_BEFORE_SIGN = re.compile(r" (?=»|[:;?!](?:\s|$|<))")
-_AFTER_QUOTE = re.compile(r"(?<=«) ")
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
-
-
-def french_spaces(text: str) -> str:
-    """The text with no-break spaces where French wants them: before ``: ; ? ! »`` and after ``«``."""
-    return _AFTER_QUOTE.sub("\u00a0", _BEFORE_SIGN.sub("\u00a0", text))
 
 
 def one_space(text: str) -> str:

@@ -38,10 +38,10 @@ class ExportWork:
             filename=filename,
             rows=rows,
             pending=selection.pending,
+            role=next(iter(selection.roles)) if len(selection.roles) == 1 else "",
             first=selection.first,
             last=selection.last,
             accounts=tuple(sorted(selection.addresses or ())),
-            role=str(next(iter(selection.roles))) if len(selection.roles) == 1 else "",
         )
         async with self.services.store.transaction() as tx:
             unit = Unit(self.services, tx, self.services.clock(), cause=row.message_id)

@@ -44,7 +44,7 @@ _NOT_IN_LABELS = re.compile(r"[:：()\[\]<>|\\]")
 
 
 def _people(people: Sequence[Account | Party]) -> tuple[Option, ...]:
-    """People as options: stored by address, shown by name and address, listed by a name that nobody shares."""
+    """People as options: stored by address, shown by name and address, listed by a name nobody shares."""
     once = {person.address: person for person in people}.values()
     shared = Counter(person.name for person in once)
     return tuple(

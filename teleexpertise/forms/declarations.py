@@ -87,7 +87,6 @@ class Field:
     only_if_not: str = ""
     required_unless: str = ""
     tolerated: bool = False
-    conditional: bool = False
     element: str = ""
 
     @property

@@ -16,13 +16,12 @@ from jinja2.ext import Extension
 from jinja2.lexer import Token, TokenStream
 from markupsafe import Markup, escape
 
-from teleexpertise.plaintext import french_spaces
-
 __all__ = [
     "FrenchSpaces",
     "clean",
     "day",
     "euros",
+    "french",
     "grouped",
     "line_breaks",
     "moment",
@@ -38,9 +37,16 @@ _NBSP = "\u00a0"
 # Stands for a line end inside a form block, which `tidy` must not touch; `clean` keeps it out of every value.
 _KEPT_LINE_END = "\x1f"
 _SPACES = re.compile(r"[ \t\r\n\f\v]+")
+_BEFORE_SIGN = re.compile(r" (?=»|[:;?!](?:\s|$|<))")
+_AFTER_QUOTE = re.compile(r"(?<=«) ")
 # Controls except tab and line feed, and the marks that reverse or embed the direction of the text after them.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def french(text: str) -> str:
+    """The text with no-break spaces before ``: ; ? ! »`` and after ``«``, so that no line ends there."""
+    return _AFTER_QUOTE.sub(_NBSP, _BEFORE_SIGN.sub(_NBSP, text))
 
 
 class FrenchSpaces(Extension):
@@ -52,7 +58,7 @@ class FrenchSpaces(Extension):
         """Change literal text and quoted strings of the template, token by token."""
         for token in stream:
             if token.type in ("data", "string"):
-                yield Token(token.lineno, token.type, french_spaces(token.value))
+                yield Token(token.lineno, token.type, french(token.value))
             else:
                 yield token
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from email.message import EmailMessage
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -108,7 +107,7 @@ class Day:
     def ask(self, requester: Account, expert: Account = PRACTICE, **changes: str) -> Thread:
         """A request of somebody, the next patient's."""
         number = NUMBERS[len(self.threads)]
-        self.threads.append(open_thread(self.gateway, requester, expert, nir=number, **changes))
+        self.threads.append(open_thread(self.gateway, requester, expert, 1, nir=number, **changes))
         return self.threads[-1]
 
     def question(self, account: Account, thread: Thread) -> EmailMessage:
@@ -183,7 +182,7 @@ def another_finalises_with_the_number_of_the_practice(day: Day) -> None:
         assert known in " ".join(shown.replace("(?) ", "").split())
     assert f"l'expert (AM ou FINESS, facultatif) : {PRACTICE.billing_number}" in shown
     assert f"{BRUNO.name} pour {PRACTICE.name}" in shown
-    finalised(day, CECILE, thread, form=form)
+    finalised(day, CECILE, thread, form)
     _, pdf = thread.report(thread.requester)
     words = pdf_words(pdf)
     assert f"{CECILE.name} pour {PRACTICE.name}" in words
@@ -194,7 +193,7 @@ def another_finalises_with_the_number_of_the_practice(day: Day) -> None:
 
 
 def finalised(
-    day: Day, doctor: Account, thread: Thread, *, form: EmailMessage | None = None, **lines: str
+    day: Day, doctor: Account, thread: Thread, form: EmailMessage | None = None, **lines: str
 ) -> None:
     """A doctor finalises for the practice."""
     client = day.client(doctor)
@@ -227,6 +226,7 @@ def the_practice_stands_in_for_an_absent_doctor(day: Day) -> None:
         day,
         ESTELLE,
         thread,
+        None,
         Expert=PRACTICE.address,
         **{"Numéro de facturation de l'expert": PRACTICE.billing_number},
     )
@@ -257,15 +257,15 @@ def at_midday_one_leaves_and_one_joins(day: Day) -> None:
             connection.sock.settimeout(5)
             assert ended(connection)
     for refused in (
-        lambda: half_written,
-        partial(bruno.reply, form, text_of(form)),
-        partial(bruno.compose, day.gateway.service, f"Finaliser {thread.ref}"),
-        partial(bruno.compose, day.gateway.service, f"Export expert csv {PRACTICE.address}"),
-        partial(bruno.compose, day.gateway.service, f"Préférences {PRACTICE.address}"),
-        partial(bruno.compose, day.gateway.service, f"Délégués {PRACTICE.address}"),
+        half_written,
+        bruno.reply(form, text_of(form)),
+        bruno.compose(day.gateway.service, f"Finaliser {thread.ref}"),
+        bruno.compose(day.gateway.service, f"Export expert csv {PRACTICE.address}"),
+        bruno.compose(day.gateway.service, f"Préférences {PRACTICE.address}"),
+        bruno.compose(day.gateway.service, f"Délégués {PRACTICE.address}"),
     ):
         with pytest.raises(smtplib.SMTPException) as error:
-            bruno.send(refused())
+            bruno.send(refused)
         assert refusal_text(error.value).startswith("550 5.7.1")
     with session(bruno) as reader:
         assert listed(reader, f"{COMMON}/*") == set()

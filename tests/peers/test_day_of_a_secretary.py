@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from email.message import EmailMessage
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -273,14 +272,14 @@ def she_is_withdrawn_and_loses_everything_at_once(day: Day) -> None:
             assert ended(connection)
     assert secretary.wait("Délégation retirée")
     for refused in (
-        partial(secretary.reply, question, "Encore moi."),
-        partial(secretary.reply, unsent, text_of(unsent)),
-        partial(secretary.compose, day.gateway.service, f"Préférences {DOCTOR.address}"),
-        partial(secretary.compose, day.gateway.service, f"Export expert csv {DOCTOR.address}"),
-        partial(secretary.compose, day.gateway.service, f"Finaliser {day.refs[1]}"),
+        secretary.reply(question, "Encore moi."),
+        secretary.reply(unsent, text_of(unsent)),
+        secretary.compose(day.gateway.service, f"Préférences {DOCTOR.address}"),
+        secretary.compose(day.gateway.service, f"Export expert csv {DOCTOR.address}"),
+        secretary.compose(day.gateway.service, f"Finaliser {day.refs[1]}"),
     ):
         with pytest.raises(smtplib.SMTPException) as error:
-            secretary.send(refused())
+            secretary.send(refused)
         assert refusal_text(error.value).startswith("550 5.7.1")
     what_is_left_of_her_access(day)
 

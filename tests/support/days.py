@@ -99,7 +99,7 @@ def workbook_rows(workbook: bytes) -> list[dict[str, str]]:
         root = etree.fromstring(archive.read("xl/worksheets/sheet1.xml"))
     header, *rows = [
         {
-            re.sub(r"\d", "", str(cell.get("r"))): "".join(cell.itertext(f"{space}v", f"{space}t"))
+            re.sub(r"\d", "", str(cell.get("r"))): "".join(map(str, cell.itertext(f"{space}v", f"{space}t")))
             for cell in row.iter(f"{space}c")
         }
         for row in root.iter(f"{space}row")
