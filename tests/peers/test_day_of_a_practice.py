@@ -28,7 +28,7 @@ from tests.support.imap import COMMON, begin_idle, ended, found, idle_told, list
 from tests.support.mbsync import Copy, needs_mbsync
 from tests.support.threads import FOLDER, Thread, attachments, open_thread
 
-pytestmark = [pytest.mark.timeout(120), needs_mbsync]
+pytestmark = [pytest.mark.timeout(300), needs_mbsync]
 
 FINESS = "430000422"
 PRACTICE = Account(

@@ -36,7 +36,7 @@ from tests.support.threads import (
     request_values,
 )
 
-pytestmark = [pytest.mark.timeout(120), needs_mbsync]
+pytestmark = [pytest.mark.timeout(300), needs_mbsync]
 
 DOCTOR = Account(
     address=f"hugues.vallier@{region.DOMAIN}",
