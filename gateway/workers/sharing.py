@@ -59,7 +59,9 @@ class SharingWork:
             await tx.outbox.done(row, unit.now)
 
     async def _tell(self, unit: Unit, row: OutboxRow) -> None:
-        """The confirmation to the author, and a line to each who was named or withdrawn."""
+        """The confirmation to the author, the news to the account itself where somebody else changed it, and
+        a line to each who was named or withdrawn.
+        """
         payload = row.payload
         names = payload["names"]
         shown = {address: f"{name} ({address})" for address, name in names.items()}
@@ -75,10 +77,12 @@ class SharingWork:
         if row.recipient:  # nobody where an operator did it at the command line, who is told there
             to = Mailbox(row.recipient, payload["name"])
             await unit.answer(saved, to, in_reply_to=str(payload["in_reply_to"]))
-        owner = str(payload["principal"])
-        if owner != row.recipient and (saved.added or saved.removed):
-            by = str(payload["name"]) or unit.services.texts.words.of("acting", "operator")
-            await unit.answer(replace(saved, by=by), Mailbox(owner, names[owner]))
+        address = str(payload["principal"])
+        account = await unit.account(address)
+        is_there = account is not None and account.active
+        if is_there and address != row.recipient and (saved.added or saved.removed):
+            news = replace(saved, told=True, by=str(payload["name"]))
+            await unit.answer(news, Mailbox(address, names[address]))
         for given in (True, False):
             for address in payload["added"] if given else payload["removed"]:
                 told = DelegateTold(
@@ -87,7 +91,7 @@ class SharingWork:
                     given=given,
                     still=address in payload["still"],
                     common=payload["common"],
-                    links=self._for_a_delegate(owner) if given else (),
+                    links=self._for_a_delegate(str(payload["principal"])) if given else (),
                 )
                 if address != row.recipient:
                     await unit.answer(told, Mailbox(address, names[address]))

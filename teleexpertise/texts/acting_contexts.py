@@ -15,9 +15,11 @@ __all__ = ["DelegateTold", "DelegatesSaved"]
 class DelegatesSaved(Mail):
     """``delegues``: what was changed, and who is named now; people by name and address.
 
+    It goes to who changed it, and, ``told``, to the account whose delegates they are where somebody else did:
+    ``by``, '' an operator.
+
     ``still`` are those removed who may act all the same, as a legal entity that is a delegate names them;
-    ``common``: what one has read counts as read for all. ``by`` is whose act it was, in the copy that the
-    account itself gets of an act of others.
+    ``common``: what one has read counts as read for all.
     """
 
     template: ClassVar[str] = "delegues"
@@ -27,6 +29,7 @@ class DelegatesSaved(Mail):
     still: tuple[str, ...]
     delegates: tuple[str, ...]
     common: bool
+    told: bool = False
     by: str = ""
 
 

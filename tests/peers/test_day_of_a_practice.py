@@ -252,7 +252,7 @@ def at_midday_one_leaves_and_one_joins(day: Day) -> None:
         assert f"Retirés : {BRUNO.name}" in done
         # The practice itself reads what changed, whoever did it.
         changed = words_of(day.client(PRACTICE).wait("Vos délégués ont changé"))
-        assert f"{ALIX.name} a modifié les délégués du compte {PRACTICE.name}" in changed
+        assert f"{ALIX.name} a changé qui peut lire les dossiers du compte {PRACTICE.name}" in changed
         for connection in (selected, idle):
             connection.sock.settimeout(5)
             assert ended(connection)

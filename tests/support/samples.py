@@ -260,7 +260,7 @@ def _acting() -> dict[str, contexts.Mail]:
     return {
         "delegues": saved,
         "delegues-sans": replace(saved, added=(), removed=(), still=(), delegates=(), common=False),
-        "delegues-par-un-autre": replace(saved, by=EXPERT.name),
+        "delegues-par-un-autre": replace(saved, told=True, by=EXPERT.name),
         "delegation": told,
         "delegation-commune": replace(told, common=True),
         "delegation-exploitant": replace(told, by="", given=False),
