@@ -26,11 +26,13 @@ def migrated(tmp_path: Path) -> Engine:
 
 
 def _clauses(engine: Engine) -> dict[str, list[str]]:
-    """What SQLite keeps of each table and index, clause by clause: their order is of no account."""
+    """What SQLite keeps of each table and index, clause by clause: their order is of no account, nor that it
+    quotes the name of a table that was made anew.
+    """
     with engine.connect() as connection:
         rows = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").all()
     return {
-        name: sorted(clause.strip(" ()\n\t") for clause in sql.split(","))
+        name: sorted(clause.strip(" ()\n\t") for clause in sql.replace('"', "").split(","))
         for name, sql in rows
         if "alembic" not in name
     }

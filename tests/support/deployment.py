@@ -32,7 +32,7 @@ from gateway.smtp.refusals import Refusal
 from teleexpertise.events import Author
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.letters import Mailbox
-from teleexpertise.people import Account, Party
+from teleexpertise.people import Absence, Account, Party
 from tests.support import region
 from tests.support.cases import opened
 from tests.support.gateway import made_deployment
@@ -164,8 +164,17 @@ async def play(services: Services) -> Played:
     raise AssertionError("a stranger was let in")
 
 
-async def request(services: Services, *, delay_days: int, answer: bool = False) -> UUID:
-    """Open a complete request of the GP to the dermatologist, who answers or not; its identifier."""
+async def request(
+    services: Services,
+    *,
+    delay_days: int,
+    answer: bool = False,
+    absence: Absence | None = None,
+    deputy: Account | None = None,
+) -> UUID:
+    """Open a complete request of the GP to the dermatologist, who answers or not, or is away and replaced;
+    its identifier.
+    """
     gp, expert = region.GP, region.DERMATOLOGIST
     identifier = services.new_id()
     raw = mail(gp, services.book.service, f"avis {identifier}")
@@ -178,6 +187,8 @@ async def request(services: Services, *, delay_days: int, answer: bool = False) 
         ref="",
         delay_days=delay_days,
         specialties=("Dermatologie",),
+        absence=absence,
+        deputy=Party.of(deputy) if deputy is not None else None,
     )
     async with services.store.transaction() as tx:
         unit = Unit(services, tx, incoming.received_at)
