@@ -1,4 +1,4 @@
-"""``gateway patient add`` and ``apart``: who is entered is looked for first; who is two people is said once."""
+"""``gateway patient add`` and ``apart``: who is entered is looked for first; who is two is said once."""
 
 from __future__ import annotations
 

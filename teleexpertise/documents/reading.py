@@ -18,7 +18,7 @@ from teleexpertise.documents.completeness import COG
 from teleexpertise.documents.facts import birth_given_names
 from teleexpertise.documents.parsing import NotReadable, parse
 from teleexpertise.documents.tlmda import LOINC_REQUEST, ROW
-from teleexpertise.identifiers import read_ins
+from teleexpertise.identifiers import read_idnps, read_ins
 from teleexpertise.letters import Attachment
 from teleexpertise.patients import Patient
 
@@ -229,14 +229,14 @@ def _person(root: etree._Element, path: str, person: str, organisation: str) -> 
     if not found:
         return ReadPerson()
     at = found[0]
-    number = _attribute(at, f"h:id[@root='{oids.PROFESSIONALS}']", "extension")
+    read = read_idnps(_attribute(at, f"h:id[@root='{oids.PROFESSIONALS}']", "extension"))
     house = _attribute(at, f"{organisation}/h:id[@root='{oids.ORGANISATIONS}']", "extension")
     mails = [str(each.get("value", "")) for each in _all(at, "h:telecom")]
     mail = next((value[7:] for value in mails if value.lower().startswith("mailto:")), "")
     name = f"{person}/h:name"
     words = (_text(at, f"{name}/h:{part}") for part in ("suffix", "given", "family"))
     return ReadPerson(
-        rpps=number[1:] if re.fullmatch(r"8\d{11}", number, re.ASCII) else "",
+        rpps=read.value[1:] if read.valid and read.value.startswith("8") else "",
         name=" ".join(word for word in words if word),
         role=_attribute(at, "h:code", "displayName"),
         mail=mail.strip().lower(),

@@ -38,7 +38,7 @@ class Reminder(ConversationMail):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeputyReminder(Reminder):
-    """``rappel-remplacant``: the same to the deputy of ``absent``, an expert who is away ``until`` that day."""
+    """``rappel-remplacant``: to the deputy of ``absent``, an expert who is away ``until`` that day."""
 
     template: ClassVar[str] = "rappel-remplacant"
     absent: str

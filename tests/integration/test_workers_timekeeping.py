@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from email.message import EmailMessage
 from uuid import UUID
 
 import pytest
@@ -13,14 +12,13 @@ import pytest
 from config import load
 from gateway.pipeline.unit import Unit
 from gateway.services import Services
-from gateway.store.rows import OutboxState
 from gateway.workers.timekeeping import last_digest_hour, on_the_clock
 from teleexpertise.conversation import Conversation
 from teleexpertise.events import Author, Declined, MemberLeft, Reminded, ReminderKind
 from teleexpertise.people import Absence, NoticeMode
 from tests.support import region
-from tests.support.deployment import Deployment, deployed, request
-from tests.support.gateway import html_of, read, words_of
+from tests.support.deployment import Deployment, deployed, mails_to, request
+from tests.support.gateway import html_of, words_of
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -40,16 +38,6 @@ def later(services: Services, wait: timedelta) -> Services:
 def at(services: Services, moment: datetime) -> Services:
     """The same services at a moment."""
     return replace(services, clock=lambda: moment)
-
-
-async def mails_to(services: Services, address: str) -> list[EmailMessage]:
-    """All that is on its way to an address, in the order it was put there."""
-    async with services.store.reading() as tx:
-        rows = [
-            row for row in await tx.outbox.list(list(OutboxState), limit=1000) if row.recipient == address
-        ]
-        rows = [row for row in rows if row.action in ("deliver", "relay") and row.message_id]
-        return [read(await tx.messages.get_raw(row.message_id) or b"") for row in rows if row.message_id]
 
 
 async def loaded(services: Services, identifier: UUID) -> Conversation:
@@ -128,7 +116,7 @@ def test_an_absent_experts_deputy_is_reminded_beside_the_expert(deployment: Depl
         notices = [m for m in await mails_to(services, deputy) if str(m["subject"]).endswith("] Rappel")]
         assert len(notices) == 2
         told = words_of(
-            [m for m in await mails_to(services, deputy) if "en remplacement" in str(m["subject"])][0]
+            next(m for m in await mails_to(services, deputy) if "en remplacement" in str(m["subject"]))
         )
         assert f"Vous remplacez {region.DERMATOLOGIST.name}" in told
         assert f"{away.ends:%d/%m/%Y}" in told
