@@ -47,7 +47,7 @@ from teleexpertise.states import IllegalStep
 __all__ = ["patient"]
 
 
-@click.group()
+@click.group(short_help="Patients: enter, search, show, correct, merge, tell apart.")
 def patient() -> None:
     """Patients: enter, search, show, correct, merge doubles or tell them apart."""
 
