@@ -58,6 +58,7 @@ LOOKING = [
     ("expert", "import", __file__),
     ("expert", "list"),
     ("expert", "list", "dermatologie"),
+    ("expert", "set", "a@b.example", "--delay", "3"),
     ("expert", "show", "a@b.example"),
     ("explain", "TLE-2026-000001"),
     ("patient", "add", "--birth-name=A", "--first-names=B", "--birth-date=1957-02-03", "--sex=F"),
