@@ -170,6 +170,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             key=key,
             synonyms=_synonyms(),
             departments=departments(),
+            usual_items={specialty.name: specialty.items for specialty in specialties()},
             zone=settings.zone,
             clock=lambda: datetime.now(UTC),
             new_id=uuid4,

@@ -31,6 +31,7 @@ async def read_declaration(
     known = Known(
         specialties=services.synonyms,
         departments=services.departments,
+        usual_items=services.usual_items,
         deputy=await unit.account(address) if address else None,
         today=unit.now.astimezone(services.zone).date(),
     )

@@ -125,6 +125,7 @@ class Services:
     key: bytes
     synonyms: Mapping[str, Sequence[str]]
     departments: Mapping[str, str]
+    usual_items: Mapping[str, Sequence[str]]
     zone: tzinfo
     clock: Callable[[], datetime]
     new_id: Callable[[], UUID]

@@ -90,7 +90,7 @@ class NotDeclared(GatewayError):
     "--item",
     multiple=True,
     metavar="LINE",
-    help="Checklist, 'photo obligatoire : Vue rapprochée'; may be repeated.",
+    help="Checklist, 'photo obligatoire : Vue rapprochée'; may be repeated; or 'liste usuelle'.",
 )
 @click.option(
     "--attach",

@@ -33,6 +33,7 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
             "{typed!r} is not understood: write 'photo obligatoire : Vue rapprochée', "
             "'document facultatif : Dernier bilan' or 'réponse obligatoire : Ancienneté'"
         ),
+        "items_usual": "no list is usual in these specialties: name each element",
         "item_count": "{typed!r}: from 1 to 50 elements of a kind, one answer a line",
         "item_twice": "{typed!r} is asked for twice",
         "absence_shape": "wants FROM..TO, such as 2026-08-01..2026-08-15",

@@ -60,8 +60,9 @@ def test_every_field_is_declared_shown_and_kept_by_the_next_change(
 ) -> None:
     nurse = region.NURSE
     told = deployment.json(
-        "expert", "set", nurse.address.upper(), "--listed", "--description", "Plaies chroniques.\nSoins à domicile.",
-        "--limits", "Haute-Loire", "--delay", "3", "--specialty", "cicatrisation", "--specialty", "Dermatologie",
+        "expert", "set", nurse.address.upper(), "--listed",
+        "--description", "Plaies chroniques.\nSoins à domicile.", "--limits", "Haute-Loire", "--delay", "3",
+        "--specialty", "cicatrisation", "--specialty", "Dermatologie",
         "--department", "7", "--department", "Haute-Loire", "--identity", "required", "--nir", "mandatory",
         "--prerequisites", "Photographies nettes", "--item", "2 photos obligatoires : Vue avec règle",
         "--item", "document facultatif : Ordonnance", "--item", "réponse : Ancienneté", "--attach", paper,
@@ -111,55 +112,54 @@ def test_every_field_is_declared_shown_and_kept_by_the_next_change(
     assert after.account == account
 
 
-@pytest.mark.parametrize(
-    ("options", "option", "said"),
-    [
-        (("--listed", "--description", " "), "--description", "whoever is listed describes"),
-        (("--delay", "0"), "--delay", "'0' is no number of days from 1 to 365"),
-        (("--delay", "dix"), "--delay", "'dix' is no number"),
-        (("--delay", ""), "--delay", "cannot be empty"),
-        (("--specialty", "dermatto"), "--specialty", "the nearest: Dermatologie"),
-        (("--department", "99"), "--department", "'99' is no department"),
-        (("--tool-url", "http://avis.example"), "--tool-url", "begins with https://"),
-        (("--identity", "anonymous", "--nir", "mandatory"), "--nir", "--identity required"),
-        (("--item", "film : Marche"), "--item", "'film : Marche' is not understood"),
-        (("--item", "photo : A", "--item", "photo : a"), "--item", "'a' is asked for twice"),
-        (("--item", "80 photos : A"), "--item", "from 1 to 50"),
-        (("--billing-number", "12"), "--billing-number", "AM number (9 digits)"),
-        (("--billing-number", "10003461033"), "--billing-number", "is an RPPS"),
-        (("--billing-number", "430000018/5"), "--billing-number", "has 2 digits"),
-        (("--absence", "tomorrow"), "--absence", "FROM..TO"),
-        (("--absence", "2099-02-30..2099-03-01"), "--absence", "FROM..TO"),
-        (("--absence", "2099-03-02..2099-03-01"), "--absence", "ends before it begins"),
-        (("--absence", "2019-03-01..2019-03-02"), "--absence", "is over already"),
-        (("--absence", "2099-01-01..2101-01-01"), "--absence", "366 days at most"),
-        (
-            ("--absence", "2099-03-01..2099-03-02", "--deputy", "x@y.example"),
-            "--absence",
-            "x@y.example is no",
-        ),
-        (
-            ("--absence", "2099-03-01..2099-03-02", "--deputy", region.SECRETARY.address),
-            "--absence",
-            "nobody stands in for themselves",
-        ),
-        (("--deputy", DEPUTY), "--deputy", "goes with an absence"),
-        (("--detach", "fiche.pdf"), "--detach", "'fiche.pdf' is not handed out; there: none"),
-        (("--description", "x" * 4001), "--description", "4000 characters at most"),
-    ],
+#: Options, the one that is complained of, and a part of what is said.
+WRONG: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (("--listed", "--description", " "), "--description", "whoever is listed describes"),
+    (("--delay", "0"), "--delay", "'0' is no number of days from 1 to 365"),
+    (("--delay", "dix"), "--delay", "'dix' is no number"),
+    (("--delay", ""), "--delay", "cannot be empty"),
+    (("--specialty", "dermatto"), "--specialty", "the nearest: Dermatologie"),
+    (("--department", "99"), "--department", "'99' is no department"),
+    (("--tool-url", "http://avis.example"), "--tool-url", "begins with https://"),
+    (("--identity", "anonymous", "--nir", "mandatory"), "--nir", "--identity required"),
+    (("--item", "film : Marche"), "--item", "'film : Marche' is not understood"),
+    (("--item", "photo : A", "--item", "photo : a"), "--item", "'a' is asked for twice"),
+    (("--item", "80 photos : A"), "--item", "from 1 to 50"),
+    (("--billing-number", "12"), "--billing-number", "AM number (9 digits)"),
+    (("--billing-number", "10003461033"), "--billing-number", "is an RPPS"),
+    (("--billing-number", "430000018/5"), "--billing-number", "has 2 digits"),
+    (("--absence", "tomorrow"), "--absence", "FROM..TO"),
+    (("--absence", "2099-02-30..2099-03-01"), "--absence", "FROM..TO"),
+    (("--absence", "2099-03-02..2099-03-01"), "--absence", "ends before it begins"),
+    (("--absence", "2019-03-01..2019-03-02"), "--absence", "is over already"),
+    (("--absence", "2099-01-01..2101-01-01"), "--absence", "366 days at most"),
+    (
+        ("--absence", "2099-03-01..2099-03-02", "--deputy", "x@y.example"),
+        "--absence",
+        "x@y.example is no",
+    ),
+    (
+        ("--absence", "2099-03-01..2099-03-02", "--deputy", region.SECRETARY.address),
+        "--absence",
+        "nobody stands in for themselves",
+    ),
+    (("--deputy", DEPUTY), "--deputy", "goes with an absence"),
+    (("--detach", "fiche.pdf"), "--detach", "'fiche.pdf' is not handed out; there: none"),
+    (("--description", "x" * 4001), "--description", "4000 characters at most"),
 )
-def test_one_wrong_value_changes_nothing_and_is_said_exactly(
-    deployment: Deployment, options: tuple[str, ...], option: str, said: str
-) -> None:
+
+
+def test_one_wrong_value_changes_nothing_and_is_said_exactly(deployment: Deployment) -> None:
     secretary = region.SECRETARY.address
     before = stored(deployment, secretary)
-    told = deployment.call("expert", "set", secretary, "--limits", "Rien", *options, "--json")
-    assert told.exit_code == 1
-    problems = json.loads(told.stdout[: told.stdout.rindex("}") + 1])["problems"]
-    assert list(problems) == [option]
-    assert said in problems[option]
-    assert f"gateway: {option}: {problems[option]}" in told.stderr
-    assert "nothing was saved" in told.stderr
+    for options, option, said in WRONG:
+        told = deployment.call("expert", "set", secretary, "--limits", "Rien", *options, "--json")
+        assert told.exit_code == 1, options
+        problems = json.loads(told.stdout[: told.stdout.rindex("}") + 1])["problems"]
+        assert list(problems) == [option]
+        assert said in problems[option]
+        assert f"gateway: {option}: {problems[option]}" in told.stderr
+        assert "nothing was saved" in told.stderr
     assert stored(deployment, secretary) == before
 
 
@@ -167,7 +167,8 @@ def test_all_that_is_wrong_is_said_at_once(deployment: Deployment, tmp_path: Pat
     script = tmp_path / "run.sh"
     script.write_text("x")
     told = deployment.call(
-        "expert", "set", region.SECRETARY.address, "--listed", "--delay", "0", "--tool-url", "x", "--attach", script
+        "expert", "set", region.SECRETARY.address,
+        "--listed", "--delay", "0", "--tool-url", "x", "--attach", script,
     )  # fmt: skip
     for option in ("--description", "--delay", "--tool-url", "--attach"):
         assert f"gateway: {option}: " in told.stderr
