@@ -116,10 +116,16 @@ def _told(form: Form, near: Sequence[Near]) -> str:
 
 
 async def enter_patient(unit: Unit, conversation: UUID, stated: Patient, known: int | None) -> None:
-    """Note whom an opened conversation is about; who is new is entered, who is anonymous not."""
+    """Note whom an opened conversation is about; who is new is entered, who is anonymous not.
+
+    Where the register was not asked (a rule of the operator's opens a vital emergency) and has the INS, whom
+    the conversation means is decided later.
+    """
     row = await unit.tx.patients.get(known) if known is not None else None
     if row is not None:
         row = await recognise(unit.tx, row, stated)
+    elif not stated.anonymous and await unit.tx.patients.with_ins(stated.ins) is not None:
+        await unit.tx.patients.await_certainty(conversation, stated)
     elif not stated.anonymous:
         row = await enter_new(unit.tx, stated, unit.now)
     if row is not None:
