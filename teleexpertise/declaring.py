@@ -316,8 +316,8 @@ class _Reader:
 
     def _items(self) -> tuple[PrerequisiteItem, ...]:
         lines = [line.strip() for line in _text(self.values, "items").split("\n") if line.strip()]
-        if len(lines) == 1 and squashed(lines[0]) in _USUAL:
-            lines = self._usual_lines()
+        if any(squashed(line) in _USUAL for line in lines):
+            lines = self._with_usual([line for line in lines if squashed(line) not in _USUAL])
         if len(lines) > _MOST_ITEMS:
             raise _Wrong("too_many", count=str(len(lines)), most=str(_MOST_ITEMS))
         items: dict[str, PrerequisiteItem] = {}
@@ -328,18 +328,21 @@ class _Reader:
             items[squashed(item.name)] = item
         return tuple(items.values())
 
-    def _usual_lines(self) -> list[str]:
-        """The lines that are usual in the specialties of this form; each element once."""
+    def _with_usual(self, own: list[str]) -> list[str]:
+        """The lines that are usual in the specialties of this form, then one's own: these say how many and
+        whether mandatory where both name an element.
+        """
         try:
             names = self._specialties()
         except _Wrong:
             names = ()
         lines: dict[str, str] = {}
         for line in (line for name in names for line in self.known.usual_items.get(name, ())):
-            lines.setdefault(squashed(line.partition(":")[2]), line)
+            lines.setdefault(_element(line), line)
         if not lines:
             raise _Wrong("items_usual")
-        return list(lines.values())
+        mine = {_element(line) for line in own}
+        return [*(line for name, line in lines.items() if name not in mine), *own]
 
     def _absence(self) -> Absence | None:
         typed = " ".join(folded(_text(self.values, "absence")).split()).strip(" .")
@@ -372,6 +375,11 @@ class _Reader:
         if deputy is None or deputy.address != address or not deputy.active:
             raise _Wrong("deputy_unknown", typed=_short(words))
         return address
+
+
+def _element(line: str) -> str:
+    """The name in a line of the checklist, as it is compared."""
+    return squashed(re.sub("：", ":", line).partition(":")[2])
 
 
 def _item(line: str) -> PrerequisiteItem:

@@ -290,6 +290,14 @@ def test_a18_prerequisites_as_text_as_files_and_as_a_checklist(
     after = expert_of(served, region.NURSE)
     assert after is not None
     assert [d.filename for d in after.documents] == ["consentement.docx"]
+    # Two words take over what is usual in the specialty.
+    usual = {"Vos spécialités": "cicatrisation", "Liste des éléments": "liste usuelle"}
+    assert "Plaie avec règle (photographie, obligatoire)" in words_of(
+        answer(nurse, form_for(nurse), CLEAR | usual)
+    )
+    taken = expert_of(served, region.NURSE)
+    assert taken is not None
+    assert [item.name for item in taken.items][:2] == ["Plaie avec règle", "Dimensions"]
     assert after.items == found.items
 
 

@@ -296,6 +296,11 @@ def test_the_usual_checklists_of_several_specialties_name_an_element_once() -> N
     names = [item.name for item in expert(specialties="Cardiologie, Neurologie", items="liste usuelle").items]
     assert names.count("Traitements en cours") == 1
     assert {"ECG 12 dérivations", "IRM"} <= set(names)
+    mixed = "document obligatoire : irm\nListe usuelle\nphoto obligatoire : Démarche"
+    items = expert(specialties="Neurologie", items=mixed).items
+    assert [(item.name, item.mandatory) for item in items] == [
+        ("Examen neurologique", True), ("Traitements en cours", True), ("irm", True), ("Démarche", True),
+    ]  # fmt: skip
     for unknown in ("", "dermatto"):
         problems = declared({"specialties": unknown, "items": "liste usuelle"}).problems
         assert "pas de liste usuelle" in problems["items"]
