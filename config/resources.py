@@ -9,12 +9,12 @@ from importlib.resources import files
 @dataclass(frozen=True, slots=True)
 class Specialty:
     """A specialty of the directory: its French name, other words (lower case) that people use for it, and
-    what its experts usually ask of requesters, in lines as they write them.
+    what its experts usually want to see, as lines of the form of preferences.
     """
 
     name: str
     synonyms: tuple[str, ...]
-    items: tuple[str, ...] = ()
+    usual_items: tuple[str, ...]
 
 
 def read_resource(name: str) -> str:
@@ -26,7 +26,7 @@ def specialties() -> tuple[Specialty, ...]:
     """Return the specialties of the directory, in the order of the table."""
     table = tomllib.loads(read_resource("specialties.toml"))
     return tuple(
-        Specialty(row["name"], tuple(row["synonyms"]), tuple(row.get("items", ())))
+        Specialty(row["name"], tuple(row["synonyms"]), tuple(row["usual_items"]))
         for row in table["specialty"]
     )
 
