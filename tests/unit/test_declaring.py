@@ -307,11 +307,12 @@ def test_each_specialty_has_a_usual_checklist_that_is_understood(specialty: str)
 def test_the_usual_checklists_of_several_specialties_name_an_element_once() -> None:
     names = [item.name for item in expert(specialties="Cardiologie, Neurologie", items="liste usuelle").items]
     assert names.count("Traitements en cours") == 1
-    assert {"ECG 12 dérivations", "IRM"} <= set(names)
-    mixed = "document obligatoire : irm\nListe usuelle\nphoto obligatoire : Démarche"
+    assert {"ECG 12 dérivations", "Compte rendu d'IRM"} <= set(names)
+    mixed = "document obligatoire : compte rendu d'irm\nListe usuelle\nphoto obligatoire : Démarche"
     items = expert(specialties="Neurologie", items=mixed).items
     assert [(item.name, item.mandatory) for item in items] == [
-        ("Examen neurologique", True), ("Traitements en cours", True), ("irm", True), ("Démarche", True),
+        ("Examen clinique", True), ("Traitements en cours", True), ("compte rendu d'irm", True),
+        ("Démarche", True),
     ]  # fmt: skip
     for unknown in ("", "dermatto"):
         problems = declared({"specialties": unknown, "items": "liste usuelle"}).problems
