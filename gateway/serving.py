@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,13 +15,6 @@ from functools import partial
 import dns.asyncresolver
 import structlog
 
-from certs.tls import (
-    machines_server_context,
-    mx_client_context,
-    mx_server_context,
-    submission_client_context,
-    submission_server_context,
-)
 from config import Settings
 from gateway.bootstrap import dovecot_settings, open_services
 from gateway.errors import NotAvailable
@@ -33,11 +26,13 @@ from gateway.pipeline.doors import GatewayDoors
 from gateway.relay.failure import OwnWords, RelayFailed
 from gateway.relay.outbound import Relay, RelayTimes
 from gateway.relay.routes import MxRoutes, TableRoutes, Target
+from gateway.reloading import Reloading
 from gateway.services import Services
 from gateway.smtp.dialogue import PASSWORDS, ListenerKind, Mechanism
 from gateway.smtp.limits import SmtpLimits
 from gateway.smtp.server import Listener, SmtpServers
 from gateway.store.store import Store
+from gateway.tlsspace import TlsSpace, load_tls
 from gateway.trust.keeper import TrustKeeper
 from gateway.trustspace import OperatorTrust
 from gateway.workers.deliveries import Deliveries
@@ -69,12 +64,14 @@ _HANDSHAKE_ADDRESSES = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - whe
 @dataclass(frozen=True, slots=True)
 class Running:
     """A gateway that serves. ``ports`` are those it listens on, 0 in the settings being any free one;
-    ``machines_imap_port`` is that of IMAP for applications, where it is offered.
+    ``machines_imap_port`` is that of IMAP for applications, where it is offered. ``reload`` takes up renewed
+    certificates, keys and authorities, and says whether they could be.
     """
 
     services: Services
     ports: Mapping[ListenerKind, int]
     failed: asyncio.Task[None]
+    reload: Callable[[], Awaitable[bool]]
     machines_imap_port: int | None = None
 
 
@@ -130,9 +127,8 @@ def _reported(event: ServerEvent) -> None:
     structlog.get_logger("dovecot").info(str(event))
 
 
-def _relay(services: Services) -> Relay:
+def _relay(services: Services, tls: TlsSpace) -> Relay:
     settings = services.settings
-    pki = settings.pki
     table = {}
     for domain, endpoint in settings.relay.routes.items():
         host, _, port = endpoint.rpartition(":")
@@ -144,7 +140,7 @@ def _relay(services: Services) -> Relay:
         structlog.get_logger("relay").warning("no resolver: only configured routes")
     return Relay(
         TableRoutes(table, MxRoutes(resolver)),
-        mx_client_context(pki.tls_certificate, pki.tls_key, pki.anchors),
+        tls.outbound,
         partial(_server_fault, services),
         settings.hostname,
         RelayTimes(command=float(settings.relay.timeout_s)),
@@ -176,29 +172,26 @@ def _keeper(services: Services, fetcher: Fetcher) -> TrustKeeper:
     return TrustKeeper(services.settings, trust, services.store, fetcher, services.clock)
 
 
-def _listeners(settings: Settings) -> tuple[Listener, ...]:
+def _listeners(settings: Settings, tls: TlsSpace) -> tuple[Listener, ...]:
     """The ways in that the settings open."""
-    pki, smtp = settings.pki, settings.smtp
-    users = submission_server_context(pki.tls_certificate, pki.tls_key)
-    operators = mx_server_context(pki.tls_certificate, pki.tls_key, pki.anchors)
+    smtp = settings.smtp
     tokens = (Mechanism.XOAUTH2, Mechanism.OAUTHBEARER) if settings.oauth.enabled else ()
     ways = (*PASSWORDS, *tokens)
     listeners = (
-        Listener(ListenerKind.MX, smtp.bind, smtp.mx_port, operators),
-        Listener(ListenerKind.SUBMISSION, smtp.bind, smtp.submission_port, users, mechanisms=ways),
-        Listener(ListenerKind.SUBMISSIONS, smtp.bind, smtp.submissions_port, users, mechanisms=ways),
+        Listener(ListenerKind.MX, smtp.bind, smtp.mx_port, tls.operators),
+        Listener(ListenerKind.SUBMISSION, smtp.bind, smtp.submission_port, tls.users, mechanisms=ways),
+        Listener(ListenerKind.SUBMISSIONS, smtp.bind, smtp.submissions_port, tls.users, mechanisms=ways),
     )
     if smtp.machines_port is None:
         return listeners
-    machines = machines_server_context(pki.tls_certificate, pki.tls_key, pki.anchors)
     external = (Mechanism.EXTERNAL,)
     return (
         *listeners,
-        Listener(ListenerKind.MACHINES, smtp.bind, smtp.machines_port, machines, mechanisms=external),
+        Listener(ListenerKind.MACHINES, smtp.bind, smtp.machines_port, tls.machines, mechanisms=external),
     )
 
 
-def _smtp(services: Services, doors: GatewayDoors) -> SmtpServers:
+def _smtp(services: Services, tls: TlsSpace, doors: GatewayDoors) -> SmtpServers:
     smtp = services.settings.smtp
     limits = SmtpLimits(
         max_message_bytes=smtp.max_message_bytes,
@@ -208,7 +201,7 @@ def _smtp(services: Services, doors: GatewayDoors) -> SmtpServers:
         idle_seconds=float(smtp.idle_timeout_s),
     )
     return SmtpServers(
-        _listeners(services.settings),
+        _listeners(services.settings, tls),
         doors,
         limits,
         hostname=services.settings.hostname,
@@ -222,35 +215,39 @@ def _mailbox_host(settings: Settings) -> str:
     return _HANDSHAKE_ADDRESSES.get(settings.imap.bind, settings.imap.bind)
 
 
-def _machine_door(settings: Settings, doors: GatewayDoors, dovecot: DovecotServer) -> MachineDoor | None:
+def _machine_door(
+    settings: Settings, tls: TlsSpace, doors: GatewayDoors, dovecot: DovecotServer
+) -> MachineDoor | None:
     """IMAP for applications, where the settings offer it."""
-    pki, imap = settings.pki, settings.imap
+    imap = settings.imap
     if imap.machines_port is None:
         return None
     inside = Inside(
         _mailbox_host(settings),
         imap.tls_port,
-        submission_client_context(pki.anchors),
+        tls.inside,
         dovecot.master_user,
         dovecot.master_password,
         float(settings.mailboxes.timeout_s),
     )
-    tls = machines_server_context(pki.tls_certificate, pki.tls_key, pki.anchors)
-    return MachineDoor(imap.bind, imap.machines_port, tls, doors, inside, settings.smtp.max_connections)
+    most = settings.smtp.max_connections
+    return MachineDoor(imap.bind, imap.machines_port, tls.machines, doors, inside, most)
 
 
-def _workers(services: Services, dovecot: DovecotServer, lmtp: LmtpDelivery, printers: Printers) -> Workers:
+def _workers(
+    services: Services, tls: TlsSpace, dovecot: DovecotServer, lmtp: LmtpDelivery, printers: Printers
+) -> Workers:
     settings = services.settings
     seconds = float(settings.mailboxes.timeout_s)
     filing = Filing(
         _mailbox_host(settings),
         settings.imap.tls_port,
-        submission_client_context(settings.pki.anchors),
+        tls.inside,
         dovecot.master_user,
         dovecot.master_password,
         seconds,
     )
-    deliveries = Deliveries(services, lmtp, _relay(services))
+    deliveries = Deliveries(services, lmtp, _relay(services, tls))
     folders = FolderWork(services, filing)
     reports = ReportWork(services, printers)
     return Workers(
@@ -296,8 +293,9 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
             await tx.outbox.release_claims()
         printers = Printers(settings.workers.pdf_processes)
         stack.callback(printers.shutdown, wait=False, cancel_futures=True)
-        servers = _smtp(services, doors)
-        machines = _machine_door(settings, doors, dovecot)
+        tls = TlsSpace(load_tls(settings))
+        servers = _smtp(services, tls, doors)
+        machines = _machine_door(settings, tls, doors, dovecot)
         machines_port = None
         try:
             await servers.start()
@@ -309,7 +307,7 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
         mailboxes = settings.mailboxes
         lmtp = LmtpDelivery(dovecot.lmtp_socket, mailboxes.lmtp_connections, float(mailboxes.timeout_s))
         stack.push_async_callback(lmtp.close)
-        workers = _workers(services, dovecot, lmtp, printers)
+        workers = _workers(services, tls, dovecot, lmtp, printers)
         stack.push_async_callback(workers.stop, _GRACE_SECONDS)
         working = asyncio.create_task(workers.run())
         stack.push_async_callback(_ended, working)
@@ -317,12 +315,14 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
         house = asyncio.create_task(keep_house(services))
         timekeeper = asyncio.create_task(keep_time(services))
         fetcher = await stack.enter_async_context(Fetcher())
-        trust = asyncio.create_task(_keeper(services, fetcher).run())
+        keeper = _keeper(services, fetcher)
+        trust = asyncio.create_task(keeper.run())
         watch = asyncio.create_task(
             _first(working, house, timekeeper, trust, asyncio.create_task(dovecot.watch()))
         )
         stack.push_async_callback(_ended, watch)
-        yield Running(services, servers.ports, watch, machines_port)
+        reloading = Reloading(services, tls, keeper, dovecot)
+        yield Running(services, servers.ports, watch, reloading.reload, machines_port)
 
 
 async def _first(*tasks: asyncio.Task[None]) -> None:

@@ -14,6 +14,7 @@ import binascii
 import contextlib
 import re
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -39,11 +40,13 @@ _COMMAND: Final = re.compile(r"(?P<tag>[!-'+-z|}~]{1,64}) (?P<name>[A-Za-z]{1,32
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """How to open any mailbox of the mailbox server: its TLS port, whom to believe there, its master user."""
+    """How to open any mailbox of the mailbox server: its TLS port, whom to believe there now, its master
+    user.
+    """
 
     host: str
     port: int
-    tls: ssl.SSLContext
+    tls: Callable[[], ssl.SSLContext]
     master_user: str
     master_password: str
     seconds: float
@@ -59,13 +62,14 @@ class _Ended(Exception):
 
 @dataclass(slots=True)
 class MachineDoor:
-    """A listener on ``(host, port)`` whose ``tls`` requires a client certificate. At most ``most``
-    connections at once; ``delay`` seconds pass before a refusal.
+    """A listener on ``(host, port)``; the context that ``tls`` gives for a connection that begins now
+    requires a client certificate. At most ``most`` connections at once; ``delay`` seconds pass before a
+    refusal.
     """
 
     host: str
     port: int
-    tls: ssl.SSLContext
+    tls: Callable[[], ssl.SSLContext]
     doors: Doors
     inside: Inside
     most: int = 500
@@ -86,7 +90,7 @@ class MachineDoor:
             reader = asyncio.StreamReader(limit=_LONGEST_LINE)
             return asyncio.StreamReaderProtocol(reader, self._welcome)
 
-        return under_tls(streams, self.tls, _HANDSHAKE_SECONDS, self._turned_away)
+        return under_tls(streams, self.tls(), _HANDSHAKE_SECONDS, self._turned_away)
 
     def _turned_away(self, ip: str, reason: str) -> None:
         """A handshake failed: one line for the audit trail, rarely more."""
@@ -178,7 +182,7 @@ class MachineDoor:
         ``EOFError``, ``ValueError`` where it refused.
         """
         inside = self.inside
-        reader, writer = await asyncio.open_connection(inside.host, inside.port, ssl=inside.tls)
+        reader, writer = await asyncio.open_connection(inside.host, inside.port, ssl=inside.tls())
         try:
             await reader.readuntil(b"\r\n")
             secret = f"\0{account}*{inside.master_user}\0{inside.master_password}".encode()

@@ -198,8 +198,8 @@ class TestEndings:
         taken = servers.ports[ListenerKind.SUBMISSION]
         second = SmtpServers(
             [
-                Listener(ListenerKind.SUBMISSIONS, "127.0.0.1", 0, credentials.server()),
-                Listener(ListenerKind.SUBMISSION, "127.0.0.1", taken, credentials.server()),
+                Listener(ListenerKind.SUBMISSIONS, "127.0.0.1", 0, credentials.server),
+                Listener(ListenerKind.SUBMISSION, "127.0.0.1", taken, credentials.server),
             ],
             RecordingDoors(),
             SmtpLimits(),

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -159,9 +160,9 @@ async def running_doors(
     numbers = count(1)
     servers = SmtpServers(
         [
-            Listener(ListenerKind.MX, "127.0.0.1", 0, credentials.server(ask_client=True)),
-            Listener(ListenerKind.SUBMISSION, "127.0.0.1", 0, credentials.server()),
-            Listener(ListenerKind.SUBMISSIONS, "127.0.0.1", 0, credentials.server()),
+            Listener(ListenerKind.MX, "127.0.0.1", 0, partial(credentials.server, ask_client=True)),
+            Listener(ListenerKind.SUBMISSION, "127.0.0.1", 0, credentials.server),
+            Listener(ListenerKind.SUBMISSIONS, "127.0.0.1", 0, credentials.server),
         ],
         doors,
         limits or SmtpLimits(error_delay_seconds=0),
