@@ -105,6 +105,10 @@ class Imap(Section):
         description="IMAP port for applications that log in by TLS client certificate (SASL EXTERNAL), TLS "
         "from the first byte; absent: not offered",
     )
+    machines_recheck_s: Positive = Field(
+        description="seconds between two looks at the certificate of an application's open session: one that "
+        "is revoked or taken away ends it"
+    )
 
 
 class Mailboxes(Section):

@@ -10,6 +10,7 @@ import resource
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 
 import dns.asyncresolver
@@ -21,6 +22,7 @@ from gateway.errors import NotAvailable
 from gateway.fetching import Fetcher
 from gateway.logins.bearers import open_bearers
 from gateway.logins.endpoint import LoginEndpoint
+from gateway.logins.ends import TokenEnds
 from gateway.logins.machine_door import Inside, MachineDoor
 from gateway.pipeline.doors import GatewayDoors
 from gateway.relay.failure import OwnWords, RelayFailed
@@ -230,8 +232,15 @@ def _machine_door(
         dovecot.master_password,
         float(settings.mailboxes.timeout_s),
     )
-    most = settings.smtp.max_connections
-    return MachineDoor(imap.bind, imap.machines_port, tls.machines, doors, inside, most)
+    return MachineDoor(
+        imap.bind,
+        imap.machines_port,
+        tls.machines,
+        doors,
+        inside,
+        most=settings.smtp.max_connections,
+        again=float(imap.machines_recheck_s),
+    )
 
 
 def _workers(
@@ -282,7 +291,8 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
             open_bearers(settings.oauth, services.store, services.clock)
         )
         doors = GatewayDoors(services, bearers)
-        endpoint = LoginEndpoint(bearers, doors.guesses, services.clock, doors.login_refused)
+        ends = TokenEnds(timedelta(seconds=settings.oauth.session_s), services.clock)
+        endpoint = LoginEndpoint(bearers, doors.guesses, services.clock, doors.login_refused, ends.opened)
         stack.push_async_callback(endpoint.stop)
         questions = await endpoint.start()
         dovecot = DovecotServer(replace(dovecot_settings(settings), questions=questions), _reported)
@@ -317,9 +327,9 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
         fetcher = await stack.enter_async_context(Fetcher())
         keeper = _keeper(services, fetcher)
         trust = asyncio.create_task(keeper.run())
-        watch = asyncio.create_task(
-            _first(working, house, timekeeper, trust, asyncio.create_task(dovecot.watch()))
-        )
+        sessions = asyncio.create_task(ends.run(dovecot.end_sessions))
+        mailboxes_served = asyncio.create_task(dovecot.watch())
+        watch = asyncio.create_task(_first(working, house, timekeeper, trust, sessions, mailboxes_served))
         stack.push_async_callback(_ended, watch)
         reloading = Reloading(services, tls, keeper, dovecot)
         yield Running(services, servers.ports, watch, reloading.reload, machines_port)

@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -65,7 +65,10 @@ class Bearers:
             verdict = judge_token(token, keys, self.policy, self.clock())
         if verdict.verdict is not Verdict.PASSED:
             return LoginVerdict(reason=f"token {verdict.reason}")
-        return await self._account(verdict.rpps, wanted.strip().lower(), may_act)
+        opened = await self._account(verdict.rpps, wanted.strip().lower(), may_act)
+        if opened.account and verdict.expires is not None:
+            return replace(opened, until=verdict.expires + self.policy.leeway)
+        return opened
 
     async def _account(self, rpps: str, wanted: str, may_act: bool) -> LoginVerdict:
         async with self.store.reading() as tx:

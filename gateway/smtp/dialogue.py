@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -111,11 +112,13 @@ class Dialogue(Connection):
         self._mechanisms = tuple(mechanisms)
         self._transaction = _Transaction()
         self._hello = self._login = ""
+        self._login_ends: datetime | None = None
         super().__init__(lobby, None if kind.implicit else tls)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A connection begins, or begins again under TLS: then nobody has greeted or logged in."""
         self._hello = self._login = ""
+        self._login_ends = None
         super().connection_made(transport)
 
     def _set_rset_state(self) -> None:
@@ -240,11 +243,13 @@ class Dialogue(Connection):
         read, refusal = _BEARERS[mechanism]
         message = read(await self._sasl(initial, ""))
         doors = self.lobby.doors
-        account = await self.lobby.ask(doors.authenticate_token(message.token, message.wanted, self._peer()))
-        if account is None:
+        opened = await self.lobby.ask(doors.authenticate_token(message.token, message.wanted, self._peer()))
+        if opened is None:
             await self.say(334, "", refusal())
             await self.line()  # empty, or AQ==, or *: the end is the same
-        return account
+            return None
+        self._login_ends = opened.until
+        return opened.account
 
     async def _sasl(self, initial: str, challenge: str) -> str:
         """The text in the initial response, or in the answer to a challenge given in base64."""
@@ -260,6 +265,8 @@ class Dialogue(Connection):
         """MAIL FROM with SIZE, BODY, RET and ENVID."""
         if self._kind is not ListenerKind.MX and not self._login:
             raise SecurityRequired("Authentication required")
+        if self._login_ends is not None and self._login_ends <= self.lobby.now():
+            raise DialogueEnded("The token has ended, log in again", enhanced="4.7.0")
         if not self._hello:
             raise BadSequence("Send EHLO first")
         if self._transaction.mail is not None:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gateway.smtp.dialogue import ListenerKind
-from gateway.smtp.envelope import Envelope, Peer
+from gateway.smtp.envelope import Envelope, Peer, TokenLogin
 from gateway.smtp.limits import SmtpLimits
 from gateway.smtp.refusals import PolicyRefused, RecipientUnknown, Refusal
 from gateway.smtp.server import Listener, SmtpServers
@@ -121,11 +121,14 @@ class RecordingDoors:
     async def authenticate(self, login: str, password: str, peer: Peer) -> str | None:
         return self.account if (login, password) == (self.account, self.password) else None
 
-    async def authenticate_token(self, token: str, wanted: str, peer: Peer) -> str | None:
-        return self.account if token == self.password else None
+    async def authenticate_token(self, token: str, wanted: str, peer: Peer) -> TokenLogin | None:
+        return TokenLogin(self.account, RECEIVED_AT + timedelta(hours=1)) if token == self.password else None
 
     async def authenticate_certificate(self, wanted: str, peer: Peer) -> str | None:
         return self.account if peer.certificate else None
+
+    async def certificate_holds(self, account: str, peer: Peer) -> bool:
+        return account == self.account
 
     async def check_data(self, peer: Peer, mail_from: str) -> None:
         pass
