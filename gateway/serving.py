@@ -24,6 +24,7 @@ from gateway.logins.bearers import open_bearers
 from gateway.logins.endpoint import LoginEndpoint
 from gateway.logins.ends import TokenEnds
 from gateway.logins.machine_door import Inside, MachineDoor
+from gateway.memory import return_large_buffers
 from gateway.pipeline.doors import GatewayDoors
 from gateway.relay.failure import OwnWords, RelayFailed
 from gateway.relay.outbound import Relay, RelayTimes
@@ -197,6 +198,7 @@ def _smtp(services: Services, tls: TlsSpace, doors: GatewayDoors) -> SmtpServers
     smtp = services.settings.smtp
     limits = SmtpLimits(
         max_message_bytes=smtp.max_message_bytes,
+        max_inflight_bytes=smtp.max_inflight_bytes,
         max_header_bytes=smtp.max_header_bytes,
         max_recipients=smtp.max_recipients,
         max_connections=smtp.max_connections,
@@ -286,6 +288,7 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(open_services(settings))
         _allow_many_files()
+        return_large_buffers()
         await refresh_logins(services.store, settings)
         bearers = await stack.enter_async_context(
             open_bearers(settings.oauth, services.store, services.clock)

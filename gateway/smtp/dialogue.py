@@ -25,6 +25,7 @@ from gateway.smtp.commands import MailCommand, decode_sasl, read_hello, read_mai
 from gateway.smtp.connection import Connection, Farewell
 from gateway.smtp.envelope import GATEWAY_EXTENSION, Envelope, Peer, PeerKind, RecipientOptions
 from gateway.smtp.handshake import handshake_reason
+from gateway.smtp.inflight import Lease
 from gateway.smtp.lobby import Lobby
 from gateway.smtp.payload import read_payload
 from gateway.smtp.refusals import (
@@ -299,31 +300,39 @@ class Dialogue(Connection):
         if transaction.mail is None or not transaction.recipients:
             raise BadSequence("Send MAIL and RCPT first")
         await self.lobby.ask(self.lobby.doors.check_data(self._peer(), transaction.mail.address))
-        raw = await self._receive()
-        fault = wire_fault(raw, self.lobby.limits.max_header_bytes)
-        if fault is not None:
-            raise ContentRefused(fault)
-        envelope = Envelope(
-            queue_id=self.lobby.new_queue_id(),
-            peer=self._peer(),
-            mail_from=transaction.mail.address,
-            recipients=tuple(transaction.recipients),
-            received_at=self.lobby.now(),
-            body=transaction.mail.body,
-            dsn=transaction.mail.dsn,
-            options=tuple(transaction.recipients.values()),
-        )
+        lease = self.lobby.inflight.lease(self._login or self.ip, transaction.mail.size)
+        try:
+            raw = await self._receive(lease)
+            fault = wire_fault(raw, self.lobby.limits.max_header_bytes)
+            if fault is not None:
+                raise ContentRefused(fault)
+            envelope = self._envelope(transaction.mail, transaction.recipients)
+        except BaseException:
+            lease.end()
+            raise
         self.hold_timer()
-        text = await self.lobby.commit(envelope, raw)
+        text = await self.lobby.commit(envelope, raw, lease)
         self.errors = 0
         await self.say(250, "2.0.0", text)
 
-    async def _receive(self) -> bytes:
+    def _envelope(self, mail: MailCommand, recipients: Mapping[str, RecipientOptions]) -> Envelope:
+        return Envelope(
+            queue_id=self.lobby.new_queue_id(),
+            peer=self._peer(),
+            mail_from=mail.address,
+            recipients=tuple(recipients),
+            received_at=self.lobby.now(),
+            body=mail.body,
+            dsn=mail.dsn,
+            options=tuple(recipients.values()),
+        )
+
+    async def _receive(self, lease: Lease) -> bytes:
         limits = self.lobby.limits
         self.receiving = True
         try:
             async with asyncio.timeout(limits.data_seconds):
-                return await read_payload(self._reader, self._begin_data, limits.max_message_bytes)
+                return await read_payload(self._reader, self._begin_data, limits.max_message_bytes, lease)
         except TimeoutError:
             raise DialogueEnded("DATA took too long", enhanced="4.4.2") from None
         finally:
