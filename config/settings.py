@@ -75,8 +75,8 @@ class Smtp(Section):
     )
     max_inflight_bytes: int = Field(
         ge=65536,
-        description="octets of all messages that are being received at once, of one sender a quarter; above it "
-        "452 4.3.1. Memory: this, and some 400 MB for what is read and decided on",
+        description="octets of all messages that are being received at once, of one sender a quarter; above "
+        "it 452 4.3.1. Memory: this, and some 400 MB for what is read and decided on",
     )
     max_recipients: Positive = Field(
         description="recipients of one message (RFC 5321 §4.5.3.1.8 asks for 100)"
