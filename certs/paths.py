@@ -157,7 +157,7 @@ def read_certificates(text: bytes) -> tuple[bytes, ...]:
     """Read the certificates of a PEM text as DER. Raises ValueError for what is none."""
     found = tuple(der for kind, _, der in pem.unarmor(text, multiple=True) if kind == "CERTIFICATE")
     for certificate in _loaded(found):
-        certificate.subject.hashable  # noqa: B018  decoded at loading, where a fault can be told
+        _ = certificate.subject.hashable  # decoded at loading, where a fault can be told
     return found
 
 

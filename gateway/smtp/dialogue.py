@@ -123,7 +123,7 @@ class Dialogue(Connection):
         super().connection_made(transport)
 
     def _set_rset_state(self) -> None:
-        super()._set_rset_state()  # type: ignore[no-untyped-call]
+        super()._set_rset_state()  # type: ignore[no-untyped-call]  # aiosmtpd types only part of itself
         self._transaction = _Transaction()
 
     def _peer(self) -> Peer:
@@ -160,11 +160,11 @@ class Dialogue(Connection):
             raise BadSyntax("Only ASCII is accepted", enhanced="5.5.2") from None
         await method(argument)
 
-    async def smtp_HELO(self, argument: str) -> None:  # noqa: N802
+    async def smtp_HELO(self, argument: str) -> None:
         """HELO: no extensions (RFC 5321 §4.1.1.1)."""
         await self._greet(argument, self.hostname)
 
-    async def smtp_EHLO(self, argument: str) -> None:  # noqa: N802
+    async def smtp_EHLO(self, argument: str) -> None:
         """EHLO: the extensions that hold at this moment."""
         offers = [self.hostname, "PIPELINING", f"SIZE {self.lobby.limits.max_message_bytes}"]
         if self.tls_context is not None and not self.secured:
@@ -183,7 +183,7 @@ class Dialogue(Connection):
         self._hello = read_hello(name)
         await self.say(250, "", answer)
 
-    async def smtp_STARTTLS(self, argument: str) -> None:  # noqa: N802
+    async def smtp_STARTTLS(self, argument: str) -> None:
         """STARTTLS once (RFC 3207 §4.2)."""
         if argument:
             raise BadSyntax
@@ -202,7 +202,7 @@ class Dialogue(Connection):
         if self._kind is ListenerKind.MX:
             await self.lobby.note(self._peer(), reason)
 
-    async def smtp_AUTH(self, argument: str) -> None:  # noqa: N802
+    async def smtp_AUTH(self, argument: str) -> None:
         """AUTH by one of the mechanisms of this listener, for users under TLS (RFC 4954)."""
         if self._kind is ListenerKind.MX:
             raise NotImplementedHere
@@ -262,7 +262,7 @@ class Dialogue(Connection):
             raise BadSyntax("Authentication cancelled", enhanced="5.7.0")
         return decode_sasl(line)
 
-    async def smtp_MAIL(self, argument: str) -> None:  # noqa: N802
+    async def smtp_MAIL(self, argument: str) -> None:
         """MAIL FROM with SIZE, BODY, RET and ENVID."""
         if self._kind is not ListenerKind.MX and not self._login:
             raise SecurityRequired("Authentication required")
@@ -277,7 +277,7 @@ class Dialogue(Connection):
         self._transaction.mail = mail
         await self.say(250, "2.1.0", "Sender OK")
 
-    async def smtp_RCPT(self, argument: str) -> None:  # noqa: N802
+    async def smtp_RCPT(self, argument: str) -> None:
         """RCPT TO with NOTIFY and ORCPT; an address given twice counts once."""
         transaction = self._transaction
         if transaction.mail is None:
@@ -292,7 +292,7 @@ class Dialogue(Connection):
             transaction.recipients[recipient.address] = recipient.options
         await self.say(250, "2.1.5", "Recipient OK")
 
-    async def smtp_DATA(self, argument: str) -> None:  # noqa: N802
+    async def smtp_DATA(self, argument: str) -> None:
         """DATA: read to CRLF.CRLF, refuse what is unsafe on any wire, commit, and only then 250."""
         transaction = self._transaction
         if argument:
@@ -342,28 +342,28 @@ class Dialogue(Connection):
     async def _begin_data(self) -> None:
         await self.say(354, "", "End data with <CR><LF>.<CR><LF>")
 
-    async def smtp_RSET(self, argument: str) -> None:  # noqa: N802
+    async def smtp_RSET(self, argument: str) -> None:
         """RSET: forget the transaction."""
         self._set_rset_state()
         await self.say(250, "2.0.0", "OK")
 
-    async def smtp_NOOP(self, argument: str) -> None:  # noqa: N802
+    async def smtp_NOOP(self, argument: str) -> None:
         """NOOP."""
         await self.say(250, "2.0.0", "OK")
 
-    async def smtp_QUIT(self, argument: str) -> None:  # noqa: N802
+    async def smtp_QUIT(self, argument: str) -> None:
         """QUIT: nothing pipelined behind it runs."""
         await self.say(221, "2.0.0", "Bye")
         raise Farewell
 
-    async def smtp_VRFY(self, argument: str) -> None:  # noqa: N802
+    async def smtp_VRFY(self, argument: str) -> None:
         """VRFY tells nothing (RFC 5321 §7.3)."""
         await self.say(252, "2.5.0", "Cannot verify, but will attempt delivery")
 
-    async def smtp_HELP(self, argument: str) -> None:  # noqa: N802
+    async def smtp_HELP(self, argument: str) -> None:
         """HELP."""
         await self.say(214, "2.0.0", "See RFC 5321")
 
-    async def smtp_EXPN(self, argument: str) -> None:  # noqa: N802
+    async def smtp_EXPN(self, argument: str) -> None:
         """EXPN is not offered."""
         raise NotImplementedHere

@@ -26,7 +26,7 @@ async def read_payload(
     client leaves.
     """
     # The CRLF of the DATA line begins the end mark of an empty message (RFC 5321 §4.1.1.4): put it back.
-    reader._buffer[:0] = b"\r\n"  # type: ignore[attr-defined]
+    reader._buffer[:0] = b"\r\n"  # type: ignore[attr-defined]  # asyncio has no way to give back
     await begin()
     kept = bytearray()
     size = 0
