@@ -147,7 +147,7 @@ def _party(party: Party, place: Place | None, accounts: Mapping[str, Account], k
 
 def place_of(account: Account | None) -> Place:
     """Where an account works; nowhere known for somebody of another operator."""
-    return Place(account.finess, account.department) if account else Place()
+    return Place(account.finess, account.department, account.unit) if account else Place()
 
 
 def billing_party(party: Party, place: Place) -> BillingParty:
@@ -160,6 +160,7 @@ def billing_party(party: Party, place: Place) -> BillingParty:
         number=party.billing_number,
         finess=place.finess,
         department=place.department,
+        unit=place.unit,
     )
 
 

@@ -91,7 +91,8 @@ def _line(document: Document) -> str:
 def _base(before: Declaration) -> str:
     """What the form was filled in on: another one means that somebody else saved meanwhile."""
     account, expert = before.account, before.expert
-    facts: list[object] = [account.billing_number, account.notice, account.files_reports, expert is None]
+    facts: list[object] = [account.billing_number, account.unit, account.notice, account.files_reports]
+    facts += [expert is None]
     if expert is not None:
         facts += [repr(replace(expert, documents=(), account=account))]
         facts += [(each.filename, sha256(each.content).hexdigest()) for each in expert.documents]

@@ -111,6 +111,8 @@ account = Table(
     Column("notice", choice(NoticeMode), nullable=False),
     Column("files_reports", Boolean, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    # Of revision 0015: with a default, SQLite adds it without rebuilding the table.
+    Column("unit", PlainText, nullable=False, server_default=""),
 )
 
 account_certificate = Table(

@@ -213,6 +213,7 @@ _PARTIES: Mapping[str, ColumnKind] = {
     "rpps": ColumnKind.TEXT,
     "number": ColumnKind.TEXT,
     "finess": ColumnKind.TEXT,
+    "unit": ColumnKind.TEXT,
     "counterpart_account": ColumnKind.TEXT,
     "counterpart_name": ColumnKind.TEXT,
     "counterpart_profession": ColumnKind.TEXT,
@@ -334,6 +335,7 @@ class _Writing:
                         "requested": self._moment(one.requested_at),
                         "finalised": self._moment(one.finalised_at),
                         **_party("", party),
+                        "unit": party.unit,
                         "anomalies": self.words.of("export_words", "untold"),
                     }
 
@@ -420,6 +422,7 @@ class _Writing:
             "requested": self._moment(activity.requested_at),
             "answered": self._moment(activity.answered_at),
             **_party("", party),
+            "unit": party.unit,
             **_party("counterpart_", other),
             "patient_name": self.words.of("export_words", "anonymous")
             if patient.anonymous

@@ -96,7 +96,7 @@ class Anomaly(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BillingParty:
     """One side as the export names it. ``number`` is an AM number or FINESS/specialty code, ``finess`` the
-    site.
+    site, ``unit`` the hospital's code of the unit.
     """
 
     address: str
@@ -106,6 +106,7 @@ class BillingParty:
     number: str = ""
     finess: str = ""
     department: str = ""
+    unit: str = ""
 
     @property
     def is_hospital(self) -> bool:

@@ -1,4 +1,4 @@
-"""What the holders of mirrored conversations tell of them, for exports and yearly limits."""
+"""What the holders of mirrored conversations tell of them, for exports and yearly limits; hospital units."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,6 +10,7 @@ _ROW_NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
+    op.add_column("account", sa.Column("unit", sa.Text(), nullable=False, server_default=""))
     op.create_table(
         "mirror_activity",
         sa.Column("mirror_id", sa.Uuid(), nullable=False),
@@ -27,3 +28,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("mirror_activity")
+    op.drop_column("account", "unit")
