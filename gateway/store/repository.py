@@ -56,4 +56,5 @@ class Repository:
     async def _add_new(self, table: Table, row: Row) -> bool:
         """Add a row where none has its key; ``False`` where one has."""
         statement = insert(self._connection, table).on_conflict_do_nothing()
+        statement = statement.execution_options(preserve_rowcount=True)
         return bool((await self._connection.execute(statement, row)).rowcount)

@@ -136,7 +136,7 @@ class Workers:
         claimed: list[OutboxRow] = []
         try:
             # Ahead of the mail that comes in: each mail to the same recipient needs a turn of its own.
-            async with self.services.store.transaction(ahead=True) as tx:
+            async with self.services.store.queue_turn() as tx:
                 now = self.services.clock()
                 settled = tuple(self._outcomes)
                 await settle(tx.outbox, settled, now)

@@ -26,8 +26,8 @@ DOCTOR = "claire.martin@ici.mssante.example"
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with Store.open(database_url(tmp_path)) as opened:
+async def store(database: str) -> AsyncIterator[Store]:
+    async with Store.open(database) as opened:
         yield opened
 
 

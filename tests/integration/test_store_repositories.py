@@ -39,8 +39,8 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with Store.open(database_url(tmp_path)) as opened:
+async def store(database: str) -> AsyncIterator[Store]:
+    async with Store.open(database) as opened:
         yield opened
 
 
