@@ -46,14 +46,17 @@ WORKERS_LOCK = f"{_LOCK_CLASS}, 2"
 
 _READERS = 4
 _WAIT_SECONDS = 30
+_DURABLE = (
+    "SELECT set_config('synchronous_commit', 'on', false)"
+    " WHERE current_setting('synchronous_commit') IN ('off', 'local')"
+)
 _SESSION = (
     "SET TIME ZONE 'UTC'",
     f"SET lock_timeout = '{_WAIT_SECONDS}s'",
     # Who froze within a transaction must not keep all others from theirs.
     "SET idle_in_transaction_session_timeout = '60s'",
     # What was acknowledged is on disk, whatever the server is set to; stricter settings stay.
-    "SELECT set_config('synchronous_commit', 'on', false)"
-    " WHERE current_setting('synchronous_commit') IN ('off', 'local')",
+    _DURABLE,
 )
 _WRITING = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE"
 _READING = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
@@ -144,13 +147,16 @@ def announcement(who: str) -> TextClause:
     return text("SELECT pg_notify(:channel, :who)").bindparams(channel=QUEUE_CHANNEL, who=who)
 
 
-def is_unavailable(error: psycopg.Error) -> bool:
+def is_unavailable(error: BaseException) -> bool:
     """Whether the database cannot be reached, read or written now; any other error is a mistake of the
     program. libpq's own faults, of a connection, have no state.
     """
-    return isinstance(error, psycopg.OperationalError) or error.sqlstate in _UNAVAILABLE
+    if isinstance(error, psycopg.OperationalError):
+        return True
+    return isinstance(error, psycopg.Error) and error.sqlstate in _UNAVAILABLE
 
 
-def constraint_text(error: psycopg.Error) -> str:
+def constraint_text(error: BaseException) -> str:
     """What may be told of a broken constraint: the server's words after that name the values."""
-    return error.diag.message_primary or type(error).__name__
+    told = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    return told or type(error).__name__

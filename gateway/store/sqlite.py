@@ -1,5 +1,5 @@
-"""SQLite as used here: write-ahead log with ``synchronous=FULL``, so that a commit is on disk when it returns;
-one connection that writes and several that only read; and transactions begun by us.
+"""SQLite as used here: write-ahead log with ``synchronous=FULL``, so that a commit is on disk when it
+returns; one connection that writes and several that only read; and transactions begun by us.
 
 Python's driver would begin them itself, late and deferred, and a deferred transaction that starts to write
 after another process did fails at once with "database is locked": so a writer takes its lock at the start

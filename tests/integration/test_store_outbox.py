@@ -2,13 +2,12 @@
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 
 from gateway.store import OutboxRow, OutboxState, Store
-from tests.support.store import NOW, action, database_url, message, open_conversation
+from tests.support.store import NOW, action, message, open_conversation
 
 LEASE = 60
 MINUTE = timedelta(minutes=1)

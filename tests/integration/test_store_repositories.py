@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -28,7 +27,6 @@ from tests.support.store import (
     NOW,
     REQUESTER,
     action,
-    database_url,
     message,
     open_conversation,
     projection,

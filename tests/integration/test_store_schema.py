@@ -57,7 +57,8 @@ _CONSTRAINTS = """
     SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
     WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text <> 'alembic_version'"""
 _INDEXES = """
-    SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version'"""
+    SELECT indexname, indexdef FROM pg_indexes
+    WHERE schemaname = 'public' AND tablename <> 'alembic_version'"""
 _UNORDERED = """
     SELECT table_name, column_name FROM information_schema.columns
     WHERE table_schema = 'public' AND data_type IN ('text', 'character varying')
@@ -89,10 +90,9 @@ def test_tables_indexes_and_constraints_are_the_same_word_for_word(
             metadata.create_all(made)
             assert _clauses(migrated) == _clauses(made)
     else:
-        with request.getfixturevalue("postgres").empty_database() as url:
-            with _engine(url) as made:
-                metadata.create_all(made)
-                assert _described(migrated) == _described(made)
+        with request.getfixturevalue("postgres").empty_database() as url, _engine(url) as made:
+            metadata.create_all(made)
+            assert _described(migrated) == _described(made)
     assert set(inspect(migrated).get_table_names()) == {*metadata.tables, "alembic_version"}
 
 

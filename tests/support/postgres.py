@@ -11,6 +11,7 @@ import asyncio
 import itertools
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -66,8 +67,8 @@ class Cluster:
             shutil.chown(self.folder, _SYSTEM_USER)
         options = ("--username", _OWNER, "--auth=trust", "--no-sync", "--no-instructions", "--encoding=UTF8")
         french = ("--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=fr-FR")
-        command = [*self._as_itself(), self.programs / "initdb", "-D", self._data, *options, *french]
-        subprocess.run(command, check=True, capture_output=True, cwd="/")
+        command = [*self._as_itself(), str(self.programs / "initdb"), "-D", str(self._data)]
+        subprocess.run([*command, *options, *french], check=True, capture_output=True, cwd="/")
         self.start()
         with self.administrator() as connection:
             connection.execute(f"CREATE ROLE {_ROLE} LOGIN")
@@ -83,8 +84,8 @@ class Cluster:
 
     def start(self) -> None:
         """Start it and return when it takes connections."""
-        settings = [f"--{name}={value}" for name, value in _UNSAFE.items()]
-        command = [*self._as_itself(), self.programs / "postgres", "-D", self._data, "-k", self.folder]
+        settings = ["-k", str(self.folder), *(f"--{name}={value}" for name, value in _UNSAFE.items())]
+        command = [*self._as_itself(), str(self.programs / "postgres"), "-D", str(self._data)]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen([*command, *settings], stdout=log, stderr=log, cwd="/")
         end = time.monotonic() + _READY_SECONDS
@@ -100,14 +101,14 @@ class Cluster:
     def kill(self) -> None:
         """End it as a fault does: every connection is cut, nothing is written any more."""
         assert self._process is not None
-        self._process.send_signal(subprocess.signal.SIGQUIT)
+        self._process.send_signal(signal.SIGQUIT)
         self._process.wait(30)
 
     @contextmanager
     def administrator(self, database: str = "postgres") -> Iterator[psycopg.Connection]:
         """A connection of the superuser, each statement of which is a transaction."""
-        address = {"host": str(self.folder), "user": _OWNER, "dbname": database}
-        with psycopg.connect(**address, autocommit=True) as connection:
+        address = f"host={self.folder} user={_OWNER} dbname={database}"
+        with psycopg.connect(address, autocommit=True) as connection:
             yield connection
 
     def url(self, database: str) -> str:
