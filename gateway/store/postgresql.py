@@ -31,6 +31,7 @@ __all__ = [
     "announcement",
     "constraint_text",
     "is_unavailable",
+    "open_session",
     "order_by_code_point",
     "postgresql_engines",
     "require_utf8",
@@ -56,6 +57,10 @@ _SESSION = (
     # Who froze within a transaction must not keep all others from theirs.
     "SET idle_in_transaction_session_timeout = '60s'",
     # What was acknowledged is on disk, whatever the server is set to; stricter settings stay.
+    # A gateway whose machine vanished must not hold a lock for hours.
+    "SET tcp_keepalives_idle = 30",
+    "SET tcp_keepalives_interval = 10",
+    "SET tcp_keepalives_count = 3",
     _DURABLE,
 )
 _WRITING = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE"
@@ -121,6 +126,17 @@ def _run_each(statements: Iterable[str]) -> Callable[[Any, object], None]:
 
 def _take_turn(connection: Connection) -> None:
     connection.exec_driver_sql(_WRITER_LOCK)
+
+
+async def open_session(pair: Engines) -> psycopg.AsyncConnection[Any]:
+    """A connection beside the engines' for what outlives a transaction, each statement of which is one.
+    Raises ``psycopg.Error``.
+    """
+    engine = pair.queue.sync_engine
+    _, options = engine.dialect.create_connect_args(engine.url)
+    connection = await psycopg.AsyncConnection.connect(**options, autocommit=True)
+    await connection.execute("; ".join(_SESSION))
+    return connection
 
 
 async def require_utf8(engine: AsyncEngine) -> None:

@@ -21,15 +21,15 @@ class Store:
     """The database of a deployment, open. Several processes may have it open at once.
 
     ``outbox_changed`` is set after each commit that gave the workers of this process something to look at;
-    the one who waits for it clears it first and then claims. What other processes commit sets it too while
-    :mod:`gateway.store.listening` listens (PostgreSQL); otherwise it is found by looking at
-    ``tx.outbox.next_due``.
+    who waits for it clears it first and then claims. What other processes commit sets it too, on PostgreSQL,
+    while this one attends (:mod:`gateway.store.attending`); on SQLite it is found by looking at
+    ``tx.outbox.next_due``. ``name`` is this opening's own among those of all processes.
     """
 
     def __init__(self, pair: Engines) -> None:
         self.outbox_changed = asyncio.Event()
-        self._engines = pair
-        self._name = secrets.token_hex(8)
+        self.engines = pair
+        self.name = secrets.token_hex(8)
         self._writing = asyncio.Lock()
         self._settling = asyncio.Lock() if pair.queue_apart else self._writing
         self._entrance = asyncio.Lock()
@@ -60,18 +60,26 @@ class Store:
         :class:`StoreError` and its kinds.
         """
         self._refuse_nesting()
-        async with self._entrance, self._writing, self._committed(self._engines.writers) as tx:
-            yield tx
+        wake = False
+        try:
+            async with self._entrance, self._writing, self._committed(self.engines.writers) as tx:
+                yield tx
+                wake = tx.outbox.touched
+        finally:
+            # Also when the caller was cancelled during the commit, which takes place all the same.
+            if wake:
+                self.outbox_changed.set()
 
     @asynccontextmanager
     async def queue_turn(self) -> AsyncIterator[Transaction]:
         """A transaction that writes into the outbox alone: it settles and claims. Raises :class:`StoreError`.
 
         It goes ahead of those that write: on SQLite it waits for the one under way and one more, however many
-        queue, on PostgreSQL for none. The turns of one process follow one another.
+        queue, on PostgreSQL for none. The turns of one process follow one another. What it moves wakes the
+        workers of other processes: those of this one are at it.
         """
         self._refuse_nesting()
-        async with self._settling, self._committed(self._engines.queue) as tx:
+        async with self._settling, self._committed(self.engines.queue) as tx:
             yield tx
 
     def _refuse_nesting(self) -> None:
@@ -82,20 +90,15 @@ class Store:
     async def _committed(self, engine: AsyncEngine) -> AsyncIterator[Transaction]:
         task = asyncio.current_task()
         self._writers.add(task)
-        wake = False
         try:
             with translated():
                 async with engine.begin() as connection:
                     tx = Transaction(connection)
                     yield tx
-                    wake = tx.outbox.touched
-                    if wake:
-                        await announce(connection, self._name)
+                    if tx.outbox.touched:
+                        await announce(connection, self.name)
         finally:
             self._writers.discard(task)
-            # Also when the caller was cancelled during the commit, which takes place all the same.
-            if wake:
-                self.outbox_changed.set()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Transaction]:
@@ -103,5 +106,5 @@ class Store:
         :class:`StoreError`.
         """
         with translated():
-            async with self._engines.readers.begin() as connection:
+            async with self.engines.readers.begin() as connection:
                 yield Transaction(connection)

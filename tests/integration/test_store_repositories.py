@@ -384,7 +384,7 @@ async def test_audit_trail_that_was_tampered_with_does_not_hold(store: Store, ta
     async with store.transaction() as tx:
         for number in range(5):
             await tx.audit.write(NOW, "cli", "account add", f"a{number}", "done", {"n": number})
-    async with store._engines.writers.begin() as connection:
+    async with store.engines.writers.begin() as connection:
         await connection.exec_driver_sql(tampering)
     async with store.reading() as tx:
         check = await tx.audit.verify()

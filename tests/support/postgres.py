@@ -59,10 +59,9 @@ class Cluster:
     folder: Path
     _process: subprocess.Popen[bytes] | None = None
     _numbers: Iterator[int] = field(default_factory=itertools.count)
-    _migrated: bool = False
 
     def make(self) -> None:
-        """Make its files and start it, with the role that databases belong to."""
+        """Make its files and start it, with the role that databases belong to and a database to copy."""
         if os.getuid() == 0:
             shutil.chown(self.folder, _SYSTEM_USER)
         options = ("--username", _OWNER, "--auth=trust", "--no-sync", "--no-instructions", "--encoding=UTF8")
@@ -72,6 +71,8 @@ class Cluster:
         self.start()
         with self.administrator() as connection:
             connection.execute(f"CREATE ROLE {_ROLE} LOGIN")
+            connection.execute(f"CREATE DATABASE {_TEMPLATE} OWNER {_ROLE}")
+        asyncio.run(_migrate(self.url(_TEMPLATE)))
 
     @property
     def _data(self) -> Path:
@@ -132,11 +133,6 @@ class Cluster:
     @contextmanager
     def database(self) -> Iterator[str]:
         """The address of a database with the tables of the program; gone afterwards."""
-        if not self._migrated:
-            with self.administrator() as connection:
-                connection.execute(f"CREATE DATABASE {_TEMPLATE} OWNER {_ROLE}")
-            asyncio.run(_migrate(self.url(_TEMPLATE)))
-            self._migrated = True
         with self.empty_database(_TEMPLATE) as url:
             yield url
 
