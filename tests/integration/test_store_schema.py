@@ -131,7 +131,7 @@ async def test_database_of_a_newer_program_is_left_alone(database: str) -> None:
 
 async def test_settings_of_the_database_are_the_durable_ones(tmp_path: Path) -> None:
     async with Store.open(database_url(tmp_path)) as store:
-        for engine in (store.engines.writers, store._engines.readers):
+        for engine in (store.engines.writers, store.engines.readers):
             async with engine.connect() as connection:
                 found = {
                     name: (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar_one()
