@@ -10,7 +10,7 @@ from gateway.directories import Directories
 from gateway.store import Store
 from teleexpertise.contacts import Contact
 from teleexpertise.people import AccountKind
-from tests.bench.databases import on_each_database, seconds
+from tests.bench.databases import on_each_database, seconds, settled
 from tests.bench.yardsticks import tell
 
 __all__ = ["measure_directory"]
@@ -51,6 +51,7 @@ async def _measure(store: Store, name: str) -> None:
             some = [_contact(number, chance, names) for number in range(start, start + _CHUNK)]
             await tx.contacts.put(some, "bench")
         await tx.contacts.changed()
+    await settled(store)
     kept = Directories({each.name: each.synonyms for each in specialties()}, departments())
     begun = time.process_time()
     await kept.refresh(store)

@@ -11,7 +11,7 @@ from teleexpertise.matching import match, traits_key
 from teleexpertise.names import search_words
 from teleexpertise.patients import Patient
 from teleexpertise.searching import read_query
-from tests.bench.databases import on_each_database, seconds
+from tests.bench.databases import on_each_database, seconds, settled
 from tests.bench.yardsticks import tell
 
 __all__ = ["measure_patients"]
@@ -68,6 +68,7 @@ async def _fill(store: Store) -> None:
 
 async def _measure(store: Store, name: str) -> None:
     await _fill(store)
+    await settled(store)
     for words in _SEARCHES:
 
         async def search(words: str = words) -> None:
