@@ -9,7 +9,6 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from statistics import median
 
 import pytest
 
@@ -46,10 +45,10 @@ async def settled(store: Store) -> None:
 
 
 async def seconds(call: Callable[[], Awaitable[object]]) -> float:
-    """Seconds of a call on the clock: the median of many."""
+    """Seconds of a call on the clock: the least of many, since others may use the machine."""
     found = []
     for _ in range(_REPEATS):
         begun = time.perf_counter()
         await call()
         found.append(time.perf_counter() - begun)
-    return median(found)
+    return min(found)
