@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import date
 from uuid import uuid4
 
 import pytest
@@ -30,7 +32,7 @@ async def store(database: str) -> AsyncIterator[Store]:
         message=row.id,
         message_sha256=row.sha256,
         mail_id=row.mail_id,
-        event=opened(),
+        event=replace(opened(), question="\x00 \ud800"),  # as a hostile peer might write
     )
     numbers = sorted(range(CONVERSATIONS), key=lambda number: number * 7919 % CONVERSATIONS)
     kept = column_values(projection(), "members")
@@ -62,6 +64,15 @@ async def test_what_is_opened_meanwhile_is_not_in_the_picture(store: Store) -> N
                     await open_conversation(writing)
             count += 1
     assert count == CONVERSATIONS
+
+
+async def test_conversations_about_a_patient_are_found_by_what_the_opening_said(store: Store) -> None:
+    asked = opened().patient
+    born = replace(asked, ins="", birth_date=date(1901, 1, 1))
+    async with store.reading() as tx:
+        for patient, count in ((asked, CONVERSATIONS), (replace(asked, ins=""), CONVERSATIONS), (born, 0)):
+            found = [one async for one in tx.activities.of_patient([REQUESTER], None, patient, NOW)]
+            assert len(found) == count
 
 
 async def test_reading_may_end_early(store: Store) -> None:
