@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -25,7 +26,7 @@ import pytest
 
 from gateway.store import Store
 
-_SYSTEM_USER = "postgres"
+_SYSTEM_USERS = ("postgres", "nobody")
 _OWNER, _ROLE = "postgres", "gateway"
 _TEMPLATE = "migrated"
 _READY_SECONDS = 30.0
@@ -51,6 +52,12 @@ def find_programs() -> Path | None:
     return Path(found).resolve().parent if found else None
 
 
+def _account() -> pwd.struct_passwd:
+    """Who runs the server where root runs the tests."""
+    known = {user.pw_name: user for user in pwd.getpwall()}
+    return next(known[name] for name in _SYSTEM_USERS if name in known)
+
+
 @dataclass(slots=True)
 class Cluster:
     """A server that can be killed and started again; databases as often as asked."""
@@ -63,7 +70,7 @@ class Cluster:
     def make(self) -> None:
         """Make its files and start it, with the role that databases belong to and a database to copy."""
         if os.getuid() == 0:
-            shutil.chown(self.folder, _SYSTEM_USER)
+            os.chown(self.folder, _account().pw_uid, -1)
         options = ("--username", _OWNER, "--auth=trust", "--no-sync", "--no-instructions", "--encoding=UTF8")
         french = ("--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=fr-FR")
         command = [*self._as_itself(), str(self.programs / "initdb"), "-D", str(self._data)]
@@ -80,8 +87,13 @@ class Cluster:
 
     def _as_itself(self) -> Sequence[str]:
         """How to run one of its programs: not as root, which it refuses, and not longer than the tests."""
-        user = (f"--reuid={_SYSTEM_USER}", f"--regid={_SYSTEM_USER}", "--init-groups")
-        return ("setpriv", *(user if os.getuid() == 0 else ()), "--pdeathsig=INT")
+        if os.getuid() != 0:
+            return ("setpriv", "--pdeathsig=INT")
+        user = _account()
+        return (
+            *("setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--init-groups"),
+            "--pdeathsig=INT",
+        )
 
     def start(self) -> None:
         """Start it and return when it takes connections."""
