@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -18,7 +17,6 @@ from teleexpertise.claims import Claim, claim_fields
 from teleexpertise.events import Author
 from teleexpertise.mirrors import Flow, MirrorEvent, fold_mirror
 from teleexpertise.states import CLOSED, State
-from tests.support.store import database_url
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 ID, HOLDER, OTHER = uuid4(), "voisin.mssante.example", "tiers.mssante.example"
@@ -26,8 +24,8 @@ DOCTOR = "claire.martin@ici.mssante.example"
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with Store.open(database_url(tmp_path)) as opened:
+async def store(database: str) -> AsyncIterator[Store]:
+    async with Store.open(database) as opened:
         yield opened
 
 
