@@ -133,7 +133,8 @@ class Database(Section):
     """Where messages, events and the queue are kept."""
 
     url: SecretUrl = Field(
-        description="SQLAlchemy address; a relative SQLite path counts from the folder of this file",
+        description="SQLAlchemy address of SQLite or PostgreSQL (postgresql://role@host/database); a "
+        "relative SQLite path counts from the folder of this file",
         json_schema_extra=SECRET,
     )
 

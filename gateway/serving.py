@@ -34,6 +34,7 @@ from gateway.services import Services
 from gateway.smtp.dialogue import PASSWORDS, ListenerKind, Mechanism
 from gateway.smtp.limits import SmtpLimits
 from gateway.smtp.server import Listener, SmtpServers
+from gateway.store.attending import attending
 from gateway.store.store import Store
 from gateway.tlsspace import TlsSpace, load_tls
 from gateway.trust.keeper import TrustKeeper
@@ -301,9 +302,8 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
         dovecot = DovecotServer(replace(dovecot_settings(settings), questions=questions), _reported)
         await dovecot.start()
         stack.push_async_callback(dovecot.stop)
-        # The mailbox server's lock says that no other gateway works here: claims are those of a dead one.
-        async with services.store.transaction() as tx:
-            await tx.outbox.release_claims()
+        # The mailbox server's lock says that no other gateway works on this machine.
+        await stack.enter_async_context(attending(services.store))
         printers = Printers(settings.workers.pdf_processes)
         stack.callback(printers.shutdown, wait=False, cancel_futures=True)
         tls = TlsSpace(load_tls(settings))

@@ -46,7 +46,7 @@ packages_missing() {
     comm -23 "$scratch/wanted" "$scratch/present" | tr '\n' ' ' | sed 's/ $//'
 }
 
-# Dovecot and Postfix are run by us as private instances: their packages must neither start the services of the
+# Dovecot, Postfix and PostgreSQL are run by us as private instances: their packages must neither start the services of the
 # system now (policy-rc.d, which invoke-rc.d asks, denies with 101) nor at the next start of the machine
 # (disabled, only where this very call installed them). A policy-rc.d that is already there is left alone.
 install_packages() {
@@ -66,7 +66,7 @@ install_packages() {
         give_up "apt-get could not install: $*"
     }
     if command -v systemctl >/dev/null 2>&1; then
-        for service in dovecot:dovecot-imapd postfix:postfix; do
+        for service in dovecot:dovecot-imapd postfix:postfix postgresql:postgresql; do
             case " $* " in
             *" ${service#*:} "*) systemctl disable --quiet "${service%%:*}" 2>/dev/null || true ;;
             esac

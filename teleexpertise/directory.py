@@ -1,22 +1,27 @@
 """The directory of experts: free search by specialty, name, department, town or postcode.
 
 Accents, letter case and word order do not matter, a word may be cut short, and every word of the query must
-match
-something. The index is built once per change of the directory; a query costs the postings of its words only.
+match something. The index is built once per change of the directory.
+
+A query is answered by sets of entries held as integers, an octet for each entry: what matches two words is
+one AND, whatever the number of entries, and only the page that is looked at is ever made into a list. So a
+query that all entries match costs hardly more than one that few do.
 """
 
 from __future__ import annotations
 
 import re
+from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 
 from teleexpertise.people import AccountKind, Expert
 from teleexpertise.plaintext import folded
 
-__all__ = ["Directory", "DirectoryEntry", "query_words"]
+__all__ = ["Directory", "DirectoryEntry", "Hits", "query_words"]
 
 _MAX_QUERY_CHARACTERS = 200
 _MAX_QUERY_WORDS = 12
@@ -33,6 +38,14 @@ _SAINTS = {"st": "saint", "ste": "sainte"}
 # How much a matching word says, by the field that it was found in; a word cut short says a little less.
 _NAME, _SPECIALTY, _PLACE, _SYNONYM, _COVERED = 50, 60, 40, 30, 20
 _CUT_SHORT = 5
+
+_LEVELS_KEPT = 32
+"""Words whose entries are kept as sets, some 100 kB for each 100,000 entries and field: the usual ones."""
+
+_Bits = int
+"""A set of entries: an octet 1 at the place of each, the first one highest."""
+_Posting = list[tuple[int, "array[int]"]]
+"""The entries that hold a word, by how much it says there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +92,58 @@ def query_words(query: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(telling or words))[:_MAX_QUERY_WORDS]
 
 
+@dataclass(frozen=True, slots=True)
+class Hits(Collection[DirectoryEntry]):
+    """What a search found, best first; ``groups`` are sets of entries, those of the best score first."""
+
+    entries: Sequence[DirectoryEntry]
+    groups: tuple[_Bits, ...]
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return sum(group.bit_count() for group in self.groups)
+
+    def __iter__(self) -> Iterator[DirectoryEntry]:
+        """All of them, best first."""
+        return (self.entries[position] for group in self.groups for position in self._positions(group, 0))
+
+    def __contains__(self, entry: object) -> bool:
+        """Whether an entry is among them."""
+        return any(found == entry for found in self)
+
+    def page(self, first: int, most: int) -> list[DirectoryEntry]:
+        """Those from number ``first`` on (0: the best), ``most`` of them."""
+        found: list[DirectoryEntry] = []
+        for group in self.groups:
+            count = group.bit_count()
+            if first >= count:
+                first -= count
+                continue
+            places = islice(self._positions(group, first), most - len(found))
+            found += [self.entries[position] for position in places]
+            first = 0
+            if len(found) >= most:
+                break
+        return found
+
+    def _positions(self, group: _Bits, skipped: int) -> Iterator[int]:
+        octets, position = group.to_bytes(len(self.entries), "big"), -1
+        while (position := octets.find(1, position + 1)) >= 0:
+            if skipped:
+                skipped -= 1
+            else:
+                yield position
+
+
 def _words(text: str) -> list[str]:
     return [_SAINTS.get(word, word) for word in _WORD.findall(folded(text))]
+
+
+def _may_be_cut(word: str) -> bool:
+    """Whether words that begin with this one are meant too. « 43 » begins the postcodes of its department."""
+    if word.isdigit():
+        return len(word) > 1
+    return word != _SERVICES and len(word) >= _SHORTEST_PREFIX
 
 
 class Directory:
@@ -98,45 +161,64 @@ class Directory:
         self._synonyms = {folded(name): tuple(words) for name, words in (synonyms or {}).items()}
         self._departments = {code.casefold(): name for code, name in (departments or {}).items()}
         self._entries = sorted(entries, key=lambda e: (e.delay_days, folded(e.name), e.address))
-        self._postings: dict[str, dict[int, int]] = {}
+        self._postings: dict[str, _Posting] = {}
         self._exact: dict[str, list[int]] = {}
         # Specialties, towns and departments come again and again.
         words_of = lru_cache(maxsize=10_000)(_words)
         synonyms_of = lru_cache(maxsize=1_000)(self._synonym_words)
         for position, entry in enumerate(self._entries):
+            weights: dict[str, int] = {}
             for weight, text in self._fields(entry):
-                self._add(position, weight, words_of(text))
+                for word in words_of(text):
+                    weights[word] = max(weight, weights.get(word, 0))
             for specialty in entry.specialties:
-                self._add(position, _SYNONYM, synonyms_of(specialty))
+                for word in synonyms_of(specialty):
+                    weights[word] = max(_SYNONYM, weights.get(word, 0))
+            for word, weight in weights.items():
+                self._add(position, weight, word)
             for exact in dict.fromkeys((entry.address, entry.name.lower())):
                 self._exact.setdefault(exact, []).append(position)
         self._vocabulary = sorted(self._postings)
+        self._levels = lru_cache(maxsize=_LEVELS_KEPT)(self._levels_of)
 
     def __len__(self) -> int:
         """How many experts are in the directory."""
         return len(self._entries)
 
-    def search(self, query: str) -> list[DirectoryEntry]:
-        """Every expert that all words of the query match, best first; all of them for an empty query."""
-        if not query.strip():
-            return list(self._entries)
+    def find(self, query: str, without: Collection[str] = ()) -> Hits:
+        """Every expert that all words of the query match, best first, those with the addresses ``without``
+        left out; all of them for an empty query.
+        """
+        everybody = int.from_bytes(b"\x01" * len(self._entries), "big")
         words = query_words(query)
-        if not words:
-            return []
-        scores: Mapping[int, int] | None = None
-        for found in sorted(map(self._matches, words), key=len):
-            if scores is None:
-                scores = found
-            else:
-                scores = {p: score + found[p] for p, score in scores.items() if p in found}
-        # Few scores, many hits: grouping them costs a third of sorting pairs.
-        groups: dict[int, list[int]] = {}
-        for position, score in (scores or {}).items():
-            groups.setdefault(score, []).append(position)
-        entries = self._entries
-        return [
-            entries[position] for score in sorted(groups, reverse=True) for position in sorted(groups[score])
+        if query.strip() and not words:
+            return Hits(self._entries, ())
+        scores = {0: self._but(everybody, without)}
+        # What may be cut short and begins another word of the query asks for nothing that the other does not.
+        telling = [
+            word
+            for word in words
+            if not (_may_be_cut(word) and any(o != word and o.startswith(word) for o in words))
         ]
+        for levels in sorted(map(self._levels, telling), key=len):
+            met: dict[int, _Bits] = {}
+            for score, among in scores.items():
+                for level, bits in levels:
+                    if both := among & bits:
+                        met[score + level] = met.get(score + level, 0) | both
+            scores = met
+        return Hits(self._entries, tuple(scores[score] for score in sorted(scores, reverse=True)))
+
+    def search(self, query: str) -> list[DirectoryEntry]:
+        """The same as a list: for directories of which all that match is wanted."""
+        return list(self.find(query))
+
+    def _but(self, everybody: _Bits, without: Collection[str]) -> _Bits:
+        left_out = bytearray(len(self._entries))
+        for address in without:
+            for position in self._exact.get(address, ()):
+                left_out[position] = self._entries[position].address == address
+        return everybody & ~int.from_bytes(left_out, "big") if without else everybody
 
     def exactly(self, text: str) -> list[DirectoryEntry]:
         """The experts whose address or name is ``text``, whatever the letter case."""
@@ -169,32 +251,36 @@ class Directory:
         words = (word for synonym in self._synonyms.get(folded(specialty), ()) for word in _words(synonym))
         return tuple(dict.fromkeys(words))
 
-    def _add(self, position: int, weight: int, words: Iterable[str]) -> None:
-        for word in words:
-            posting = self._postings.setdefault(word, {})
-            posting[position] = max(weight, posting.get(position, 0))
+    def _add(self, position: int, weight: int, word: str) -> None:
+        posting = self._postings.setdefault(word, [])
+        for known, positions in posting:
+            if known == weight:
+                positions.append(position)
+                return
+        posting.append((weight, array("I", (position,))))
 
-    def _matches(self, word: str) -> Mapping[int, int]:
-        """Positions and scores for one word of a query: the word itself, and words that begin with it."""
-        found: dict[int, int] = {}
-        candidates = list(self._candidates(word))
-        if candidates == [word]:
-            return self._postings[word]
-        for candidate in candidates:
-            if candidate == word:  # the first one, if there at all
-                found = dict(self._postings[word])
-                continue
+    def _levels_of(self, word: str) -> tuple[tuple[int, _Bits], ...]:
+        """The entries that hold a word, or one that begins with it, by how much that says; each entry once,
+        at its highest.
+        """
+        marks: dict[int, bytearray] = {}
+        for candidate in self._candidates(word):
             loss = 0 if candidate == word else _CUT_SHORT
-            for position, weight in self._postings[candidate].items():
-                found[position] = max(found.get(position, 0), weight - loss)
-        return found
+            for weight, positions in self._postings[candidate]:
+                mark = marks.setdefault(weight - loss, bytearray(len(self._entries)))
+                for position in positions:
+                    mark[position] = 1
+        seen, levels = 0, []
+        for level in sorted(marks, reverse=True):
+            bits = int.from_bytes(marks[level], "big")
+            levels.append((level, bits & ~seen))
+            seen |= bits
+        return tuple(levels)
 
     def _candidates(self, word: str) -> Iterator[str]:
-        # « 1 » is typed for the department 01; « 43 » also begins the postcodes of its department.
         if word.isdigit() and len(word) == 1:
-            word = f"0{word}"
-        exact_only = word == _SERVICES or (len(word) < _SHORTEST_PREFIX and not word.isdigit())
-        if exact_only:
+            word = f"0{word}"  # « 1 » is typed for the department 01
+        if not _may_be_cut(word):
             if word in self._postings:
                 yield word
             return

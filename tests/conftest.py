@@ -1,6 +1,8 @@
 """What every test may use; what one room's tests share lies in tests/support or in that folder's conftest."""
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,8 @@ from hypothesis import HealthCheck, settings
 
 from config import load_mapping
 from gateway.journal import configure_logging
+from tests.support.postgres import Cluster, cluster
+from tests.support.store import database_url
 
 # A test states behaviour, not speed; the first text drawn on a fresh machine builds a table for seconds.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
@@ -41,3 +45,37 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no shared test material at {folder} (environment variable TLE_SHARED)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A PostgreSQL server of this process's tests, started when the first one asks for it."""
+    with cluster() as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database without any table; the test runs on each kind that the gateway knows."""
+    with _database(request, tmp_path, Cluster.empty_database) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a new database; the test runs on each kind that the gateway knows."""
+    with _database(request, tmp_path, Cluster.database) as url:
+        yield url
+
+
+@contextmanager
+def _database(
+    request: pytest.FixtureRequest,
+    folder: Path,
+    make: Callable[[Cluster], AbstractContextManager[str]],
+) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield database_url(folder)
+        return
+    with make(request.getfixturevalue("postgres")) as url:
+        yield url

@@ -50,7 +50,7 @@ async def _search(unit: Unit, incoming: Incoming, command: commands.Annuaire) ->
 
 
 async def _new_request(unit: Unit, incoming: Incoming, command: commands.NewRequest) -> str:
-    found: list[Expert] = await experts_named(unit, command.expert)
+    found: list[Expert] = await experts_named(unit, command.expert, 2)
     if len(found) != 1:
         await unit.reply(incoming, await directory_page(unit, command.expert, 1))
         return "expert to be chosen"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from gateway.pipeline.unit import Unit
 from teleexpertise.commands import Annuaire, NewRequest
 from teleexpertise.conversation import Conversation
-from teleexpertise.directory import query_words
+from teleexpertise.directory import Hits, query_words
 from teleexpertise.people import Absence, Expert
 from teleexpertise.plaintext import folded
 from teleexpertise.texts.contexts import ExpertCard
@@ -16,16 +18,16 @@ __all__ = ["absence_on", "colleagues", "directory_page", "experts_named"]
 _SERVICES = ("avis",)
 
 
-async def experts_named(unit: Unit, text: str) -> list[Expert]:
+async def experts_named(unit: Unit, text: str, most: int | None = None) -> list[Expert]:
     """The experts that an address or a name means: the one with that address or exact name, else all that
-    match.
+    match, of which ``most`` are read.
     """
     directory = await unit.services.directories.experts(unit.tx)
     wanted = text.strip().lower()
     if not wanted:
         return []
     exact = directory.exactly(wanted)
-    addresses = [entry.address for entry in exact or directory.search(text)]
+    addresses = [entry.address for entry in islice(exact or directory.find(text), most)]
     known = await unit.tx.experts.some(addresses)
     return [known[address] for address in addresses if address in known]
 
@@ -50,43 +52,43 @@ async def colleagues(unit: Unit, conversation: Conversation, most: int) -> tuple
     return tuple(ExpertCard(expert, links.to(NewRequest(expert.account.address))) for expert in found[:most])
 
 
-async def _contacts_found(unit: Unit, terms: str, experts: list[str]) -> list[str]:
-    """The addresses of contacts that match, without those shown as experts; none where services are asked
-    for, or all experts.
+async def _contacts_found(unit: Unit, terms: str, experts: Hits) -> Hits | None:
+    """The contacts that match, without those shown as experts; none where services are asked for, or all
+    experts.
     """
     words = query_words(terms)
     if not words or words == _SERVICES:
-        return []
+        return None
     directory = await unit.services.directories.contacts(unit.tx)
-    shown = set(experts)
-    return [entry.address for entry in directory.search(terms) if entry.address not in shown]
+    return directory.find(terms, without=[entry.address for entry in experts])
 
 
 async def directory_page(unit: Unit, terms: str, page: int) -> DirectoryPage:
     """One page of the experts that match, then of the contacts; a page beyond the last shows the last."""
     directory = await unit.services.directories.experts(unit.tx)
-    experts = [entry.address for entry in directory.search(terms)]
+    experts = directory.find(terms)
     contacts = await _contacts_found(unit, terms, experts)
+    number, others = len(experts), len(contacts) if contacts else 0
     size = unit.services.settings.conversation.page_size
-    pages = max(1, -(-(len(experts) + len(contacts)) // size))
+    pages = max(1, -(-(number + others) // size))
     page = min(max(page, 1), pages)
-    first, last = (page - 1) * size, page * size
-    links = unit.services.links
-    on_page = experts[first:last]
+    first = (page - 1) * size
+    on_page = [entry.address for entry in experts.page(first, size)]
     known = await unit.tx.experts.some(on_page)
     # Read from the database once more: an address that was put on the red list is in no index for long.
-    others = contacts[max(0, first - len(experts)) : max(0, last - len(experts))]
-    described = await unit.tx.contacts.some(others)
+    rest = contacts.page(max(0, first - number), size - len(on_page)) if contacts else []
+    described = await unit.tx.contacts.some([entry.address for entry in rest])
+    links = unit.services.links
     return DirectoryPage(
         query=terms,
-        total=len(experts),
+        total=number,
         cards=tuple([await _card(unit, known[address]) for address in on_page if address in known]),
         page=page,
         pages=pages,
         next_page=links.to(Annuaire(terms, page + 1), "next_page") if page < pages else None,
         services=links.to(Annuaire("avis"), "services"),
-        contacts=tuple(described[address] for address in others if address in described),
-        total_contacts=len(contacts),
+        contacts=tuple(described[entry.address] for entry in rest if entry.address in described),
+        total_contacts=others,
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, or_, select, true
 
+from gateway.store.pieces import in_pieces
 from gateway.store.repository import Repository
 from gateway.store.schema import conversation as conversations
 from gateway.store.schema import conversation_member, patient_conversation
@@ -114,18 +115,13 @@ class Activities(Repository):
                 yield activity
 
     async def _matching(self, mine: ColumnElement[bool]) -> AsyncIterator[ActivityRow]:
-        last = ""
-        while True:
-            page = select(*_READ).select_from(_REGISTERED).where(mine, conversations.c.ref > last)
-            found = await self._all(page.order_by(conversations.c.ref).limit(_CHUNK))
-            if not found:
-                return
+        ordered = select(*_READ).select_from(_REGISTERED).where(mine).order_by(conversations.c.ref)
+        async for found in in_pieces(self._connection, ordered, _CHUNK):
             told = await self._told([row["id"] for row in found])
             for row in found:
                 activity = _activity(row, told.get(row["id"], ()))
                 if activity is not None:
                     yield activity
-            last = found[-1]["ref"]
 
     async def _told(self, ids: list[UUID]) -> dict[UUID, list[RowMapping]]:
         mine = events.c.conversation_id.in_(ids)

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Executable, func, select
 
+from gateway.store.columns import json_text, storable
 from gateway.store.repository import ID_CHUNK, Repository
 from gateway.store.rows import AuditCheck, AuditRow, Json
 from gateway.store.schema import audit
@@ -43,13 +44,13 @@ class Audit(Repository):
     ) -> None:
         """Add a line: who did what to what, and how it ended. Identifiers only, never content."""
         last = await self._first(_last())
-        # Through JSON and back, so that what is hashed is what will be read.
+        # As it will be read, so that this is what is hashed.
         row: dict[str, Any] = {
-            "actor": actor,
-            "action": action,
-            "target": target,
-            "result": result,
-            "detail": json.loads(json.dumps(dict(detail or {}), allow_nan=False)),
+            "actor": storable(actor),
+            "action": storable(action),
+            "target": storable(target),
+            "result": storable(result),
+            "detail": json.loads(json_text(dict(detail or {}))),
             "previous_hash": last["hash"] if last else "",
         }
         await self._add(audit, {"at": at, "hash": line_hash(at, row), **row})

@@ -4,6 +4,7 @@ numbers.
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Enum, Integer, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-__all__ = ["JsonData", "PlainText", "RowNumber", "UtcDateTime", "choice"]
+__all__ = ["JsonData", "PlainText", "RowNumber", "UtcDateTime", "choice", "json_text", "storable"]
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
@@ -48,8 +49,13 @@ class PlainText(TypeDecorator[str]):
         """The text as it can be stored; searches pass here too, so that what was stored is found."""
         if value is None:
             return None
-        clean = value.replace("\x00", _REPLACEMENT) if "\x00" in value else value
-        return clean if clean.isascii() else clean.encode("utf-8", "replace").decode("utf-8")
+        return storable(value)
+
+
+def storable(value: str) -> str:
+    """The text as every database takes it, see :class:`PlainText`."""
+    clean = value.replace("\x00", _REPLACEMENT) if "\x00" in value else value
+    return clean if clean.isascii() else clean.encode("utf-8", "replace").decode("utf-8")
 
 
 def choice(members: type[StrEnum]) -> Enum:
@@ -66,6 +72,26 @@ def choice(members: type[StrEnum]) -> Enum:
 def JsonData() -> TypeEngine[Any]:  # noqa: N802 - reads as the type it makes
     """JSON data: objects, lists, strings, numbers."""
     return JSON()
+
+
+def json_text(value: object) -> str:
+    """The JSON text of a value for a database, its strings as :class:`PlainText` has them: PostgreSQL keeps
+    others, and fails when it is asked for a value beside them.
+    """
+    text = json.dumps(value, allow_nan=False)
+    # Only these escapes may stand for what no database takes; most of the second are halves of an emoji.
+    return json.dumps(_cleaned(value)) if "\\u0000" in text or "\\ud" in text else text
+
+
+def _cleaned(value: object) -> object:
+    match value:
+        case str():
+            return storable(value)
+        case dict():
+            return {_cleaned(name): _cleaned(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_cleaned(each) for each in value]
+    return value
 
 
 def RowNumber() -> TypeEngine[int]:  # noqa: N802 - reads as the type it makes

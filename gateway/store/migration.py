@@ -9,7 +9,7 @@ from sqlalchemy import Connection, inspect, text
 from gateway.store.errors import SchemaMismatch
 
 if TYPE_CHECKING:
-    from gateway.store.dialect import Engines
+    from gateway.store.engines import Engines
 
 __all__ = ["SCHEMA_REVISION", "bring_up_to_date", "upgrade"]
 
@@ -36,6 +36,10 @@ def upgrade(connection: Connection) -> None:
         command.upgrade(config, "head")
     except CommandError as error:
         raise SchemaMismatch(str(error)) from error
+    if connection.dialect.name == "postgresql":
+        from gateway.store.postgresql import order_by_code_point
+
+        order_by_code_point(connection)
 
 
 async def bring_up_to_date(pair: Engines) -> None:

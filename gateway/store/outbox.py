@@ -91,9 +91,12 @@ def _claiming(some_actions: bool, domains: int) -> Executable:
         )
         .order_by(candidate.c.next_at, candidate.c.position)
         .limit(bindparam("most", type_=Integer))
-        .with_for_update(skip_locked=True)  # renders on PostgreSQL only
+        # On PostgreSQL only, where it makes the CTE be run once: as a subquery it might run for each row
+        # looked at, and pass over more rows each time.
+        .with_for_update(skip_locked=True, of=candidate)
+        .cte("due")
     )
-    claim = update(outbox).where(outbox.c.position.in_(due)).returning(outbox)
+    claim = update(outbox).where(outbox.c.position.in_(select(due.c.position))).returning(outbox)
     return claim.values(claimed_until=bindparam("until"), attempts=outbox.c.attempts + 1)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import and_, func, or_, select, true
 
 from gateway.store.activities import ActivityRow
+from gateway.store.pieces import in_pieces
 from gateway.store.repository import ID_CHUNK, Repository
 from gateway.store.schema import exported_line, mirror_activity, mirror_event, mirror_member
 from gateway.store.schema import mirror as mirrors
@@ -54,7 +55,7 @@ class ToldActivities(Repository):
     __slots__ = ()
 
     async def of(self, addresses: Collection[str] | None) -> AsyncIterator[ActivityRow]:
-        """Those whose requester or expert is one of the addresses (None: all), by identifier."""
+        """Those whose requester or expert is one of the addresses (None: all), by reference."""
         async for row in self._matching(_of_parties(addresses)):
             yield row
 
@@ -132,17 +133,12 @@ class ToldActivities(Repository):
         return tuple(found)
 
     async def _matching(self, mine: ColumnElement[bool]) -> AsyncIterator[ActivityRow]:
-        last: UUID | None = None
-        while True:
-            page = select(mirrors, mirror_activity.c.told, mirror_activity.c.patient_id).select_from(_TOLD)
-            after = true() if last is None else mirrors.c.id > last
-            found = await self._all(page.where(mine, after).order_by(mirrors.c.id).limit(ID_CHUNK))
+        page = select(mirrors, mirror_activity.c.told, mirror_activity.c.patient_id).select_from(_TOLD)
+        ordered = page.where(mine).order_by(mirrors.c.ref, mirrors.c.holder, mirrors.c.id)
+        async for found in in_pieces(self._connection, ordered, ID_CHUNK):
             members = await self._members([row["id"] for row in found])
             for row in found:
                 yield _activity(row, members.get(row["id"], {}))
-            if len(found) < ID_CHUNK:
-                return
-            last = found[-1]["id"]
 
     async def _members(self, ids: Collection[UUID]) -> dict[UUID, dict[str, bool]]:
         rows = await self._all(select(mirror_member).where(mirror_member.c.mirror_id.in_(ids)))

@@ -136,19 +136,19 @@ class Workers:
         claimed: list[OutboxRow] = []
         try:
             # Ahead of the mail that comes in: each mail to the same recipient needs a turn of its own.
-            async with self.services.store.transaction(ahead=True) as tx:
+            async with self.services.store.queue_turn() as tx:
+                # What is committed from here on sets it again; what was before, the claim sees.
+                changed.clear()
                 now = self.services.clock()
                 settled = tuple(self._outcomes)
                 await settle(tx.outbox, settled, now)
                 for lane in self._actions:
                     claimed += await self._claim(tx, lane, now)
                 due = await tx.outbox.next_due() if not claimed and not self._running else None
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, StoreError):
             # The commit may have taken place all the same. What was not claimed is not given back either.
             self._outcomes += [Outcome(row, Ending.GIVEN_BACK) for row in claimed]
             raise
-        # Commits follow one another: what was committed before this one, the claim has seen.
-        changed.clear()
         del self._outcomes[: len(settled)]
         if self._outcomes:
             changed.set()

@@ -6,16 +6,11 @@ about this machine only; the ratios carry further.
 
 from __future__ import annotations
 
-import asyncio
 import email
 import email.policy
 import shutil
 import sys
-import tempfile
-import time
 from functools import partial
-from pathlib import Path
-from random import Random
 
 import pytest
 
@@ -25,30 +20,22 @@ from certs.names import DistinguishedName
 from certs.operators import TrustEntry, read_trust_list, render_trust_list
 from certs.smime import sign_message, verify_message
 from certs.verdicts import Verdict
-from config import departments, specialties
-from gateway.directories import Directories
 from gateway.dkimkeys import key_place
 from gateway.intake.letter import read_letter
 from gateway.intake.limits import IntakeLimits
 from gateway.intake.rawmail import wire_fault
-from gateway.store import Store
-from teleexpertise.contacts import Contact
 from teleexpertise.decision import decide
-from teleexpertise.directory import Directory, DirectoryEntry
 from teleexpertise.events import Exchanged, Side
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.forms import FormCopy, find_form, read_form, render_html, render_text, validate
-from teleexpertise.people import AccountKind
 from teleexpertise.plaintext import html_lines
+from tests.bench.directory import measure_directory
 from tests.bench.patients import measure_patients
 from tests.bench.yardsticks import mail, median, openssl, tell
 from tests.support import certificates
 from tests.support.cases import OVERVIEW, START, author, conversation, opened, rules
 from tests.support.dkim import KEY, NOW, Dkimpy, dkim_signer, dkimpy, keys_of, record_text
 from tests.support.forms import FILLED, FORM_ID, TODAY, quoted, sample_request
-from tests.support.store import database_url
-
-ENTRIES = 100_000
 
 
 def parsed_by_python(raw: bytes) -> None:
@@ -127,81 +114,6 @@ def measure_trust_list() -> None:
     )
 
 
-def measure_directory() -> None:
-    chance = Random(1)
-    first, last = ("Aude", "Rémy", "Léa", "Zoé", "Ysoline", "Léopold"), ("BELLON", "PERRET", "CHANY", "ROUX")
-    specialties = ("Dermatologie", "Cardiologie", "Gériatrie", "Rhumatologie", "Pneumologie", "Psychiatrie")
-    towns = ("Le Puy-en-Velay", "Saint-Étienne", "Lyon", "Clermont-Ferrand", "Blavozy", "Yssingeaux")
-
-    def entry(number: int) -> DirectoryEntry:
-        department = f"{number % 95 + 1:02}"
-        return DirectoryEntry(
-            address=f"medecin{number}@demo.mssante.example",
-            name=f"Dr {chance.choice(first)} {chance.choice(last)}{number % 5000}",
-            specialties=(chance.choice(specialties),),
-            department=department,
-            postcode=f"{department}{number % 900:03}",
-            town=chance.choice(towns),
-        )
-
-    entries = [entry(number) for number in range(ENTRIES)]
-    begun = time.process_time()
-    directory = Directory(entries)
-    tell(f"directory of {ENTRIES:,} entries, built once", time.process_time() - begun)
-    for query in ("dermatologie 43", "perret4711", "geriatrie saint etienne 42", "medecin inconnu"):
-        tell(
-            f"search « {query} », {len(directory.search(query)):,} found",
-            median(partial(directory.search, query)),
-        )
-
-
-def measure_directory_on_sqlite() -> None:
-    """The same size in the database, found through the index that is kept: the version is read each time.
-
-    There is no PostgreSQL yet to measure.
-    """
-    chance, names = Random(1), [each.name for each in specialties()]
-    synonyms = {each.name: each.synonyms for each in specialties()}
-
-    def contact(number: int) -> Contact:
-        department = f"{number % 95 + 1:02}"
-        return Contact(
-            address=f"medecin{number}@demo.mssante.example",
-            kind=AccountKind.PERSON,
-            name=f"Dr {chance.choice(('Aude', 'Rémy', 'Léa'))} ROUX{number % 5000}",
-            profession="Médecin",
-            specialty=chance.choice(names),
-            department=department,
-            postcode=f"{department}{number % 900:03}",
-            town=chance.choice(("Le Puy-en-Velay", "Saint-Étienne", "Lyon")),
-        )
-
-    async def whole(store: Store) -> None:
-        async with store.transaction() as tx:
-            for first in range(0, ENTRIES, 1000):
-                await tx.contacts.put([contact(number) for number in range(first, first + 1000)], "bench")
-            await tx.contacts.changed()
-        kept = Directories(synonyms, departments())
-        begun = time.process_time()
-        await kept.refresh(store)
-        tell(f"index of {ENTRIES:,} rows of SQLite, built once", time.process_time() - begun)
-        for query in ("dermato 43", "cardio lyon", "lyon", "médecin"):
-            times = []
-            for _ in range(21):
-                begun = time.process_time()
-                async with store.reading() as tx:
-                    found = (await kept.contacts(tx)).search(query)
-                times.append(time.process_time() - begun)
-            tell(f"on SQLite « {query} », {len(found):,} found", sorted(times)[10])
-
-    async def opened_store() -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            async with Store.open(database_url(Path(folder))) as store:
-                await whole(store)
-
-    asyncio.run(opened_store())
-
-
 def measure_domain() -> None:
     form = sample_request()
     copy = FormCopy(form=form, form_id=FORM_ID, values=FILLED)
@@ -228,9 +140,8 @@ def main() -> int:
         measure_dkim,
         measure_trust_list,
         measure_directory,
-        measure_directory_on_sqlite,
         measure_domain,
-        partial(measure_patients, tell),
+        measure_patients,
     ):
         measure()
     return 0

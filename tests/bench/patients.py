@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import tempfile
-import time
-from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from random import Random
-from statistics import median
 
 from gateway.store import Store
 from gateway.store.schema import patient, patient_word
@@ -17,12 +11,13 @@ from teleexpertise.matching import match, traits_key
 from teleexpertise.names import search_words
 from teleexpertise.patients import Patient
 from teleexpertise.searching import read_query
+from tests.bench.databases import on_each_database, seconds, settled
+from tests.bench.yardsticks import tell
 
 __all__ = ["measure_patients"]
 
 PATIENTS = 100_000
 _CHUNK = 5000
-_REPEATS = 9
 _SYLLABLES = (
     *("BA", "DE", "FI", "GO", "LU", "MA", "NE", "RI"),
     *("SO", "TU", "VIN", "CHAR", "LET", "MON", "DU", "PONT"),
@@ -71,37 +66,25 @@ async def _fill(store: Store) -> None:
             await tx.patients._add_all(patient_word, words)
 
 
-async def _seconds(call: Callable[[], Awaitable[object]]) -> float:
-    found = []
-    for _ in range(_REPEATS):
-        begun = time.process_time()
-        await call()
-        found.append(time.process_time() - begun)
-    return median(found)
+async def _measure(store: Store, name: str) -> None:
+    await _fill(store)
+    await settled(store)
+    for words in _SEARCHES:
 
-
-async def _measure(folder: str, tell: Callable[[str, float], None]) -> None:
-    async with Store.open(f"sqlite:///{Path(folder) / 'bench.db'}") as store:
-        await _fill(store)
-        for words in _SEARCHES:
-
-            async def search(words: str = words) -> None:
-                async with store.reading() as tx:
-                    await tx.patients.search(read_query(words))
-
-            tell(f"search {PATIENTS:,} patients: {words}", await _seconds(search))
-        stated = Patient(
-            birth_name="MARTIN", first_names="Jeanne", birth_date=date(1957, 3, 2), sex="F", ins=""
-        )
-
-        async def recognise() -> None:
+        async def search(words: str = words) -> None:
             async with store.reading() as tx:
-                match(stated, await tx.patients.candidates(stated))
+                await tx.patients.search(read_query(words))
 
-        tell(f"match a request against {PATIENTS:,} patients", await _seconds(recognise))
+        tell(f"search {PATIENTS:,} patients, {name}: {words}", await seconds(search))
+    stated = Patient(birth_name="MARTIN", first_names="Jeanne", birth_date=date(1957, 3, 2), sex="F", ins="")
+
+    async def recognise() -> None:
+        async with store.reading() as tx:
+            match(stated, await tx.patients.candidates(stated))
+
+    tell(f"match a request against {PATIENTS:,} patients, {name}", await seconds(recognise))
 
 
-def measure_patients(tell: Callable[[str, float], None]) -> None:
-    """Searches on SQLite, in processor time."""
-    with tempfile.TemporaryDirectory(prefix="tle-bench-") as folder:
-        asyncio.run(_measure(folder, tell))
+def measure_patients() -> None:
+    """Searches on each database."""
+    on_each_database(_measure)

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -23,7 +22,6 @@ from teleexpertise.patients import Patient
 from teleexpertise.people import Party
 from teleexpertise.states import CLOSED, State
 from teleexpertise.told import Told
-from tests.support.store import database_url
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 ID, HOLDER, OTHER = uuid4(), "voisin.mssante.example", "tiers.mssante.example"
@@ -31,8 +29,8 @@ DOCTOR = "claire.martin@ici.mssante.example"
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with Store.open(database_url(tmp_path)) as opened:
+async def store(database: str) -> AsyncIterator[Store]:
+    async with Store.open(database) as opened:
         yield opened
 
 

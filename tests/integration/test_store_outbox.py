@@ -2,21 +2,20 @@
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 
 from gateway.store import OutboxRow, OutboxState, Store
-from tests.support.store import NOW, action, database_url, message, open_conversation
+from tests.support.store import NOW, action, message, open_conversation
 
 LEASE = 60
 MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with Store.open(database_url(tmp_path)) as opened:
+async def store(database: str) -> AsyncIterator[Store]:
+    async with Store.open(database) as opened:
         yield opened
 
 

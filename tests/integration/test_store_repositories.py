@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -28,7 +27,6 @@ from tests.support.store import (
     NOW,
     REQUESTER,
     action,
-    database_url,
     message,
     open_conversation,
     projection,
@@ -39,8 +37,8 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with Store.open(database_url(tmp_path)) as opened:
+async def store(database: str) -> AsyncIterator[Store]:
+    async with Store.open(database) as opened:
         yield opened
 
 
@@ -386,7 +384,7 @@ async def test_audit_trail_that_was_tampered_with_does_not_hold(store: Store, ta
     async with store.transaction() as tx:
         for number in range(5):
             await tx.audit.write(NOW, "cli", "account add", f"a{number}", "done", {"n": number})
-    async with store._engines.writers.begin() as connection:
+    async with store.engines.writers.begin() as connection:
         await connection.exec_driver_sql(tampering)
     async with store.reading() as tx:
         check = await tx.audit.verify()

@@ -1,7 +1,8 @@
 """The migrations and the tables of the program are one and the same schema."""
 
 import json
-import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from uuid import uuid4
@@ -17,15 +18,24 @@ from sqlalchemy import Connection, Engine, create_engine, inspect, text
 from gateway.store import SchemaMismatch, Store
 from gateway.store.migration import SCHEMA_REVISION, upgrade
 from gateway.store.schema import metadata
+from tests.support.postgres import Cluster
 from tests.support.store import database_url
 
 
 @pytest.fixture
-def migrated(tmp_path: Path) -> Engine:
-    engine = create_engine(f"sqlite:///{tmp_path / 'migrated.db'}")
-    with engine.begin() as connection:
-        upgrade(connection)
-    return engine
+def migrated(empty_database: str) -> Iterator[Engine]:
+    """A database that went through all revisions."""
+    with _engine(empty_database) as engine:
+        with engine.begin() as connection:
+            upgrade(connection)
+        yield engine
+
+
+@contextmanager
+def _engine(url: str) -> Iterator[Engine]:
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    yield engine
+    engine.dispose()
 
 
 def _clauses(engine: Engine) -> dict[str, list[str]]:
@@ -41,17 +51,61 @@ def _clauses(engine: Engine) -> dict[str, list[str]]:
     }
 
 
+_COLUMNS = """
+    SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity,
+        pg_get_expr(d.adbin, d.adrelid)
+    FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+        LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+    WHERE c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
+        AND c.relnamespace = 'public'::regnamespace AND c.relname <> 'alembic_version'"""
+_CONSTRAINTS = """
+    SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
+    WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text <> 'alembic_version'"""
+_INDEXES = """
+    SELECT indexname, indexdef FROM pg_indexes
+    WHERE schemaname = 'public' AND tablename <> 'alembic_version'"""
+_UNORDERED = """
+    SELECT table_name, column_name FROM information_schema.columns
+    WHERE table_schema = 'public' AND data_type IN ('text', 'character varying')
+        AND collation_name IS DISTINCT FROM 'C'"""
+
+
+def _described(engine: Engine) -> set[tuple[object, ...]]:
+    """What PostgreSQL says of all columns, constraints and indexes."""
+    with engine.connect() as connection:
+        return {
+            tuple(row)
+            for query in (_COLUMNS, _CONSTRAINTS, _INDEXES)
+            for row in connection.exec_driver_sql(query)
+        }
+
+
 def test_alembic_finds_no_difference(migrated: Engine) -> None:
     with migrated.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
 
 
-def test_tables_indexes_and_constraints_are_the_same_word_for_word(migrated: Engine, tmp_path: Path) -> None:
-    made = create_engine(f"sqlite:///{tmp_path / 'made.db'}")
-    metadata.create_all(made)
-    assert _clauses(migrated) == _clauses(made)
+def test_tables_indexes_and_constraints_are_the_same_word_for_word(
+    migrated: Engine, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Those that the revisions made, and those that the program's tables would make."""
+    if migrated.dialect.name == "sqlite":
+        with _engine(f"sqlite:///{tmp_path / 'made.db'}") as made:
+            metadata.create_all(made)
+            assert _clauses(migrated) == _clauses(made)
+    else:
+        with request.getfixturevalue("postgres").empty_database() as url, _engine(url) as made:
+            metadata.create_all(made)
+            assert _described(migrated) == _described(made)
     assert set(inspect(migrated).get_table_names()) == {*metadata.tables, "alembic_version"}
+
+
+def test_text_is_ordered_by_code_points_whatever_the_servers_language(postgres: Cluster) -> None:
+    with postgres.database() as url, _engine(url) as engine, engine.connect() as connection:
+        assert connection.exec_driver_sql(_UNORDERED).all() == []
+        # The server itself sorts as French does.
+        assert connection.exec_driver_sql("SELECT 'b' > 'C'").scalar_one() is False
 
 
 def test_every_constraint_has_a_name() -> None:
@@ -70,20 +124,19 @@ def test_last_revision_is_the_programs() -> None:
     assert ScriptDirectory.from_config(config).get_heads() == [SCHEMA_REVISION]
 
 
-async def test_database_of_a_newer_program_is_left_alone(tmp_path: Path) -> None:
-    async with Store.open(database_url(tmp_path)):
+async def test_database_of_a_newer_program_is_left_alone(database: str) -> None:
+    async with Store.open(database):
         pass
-    with sqlite3.connect(tmp_path / "gateway.db") as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    connection.close()
+    with _engine(database) as engine, engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(SchemaMismatch):
-        async with Store.open(database_url(tmp_path)):
+        async with Store.open(database):
             pass
 
 
 async def test_settings_of_the_database_are_the_durable_ones(tmp_path: Path) -> None:
     async with Store.open(database_url(tmp_path)) as store:
-        for engine in (store._engines.writers, store._engines.readers):
+        for engine in (store.engines.writers, store.engines.readers):
             async with engine.connect() as connection:
                 found = {
                     name: (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar_one()

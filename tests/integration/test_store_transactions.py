@@ -30,8 +30,8 @@ from tests.support.store import (
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with Store.open(database_url(tmp_path)) as opened:
+async def store(database: str) -> AsyncIterator[Store]:
+    async with Store.open(database) as opened:
         yield opened
 
 
@@ -52,13 +52,12 @@ async def _acknowledged(process: asyncio.subprocess.Process, at_most: int = 10_0
     return found
 
 
-async def test_kill_loses_nothing_acknowledged_and_leaves_nothing_half(tmp_path: Path, root: Path) -> None:
-    url = database_url(tmp_path)
-    async with Store.open(url) as store, store.transaction() as tx:
+async def test_kill_loses_nothing_acknowledged_and_leaves_nothing_half(database: str, root: Path) -> None:
+    async with Store.open(database) as store, store.transaction() as tx:
         conversations = [await open_conversation(tx), await open_conversation(tx)]
     acknowledged: set[UUID] = set()
     for kill_after in (1, 4, 9, 17):
-        pair = [await _writer(url, one, 0, root) for one in conversations]
+        pair = [await _writer(database, one, 0, root) for one in conversations]
         read = await asyncio.gather(*(_acknowledged(process, kill_after) for process in pair))
         for process in pair:
             process.kill()
@@ -66,17 +65,16 @@ async def test_kill_loses_nothing_acknowledged_and_leaves_nothing_half(tmp_path:
         read += await asyncio.gather(*(_acknowledged(process) for process in pair))
         await asyncio.gather(*(process.wait() for process in pair))
         acknowledged.update(*read)
-        async with Store.open(url) as store:
+        async with Store.open(database) as store:
             await assert_whole(store, acknowledged, conversations)
     assert len(acknowledged) >= 2 * (1 + 4 + 9 + 17)
 
 
-async def test_two_processes_write_into_one_conversation(tmp_path: Path, root: Path) -> None:
-    url = database_url(tmp_path)
-    async with Store.open(url) as store:
+async def test_two_processes_write_into_one_conversation(database: str, root: Path) -> None:
+    async with Store.open(database) as store:
         async with store.transaction() as tx:
             conversation = await open_conversation(tx)
-        pair = [await _writer(url, conversation, 25, root) for _ in range(2)]
+        pair = [await _writer(database, conversation, 25, root) for _ in range(2)]
         read = asyncio.gather(*map(_acknowledged, pair))
         here = {await write_typical(store, conversation) for _ in range(25)}
         there = set().union(*await read)
@@ -84,9 +82,9 @@ async def test_two_processes_write_into_one_conversation(tmp_path: Path, root: P
         assert await assert_whole(store, here | there, [conversation]) == 75
 
 
-async def test_processes_that_open_a_new_database_together_migrate_once(tmp_path: Path) -> None:
+async def test_processes_that_open_a_new_database_together_migrate_once(empty_database: str) -> None:
     async def open_and_read() -> str:
-        async with Store.open(database_url(tmp_path)) as store, store.transaction() as tx:
+        async with Store.open(empty_database) as store, store.transaction() as tx:
             return await tx.conversations.next_reference(2026)
 
     refs = await asyncio.gather(*(open_and_read() for _ in range(4)))
@@ -231,11 +229,11 @@ async def test_workers_are_woken_after_the_commit_only(store: Store) -> None:
     assert store.outbox_changed.is_set()
 
 
-async def test_files_are_private(store: Store, tmp_path: Path) -> None:
-    async with store.transaction() as tx:
+async def test_files_are_private(tmp_path: Path) -> None:
+    async with Store.open(database_url(tmp_path)) as store, store.transaction() as tx:
         await tx.conversations.add(uuid4(), "TLE-2026-000001", NOW, projection())
-    files = [tmp_path / f"gateway.db{suffix}" for suffix in ("", "-wal", "-shm")]
-    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+        files = [tmp_path / f"gateway.db{suffix}" for suffix in ("", "-wal", "-shm")]
+        assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
 async def test_file_that_others_may_read_is_made_private(tmp_path: Path) -> None:

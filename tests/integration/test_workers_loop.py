@@ -91,12 +91,21 @@ class FailingStore(Store):
     failing = 0
 
     @asynccontextmanager
-    async def transaction(self, *, ahead: bool = False) -> AsyncIterator[Transaction]:
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        self._fail()
+        async with super().transaction() as tx:
+            yield tx
+
+    @asynccontextmanager
+    async def queue_turn(self) -> AsyncIterator[Transaction]:
+        self._fail()
+        async with super().queue_turn() as tx:
+            yield tx
+
+    def _fail(self) -> None:
         if self.failing:
             self.failing -= 1
             raise StoreUnavailable("database is locked")
-        async with super().transaction(ahead=ahead) as tx:
-            yield tx
 
 
 @pytest.fixture(scope="module")

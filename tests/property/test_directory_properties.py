@@ -63,3 +63,17 @@ def test_any_text_is_a_query(some: list[DirectoryEntry], query: str) -> None:
     found = build(some).search(query)
     assert all(entry in some for entry in found)
     assert build(some).named(query) is not None
+
+
+@given(
+    st.lists(entries(), max_size=12), st.lists(st.sampled_from([*NAMES, *TOWNS, "avis", "43"]), max_size=2)
+)
+def test_pages_put_together_are_what_a_search_finds(some: list[DirectoryEntry], words: list[str]) -> None:
+    directory, query = build(some), " ".join(words)
+    hits = directory.find(query)
+    pages = [hits.page(first, 5) for first in range(0, 15, 5)]
+    assert [entry for page in pages for entry in page] == directory.search(query)
+    assert len(hits) == len(directory.search(query))
+    shown = {entry.address for entry in hits.page(0, 3)}
+    others = directory.find(query, without=shown)
+    assert list(others) == [entry for entry in hits if entry.address not in shown]

@@ -69,6 +69,31 @@ def test_search(query: str, found: list[DirectoryEntry]) -> None:
     assert sorted(hits, key=lambda e: e.address) == sorted(found, key=lambda e: e.address)
 
 
+def test_a_word_that_must_be_whole_is_asked_for_beside_one_that_it_begins() -> None:
+    both = entry("Avis Dr AVISSE", "Pédiatrie", "43", "Brioude", "43100")
+    found = Directory([*ALL, both], SYNONYMS, departments()).search
+    assert found("avis avisse") == [both]
+    assert found("1 12") == []
+    assert set(found("43 43100")) == {BRIOUDE, both}
+
+
+def test_hits_are_counted_and_read_by_the_page() -> None:
+    hits = DIRECTORY.find("dermatologie 43")
+    assert len(hits) == 3
+    assert hits.page(0, 2) == [PUY, PERRET]
+    assert hits.page(1, 2) == [PERRET, SAINT]
+    assert hits.page(2, 20) == [SAINT]
+    assert hits.page(3, 20) == hits.page(0, 0) == []
+    assert SAINT in hits
+    assert AIN not in hits
+
+
+def test_entries_of_some_addresses_are_left_out() -> None:
+    hits = DIRECTORY.find("dermatologie 43", without=[PUY.address, AIN.address, "nobody@demo.test"])
+    assert (len(hits), list(hits)) == (2, [PERRET, SAINT])
+    assert len(DIRECTORY.find("", without=[PUY.address])) == len(ALL) - 1
+
+
 def test_own_department_comes_before_a_department_that_is_only_covered() -> None:
     assert DIRECTORY.search("dermatologie 43") == [PUY, PERRET, SAINT]
 

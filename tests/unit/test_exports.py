@@ -149,7 +149,7 @@ def test_of_what_another_operator_holds_only_our_side_is_shown_and_counted(
     mine = [activity(f"TLE-2026-00002{number}", NEW_YEAR + timedelta(days=40 + number)) for number in (1, 2)]
     made = export_table([*elsewhere, hidden, *mine], Selection(addresses=None), tariffs, words, PARIS)
     names = [column.name for column in made.columns]
-    found = [dict(zip(names, row, strict=True)) for row in made.rows]
+    found: list[dict[str, Any]] = [dict(zip(names, row, strict=True)) for row in made.rows]
     there = [row for row in found if row["Tenue par un autre opérateur"] == "voisin.example"]
     assert {(row["Rôle"], row["Compte"]) for row in there} == {("demandeur", GP.address)}
     assert "identité du patient non transmise" in there[0]["À régulariser"]
@@ -177,6 +177,7 @@ def test_a_holder_that_told_nothing_leaves_lines_to_be_settled_and_no_guess(
         selection = Selection(addresses=frozenset({GP.address}), pending=pending)
         made = export_table([], selection, tariffs, words, PARIS, untold=[closed, going_on])
         names = [column.name for column in made.columns]
+        row: dict[str, Any]
         (row,) = (dict(zip(names, each, strict=True)) for each in made.rows)
         assert (row["Référence"], row["Rôle"], row["RPPS"]) == (ref, "non transmis", GP.rpps)
         assert "n'en a pas transmis les données" in row["À régulariser"]

@@ -1,0 +1,191 @@
+"""What PostgreSQL gives beyond SQLite: several workers at once, wake-ups among processes; and a server that
+goes away and comes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, suppress
+from uuid import UUID
+
+import pytest
+
+from gateway.store import OutboxState, Store, StoreUnavailable
+from gateway.store.attending import attending
+from tests.support.postgres import Cluster, cluster
+from tests.support.store import NOW, action, assert_whole, open_conversation, write_typical
+
+LEASE = 60
+ROWS = 200
+WORKERS = 4
+
+
+@pytest.fixture
+def url(postgres: Cluster) -> Iterator[str]:
+    with postgres.database() as made:
+        yield made
+
+
+@pytest.fixture
+def mortal() -> Iterator[Cluster]:
+    """A server of this test's own, which it may kill."""
+    with cluster() as made:
+        yield made
+
+
+@pytest.fixture
+async def stores(url: str) -> AsyncIterator[list[Store]]:
+    """The same database opened as by several processes."""
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(Store.open(url)) for _ in range(WORKERS)]
+
+
+async def test_no_row_is_claimed_by_two_workers(stores: list[Store]) -> None:
+    async with stores[0].transaction() as tx:
+        await tx.outbox.put([action(str(number)) for number in range(ROWS)])
+
+    async def claim_until_none(store: Store) -> list[str]:
+        keys: list[str] = []
+        while True:
+            async with store.queue_turn() as tx:
+                claimed = await tx.outbox.claim(NOW, LEASE, 7)
+                await asyncio.sleep(0)
+            keys += [row.key for row in claimed]
+            if not claimed:
+                return keys
+
+    taken = await asyncio.gather(*map(claim_until_none, stores))
+    assert Counter(key for keys in taken for key in keys) == dict.fromkeys(map(str, range(ROWS)), 1)
+    async with stores[0].reading() as tx:
+        assert {row.attempts for row in await tx.outbox.list(limit=ROWS)} == {1}
+
+
+async def test_a_row_that_another_worker_holds_is_passed_over_not_waited_for(stores: list[Store]) -> None:
+    rows = [action(), action()]
+    async with stores[0].transaction() as tx:
+        await tx.outbox.put(rows)
+    async with stores[0].queue_turn() as first, asyncio.timeout(20):
+        assert [row.id for row in await first.outbox.claim(NOW, LEASE, 1)] == [rows[0].id]
+        async with stores[1].queue_turn() as second:  # while the first has not committed
+            assert [row.id for row in await second.outbox.claim(NOW, LEASE, 9)] == [rows[1].id]
+
+
+async def test_the_queue_takes_its_turn_while_a_mail_is_written(stores: list[Store]) -> None:
+    row = action()
+    async with stores[0].transaction() as tx:
+        await tx.outbox.put([row])
+    async with stores[0].transaction() as writing, asyncio.timeout(20):
+        await writing.audit.write(NOW, "a", "b", "c", "d")
+        async with stores[1].queue_turn() as tx:
+            (claimed,) = await tx.outbox.claim(NOW, LEASE, 9)
+            await tx.outbox.done(claimed, NOW)
+    async with stores[2].reading() as tx:
+        found = await tx.outbox.get(row.id)
+        assert found is not None
+        assert found.state is OutboxState.DONE
+
+
+async def test_workers_of_another_process_are_woken_by_the_commit(stores: list[Store]) -> None:
+    here, there = stores[:2]
+    async with attending(here):
+        async with there.transaction() as tx:
+            await tx.outbox.put([action()])
+            assert not here.outbox_changed.is_set()
+        async with asyncio.timeout(20):
+            await here.outbox_changed.wait()
+
+
+async def test_a_turn_of_the_queue_wakes_others_and_not_itself(stores: list[Store]) -> None:
+    here, there = stores[:2]
+    async with attending(here), attending(there), asyncio.timeout(20):
+        async with here.transaction() as tx:
+            await tx.outbox.put([action()])
+        await there.outbox_changed.wait()
+        here.outbox_changed.clear()
+        there.outbox_changed.clear()
+        async with here.queue_turn() as tx:
+            (claimed,) = await tx.outbox.claim(NOW, LEASE, 9)
+            await tx.outbox.done(claimed, NOW)
+        await there.outbox_changed.wait()
+        assert not here.outbox_changed.is_set()
+
+
+async def test_claims_of_a_dead_process_end_those_of_a_living_one_stay(stores: list[Store]) -> None:
+    dead, living, newcomer = stores[:3]
+    async with dead.transaction() as tx:
+        await tx.outbox.put([action(), action()])
+    async with dead.queue_turn() as tx:
+        await tx.outbox.claim(NOW, LEASE, 1)
+    async with attending(living):  # the dead one attends no longer
+        async with living.queue_turn() as tx:
+            assert len(await tx.outbox.claim(NOW, LEASE, 9)) == 2
+        async with attending(newcomer), newcomer.queue_turn() as tx:
+            assert await tx.outbox.claim(NOW, LEASE, 9) == ()
+
+
+async def test_a_server_that_is_killed_loses_nothing_and_is_found_again(mortal: Cluster) -> None:
+    with mortal.database() as url:
+        async with Store.open(url) as store, attending(store):
+            async with store.transaction() as tx:
+                conversation = await open_conversation(tx)
+            known = {await write_typical(store, conversation) for _ in range(5)}
+            for _ in range(3):
+                begun = asyncio.Event()
+                writing = asyncio.create_task(_write_until_it_fails(store, conversation, begun))
+                await begun.wait()
+                mortal.kill()
+                known |= await writing
+                with pytest.raises(StoreUnavailable) as refused:
+                    await write_typical(store, conversation)
+                assert refused.value.code == 451
+                store.outbox_changed.clear()
+                mortal.start()
+                known.add(await write_typical(store, conversation))
+            await assert_whole(store, known, [conversation])
+            store.outbox_changed.clear()
+            async with Store.open(url) as other, other.transaction() as tx, asyncio.timeout(20):
+                await tx.outbox.put([action()])
+            async with asyncio.timeout(20):
+                await store.outbox_changed.wait()
+
+
+async def _write_until_it_fails(store: Store, conversation: UUID, begun: asyncio.Event) -> set[UUID]:
+    known: set[UUID] = set()
+    with suppress(StoreUnavailable):
+        while True:
+            known.add(await write_typical(store, conversation))
+            begun.set()
+    return known
+
+
+async def test_a_database_whose_text_is_not_utf8_is_refused(postgres: Cluster) -> None:
+    with postgres.administrator() as connection:
+        connection.execute(
+            "CREATE DATABASE latin OWNER gateway TEMPLATE template0 ENCODING 'LATIN1'"
+            " LOCALE_PROVIDER libc LC_COLLATE 'C' LC_CTYPE 'C'"
+        )
+    with pytest.raises(StoreUnavailable, match="must be UTF8"):
+        async with Store.open(postgres.url("latin")):
+            pass
+
+
+@pytest.mark.parametrize("wrong", ["postgresql://gateway@/missing?host={}", "postgresql:///?host={}"])
+async def test_a_database_that_is_not_there_is_unavailable(postgres: Cluster, wrong: str) -> None:
+    with pytest.raises(StoreUnavailable):
+        async with Store.open(wrong.format(postgres.folder)):
+            pass
+
+
+async def test_words_of_peers_that_no_database_takes_are_stored_and_searched_beside(url: str) -> None:
+    async with Store.open(url) as store:
+        row = action(payload={"name": "bo\x00îte \ud800 😀", "list": ["\x00"]})
+        async with store.transaction() as tx:
+            await tx.outbox.put([row])
+            await tx.audit.write(NOW, "a\x00", "b", "c\ud800", "d", {"why": "\x00"})
+        async with store.reading() as tx:
+            found = await tx.outbox.get(row.id)
+            assert found is not None
+            assert found.payload == {"name": "bo\ufffdîte ? 😀", "list": ["\ufffd"]}
+            assert (await tx.audit.verify()).holds
