@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from email.message import EmailMessage
 from functools import partial
-from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -142,56 +138,6 @@ def test_the_requester_cancels_at_the_holder(both: Neighbours) -> None:
     pair = Pair(both.there, both.here)
     pair.fill(pair.doctor, "Annuler", Motif="Le patient a consulté.")
     pair.alike("cancelled")
-
-
-def test_a38_who_asked_an_expert_elsewhere_has_an_own_line_here_and_no_other(
-    both: Neighbours, tmp_path: Path
-) -> None:
-    pair = Pair(both.here, both.there)
-    name, doctor = f"{pair.ref}@{pair.domain}", pair.doctor.address
-
-    def exported(gateway: TestGateway, ref: str, *options: str) -> list[dict[str, str]]:
-        out = tmp_path / f"{uuid4()}.csv"
-        deployment(gateway.settings).done("export", "--out", out, *options)
-        read_back = csv.DictReader(io.StringIO(out.read_text("utf-8-sig")), delimiter=";")
-        return [row for row in read_back if row["Référence"] == ref]
-
-    def told(state: str) -> None:
-        pair.alike(state)
-        eventually(
-            lambda: (found := pair.mirror().told) and bool(found.version) == (state == "completed"),
-            "the holder's facts",
-        )
-
-    told("requested")
-    (row,) = exported(both.here, name, "--pending")
-    assert (row["Rôle"], row["Compte"], row["État"]) == ("demandeur", doctor, "demandée")
-    assert row["Tenue par un autre opérateur"] == pair.domain
-    assert row["Compte du correspondant"] == pair.expert.address
-    assert row["Patient : nom de naissance"] == pair.thread.values["Nom de naissance"]
-    assert row["À régulariser"] == ""
-
-    pair.thread.finalise(pair.expert)
-    told("completed")
-    assert exported(both.here, name, "--pending") == []
-    (row,) = exported(both.here, name)
-    there = {each["Rôle"]: each for each in exported(both.there, pair.ref)}
-    assert set(there) == {"demandeur", "expert"}
-    assert (row["Rôle"], row["Acte"], row["Rang dans l'année"]) == ("demandeur", "RQD", "1")
-    assert row["RPPS"] == region.GP.rpps, "of our own account we know more than the holder"
-    number = "Numéro de facturation du correspondant (prescripteur)"
-    assert row[number] == there["demandeur"][number] != ""
-    for same in ("Numéro de facturation", "Date de l'acte", "Finalisée le", "Finalisée par"):
-        assert row[same] == there["demandeur"][same], same
-    assert (row["Montant (€)"], there["demandeur"]["Montant (€)"]) == ("10,00", ""), (
-        "the holder does not know where she works"
-    )
-    # By mail it is the same line, and the account's own limits count it.
-    mail = pair.doctor.ask_service("Export demandeur csv")
-    ((_, content),) = attachments(mail).items()
-    assert name in content.decode("utf-8-sig")
-    command = deployment(both.here.settings)
-    assert command.json("rebuild", "--check")["differences"] == []
 
 
 async def _prefer(services: Services, address: str, mode: NoticeMode) -> None:

@@ -245,9 +245,7 @@ def _exports() -> dict[str, contexts.Mail]:
         "export-vide": export_contexts.ExportReady(
             filename="x.csv", rows=0, pending=True, first=None, last=None, accounts=(), role="expert"
         ),
-        "export-refus": export_contexts.ExportRefused(
-            problems=("31/02/2026", "pdf"), links=(link("Export de mon activité", "Export xlsx"),)
-        ),
+        "export-refus": export_contexts.ExportRefused(problems=("31/02/2026", "pdf"), links=(SERVICES,)),
     }
 
 
@@ -490,9 +488,9 @@ def all_mails() -> dict[str, contexts.Mail]:
     return {
         **_directory_mails(),
         **declaring_mails(SERVICE_EXPERT, REQUEST, SERVICES, AWAY),
+        **search_mails(PATIENT, SYNTHESIS),
         **_form_mails(),
         **_acting(),
-        **search_mails(PATIENT, SYNTHESIS),
         **_answers(),
         **_document_mails(),
         **_exports(),

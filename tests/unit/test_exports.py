@@ -177,8 +177,8 @@ def test_a_holder_that_told_nothing_leaves_lines_to_be_settled_and_no_guess(
         selection = Selection(addresses=frozenset({GP.address}), pending=pending)
         made = export_table([], selection, tariffs, words, PARIS, untold=[closed, going_on])
         names = [column.name for column in made.columns]
-        row: dict[str, Any]
-        (row,) = (dict(zip(names, each, strict=True)) for each in made.rows)
+        found: list[dict[str, Any]] = [dict(zip(names, each, strict=True)) for each in made.rows]
+        (row,) = found
         assert (row["Référence"], row["Rôle"], row["RPPS"]) == (ref, "non transmis", GP.rpps)
         assert "n'en a pas transmis les données" in row["À régulariser"]
         assert row["Correspondant"] is None
