@@ -253,6 +253,7 @@ def _workers(services: Services, dovecot: DovecotServer, lmtp: LmtpDelivery, pri
     deliveries = Deliveries(services, lmtp, _relay(services))
     folders = FolderWork(services, filing)
     reports = ReportWork(services, printers)
+    sorting = SortingWork(services, deliveries, folders)
     return Workers(
         services,
         {
@@ -261,7 +262,8 @@ def _workers(services: Services, dovecot: DovecotServer, lmtp: LmtpDelivery, pri
             "tag": folders.tag,
             "file": folders.file,
             "arrange": folders.arrange,
-            "sort": SortingWork(services, deliveries, folders).sort,
+            "sort": sorting.sort,
+            "file_document": sorting.file_document,
             "make_report": reports.make_report,
             "synthesis": reports.synthesis,
             "export": ExportWork(services).export,

@@ -44,6 +44,7 @@ class Trait(StrEnum):
     BIRTH_DATE = "birth_date"
     SEX = "sex"
     BIRTH_PLACE = "birth_place"
+    BIRTH_ORDER = "birth_order"
 
 
 class Likeness(StrEnum):
@@ -135,7 +136,7 @@ def contradictions(stated: Patient, known: Patient) -> tuple[Trait, ...]:
         found.append(Trait.BIRTH_NAME)
     if stated.first_names and known.first_names and not _first_names_agree(stated, known):
         found.append(Trait.FIRST_NAMES)
-    for trait in (Trait.BIRTH_DATE, Trait.SEX, Trait.BIRTH_PLACE):
+    for trait in (Trait.BIRTH_DATE, Trait.SEX, Trait.BIRTH_PLACE, Trait.BIRTH_ORDER):
         mine, theirs = getattr(stated, trait), getattr(known, trait)
         if mine and theirs and mine != theirs:
             found.append(trait)
@@ -165,6 +166,8 @@ def likeness(one: Patient, other: Patient) -> Likeness | None:
         return None
     if one.ins and other.ins and one.ins != other.ins:
         return None
+    if one.birth_order and other.birth_order and one.birth_order != other.birth_order:
+        return None  # twins, whatever they are called
     crossed = names_agree(one.birth_name, other.first_names) and names_agree(
         one.first_names, other.birth_name
     )
@@ -210,8 +213,16 @@ def match(stated: Patient, register: Sequence[Known]) -> Match:
 
 
 def _agrees(stated: Patient, known: Patient) -> bool:
-    """Two people of the same names, date and sex who were born in two places are two."""
-    return not (stated.birth_place and known.birth_place and stated.birth_place != known.birth_place)
+    """Two people of the same names, date and sex who were born in two places, or one after the other of one
+    mother, are two.
+    """
+    return not any(
+        mine and theirs and mine != theirs
+        for mine, theirs in (
+            (stated.birth_place, known.birth_place),
+            (stated.birth_order, known.birth_order),
+        )
+    )
 
 
 def _near(stated: Patient, register: Iterable[Known]) -> Iterator[Near]:

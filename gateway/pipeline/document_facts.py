@@ -16,7 +16,7 @@ from teleexpertise.documents.facts import (
     RequestFacts,
     person_name,
 )
-from teleexpertise.documents.oids import INS_NIR, INS_TEST
+from teleexpertise.documents.oids import INS_NIA, INS_NIR, INS_TEST
 from teleexpertise.events import Author, Completed
 from teleexpertise.identifiers import read_billing_number
 from teleexpertise.people import Account, AccountKind, Party
@@ -24,12 +24,19 @@ from teleexpertise.plaintext import folded
 
 _WITH_ACT = ("G15_10", "G15_40", "G15_50")
 
-__all__ = ["ins_oid", "report_facts", "request_facts"]
+__all__ = ["authorities", "ins_oid", "report_facts", "request_facts"]
 
 
 def ins_oid(settings: Settings) -> str:
     """The authority of the INS of our patients: the test one where the service has test identities."""
     return INS_TEST if settings.service.test_identifiers else INS_NIR
+
+
+def authorities(settings: Settings) -> frozenset[str]:
+    """All authorities whose INS are believed here: test numbers where the service has test identities, else
+    NIR and NIA. The two kinds never meet.
+    """
+    return frozenset({INS_TEST} if settings.service.test_identifiers else {INS_NIR, INS_NIA})
 
 
 async def report_facts(

@@ -10,14 +10,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 from gateway.pipeline import requesting
-from gateway.pipeline.document_facts import ins_oid
+from gateway.pipeline.document_facts import authorities
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.requesting import FilledForm
 from gateway.pipeline.sending_forms import Sheet, send_form
 from gateway.pipeline.unit import Unit
 from gateway.store.rows import FormRow
 from teleexpertise.archives import ArchiveLimits, OpenedArchive, archive_in
-from teleexpertise.documents.oids import INS_NIA
 from teleexpertise.documents.reading import RequestValues, read_request
 from teleexpertise.documents.sentences import sentences
 from teleexpertise.documents.tlmda import LOINC_REQUEST
@@ -116,9 +115,7 @@ async def _ask_back(
 def _values(unit: Unit, asked: RequestValues, form: Form) -> dict[str, Value]:
     """The values of the request form that the document states. An INS of another authority is left out."""
     patient = asked.patient
-    settings = unit.services.settings
-    authorities = {ins_oid(settings)} | (set() if settings.service.test_identifiers else {INS_NIA})
-    ours = asked.ins_oid in authorities
+    ours = asked.ins_oid in authorities(unit.services.settings)
     stated: dict[str, Value] = {
         "birth_name": patient.birth_name,
         "first_names": patient.first_names,

@@ -9,7 +9,7 @@ from gateway.pipeline.mirroring import record_answer
 from gateway.pipeline.unit import Unit
 from gateway.pipeline.wishes import wishes_of
 from gateway.store.rows import MessageRow
-from teleexpertise.archives import is_archive_name
+from teleexpertise.archives import holds_documents
 
 __all__ = ["pass_on", "sort_documents"]
 
@@ -35,7 +35,7 @@ async def sort_documents(
     unit: Unit, incoming: Incoming, message: MessageRow, recipients: Iterable[str]
 ) -> None:
     """Let a worker file a mail that holds an archive of documents for each recipient of ours who wants it."""
-    if incoming.encrypted or not any(is_archive_name(a.filename) for a in incoming.letter.attachments):
+    if incoming.encrypted or not any(holds_documents(a) for a in incoming.letter.attachments):
         return
     for recipient in recipients:
         account = await unit.account(recipient.lower()) if unit.services.is_local(recipient) else None

@@ -13,7 +13,7 @@ from gateway.pipeline.refusing import refused
 from gateway.pipeline.sending_forms import Sheet, kept_attachments
 from gateway.pipeline.unit import Unit
 from gateway.store.rows import FormRow
-from teleexpertise.archives import is_archive_name
+from teleexpertise.archives import holds_documents
 from teleexpertise.events import Author, Opened, Side
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.forms import FormKind, Value, element_answers, request_form
@@ -43,8 +43,8 @@ class FilledForm:
     brought: tuple[Attachment, ...] = ()
 
     def brought_by_document(self, attachment: Attachment) -> bool:
-        """Whether an attachment is the archive of the document that asked in the form's place."""
-        return bool(self.sheet.options.get("order_id")) and is_archive_name(attachment.filename)
+        """Whether an attachment is the archive, or the bare document, that asked in the form's place."""
+        return bool(self.sheet.options.get("order_id")) and holds_documents(attachment)
 
     def text(self, name: str) -> str:
         """A text value, '' when the line was left empty."""

@@ -51,6 +51,7 @@ class FormKind(StrEnum):
     SYNTHESIS = "synthesis"
     PREFERENCES = "preferences"
     DELEGATES = "delegates"
+    FILING = "filing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,8 @@ class Option:
 class Field:
     """One line of a form. ``label`` has no colon; lengths are characters; see ``forms.toml`` for the rest.
 
-    ``element`` is '' or the name of the expert's prerequisite item that the line answers.
+    ``element`` is '' or the name of the expert's prerequisite item that the line answers; ``exact``: a choice
+    takes an option's own words only, since what is meant must not be guessed.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Field:
     required_unless: str = ""
     tolerated: bool = False
     element: str = ""
+    exact: bool = False
 
     @property
     def several_lines(self) -> bool:

@@ -60,6 +60,7 @@ class FormPurpose(StrEnum):
     SYNTHESIS = "synthesis"
     PREFERENCES = "preferences"
     DELEGATES = "delegates"
+    FILING = "filing"
 
 
 class CommandDone(StrEnum):
