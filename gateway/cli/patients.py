@@ -251,6 +251,9 @@ def list_doubles(invocation: Invocation, limit: int, named: bool, json_: bool) -
 @click.option("--first-first-name", help="The first of them, where that is more than one word.")
 @click.option("--birth-date", type=_DAY, metavar="DATE", help="Birth date, 1957-02-03 or 03/02/1957.")
 @click.option("--sex", type=click.Choice(["F", "M"]), help="Sex.")
+@click.option(
+    "--birth-order", type=click.IntRange(0, 9), metavar="RANK", help="Rank in a multiple birth, 0 for none."
+)
 @click.option("--birth-place", metavar="COG", help="COG code of the commune or country of birth.")
 @click.option("--used-name", help="Name of daily life, '' for none.")
 @click.option("--used-first-names", help="First names of daily life, '' for none.")
@@ -397,6 +400,7 @@ def _who(known: Patient) -> str:
                 f"used {used}" if used else "",
                 known.sex,
                 f"born {known.birth_date or '?'}" + (f" in {known.birth_place}" if known.birth_place else ""),
+                f"rank {known.birth_order} of a multiple birth" if known.birth_order else "",
                 f"INS {known.ins or '-'}",
             ),
         )

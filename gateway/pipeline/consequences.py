@@ -240,6 +240,7 @@ class _Work:
             author=self.act.facts.author,
             incoming=incoming,
             message=self.act.message,
+            attachments=self.act.attachments,
         )
         await letter.deliver()
 

@@ -58,6 +58,7 @@ def stated_by(settings: Settings, patient: ArchivePatient) -> tuple[Patient, boo
             ins=patient.ins if trusted else "",
             ins_oid=patient.oid if trusted else "",
             birth_place=patient.birthplace[:5],
+            birth_order=patient.birth_order,
             qualified=trusted,
         ),
         trusted,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from gateway.pipeline.unit import Unit
+from teleexpertise.documents.oids import INS_NIA
 from teleexpertise.forms import NEW_PATIENT, Form, Value, candidate_value
 from teleexpertise.matching import Contradicted, Known, Near, Same, Several, Unknown, match
 from teleexpertise.patients import Patient
@@ -55,6 +56,8 @@ def stated_patient(values: Mapping[str, Value]) -> Patient:
         ins=text("ins"),
         birth_place=text("birth_place"),
         qualified=values.get("qualified") is True,
+        ins_oid=INS_NIA if text("ins_kind") == "NIA" and text("ins") else "",
+        birth_order=int(text("birth_order") or 0),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from gateway.pipeline.attachment_notes import notes_of
 from gateway.pipeline.consequences import Act, carry_out
+from gateway.pipeline.document_numbers import Met, meet, note, numbers_in
 from gateway.pipeline.identifying import candidates_of, enter_patient, stated_patient
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.refusing import refused
@@ -20,7 +21,7 @@ from teleexpertise.forms import FormKind, Value, element_answers, request_form
 from teleexpertise.letters import Attachment, Letter, Mailbox
 from teleexpertise.people import Absence, Account, Expert, IdentityPolicy, Party
 from teleexpertise.prerequisites import count_given
-from teleexpertise.texts.contexts import RefusalReason
+from teleexpertise.texts.contexts import CommandConfirmation, CommandDone, RefusalReason
 
 __all__ = ["FilledForm", "is_vital", "open_request", "sheet"]
 
@@ -151,11 +152,27 @@ def _left_out(unit: Unit, letter: Letter) -> tuple[str, ...]:
     return (sentence.format(names=names),) if names else ()
 
 
+async def _opened_already(unit: Unit, incoming: Incoming, met: Met) -> str:
+    """A document that came twice was asked back twice: of two answers one opens the conversation."""
+    conversation = met.conversation
+    await unit.store(incoming, conversation.id)
+    mail = CommandConfirmation(reference=conversation.ref, state=conversation.state, done=CommandDone.KNOWN)
+    await unit.answer(
+        mail, incoming.login, in_reply_to=incoming.letter.message_id, conversation=conversation.id
+    )
+    return f"request document known: {conversation.ref}"
+
+
 async def open_request(unit: Unit, incoming: Incoming, filled: FilledForm) -> str:
     """Decide on a complete request; the rules open it, redirect it, or answer that one must call 15."""
     expert = filled.sheet.expert
     assert expert is not None, "a request form names its expert"
     login = incoming.login
+    numbers = numbers_in(filled.sheet.options)
+    if numbers is not None:
+        met = await meet(unit, incoming, numbers, expert.account.address, stated_patient(filled.values))
+        if met is not None and met.same_patient:
+            return await _opened_already(unit, incoming, met)
     chosen = filled.text("acting")
     rights = await unit.tx.delegations.rights()
     if not rights.may_act(login.address, chosen):
@@ -201,4 +218,6 @@ async def open_request(unit: Unit, incoming: Incoming, filled: FilledForm) -> st
         return "request answered, nothing opened"
     await unit.tx.messages.place(message.id, conversation.id)
     await enter_patient(unit, conversation.id, conversation.patient, filled.known_patient)
+    if numbers is not None:
+        await note(unit, conversation, numbers, message)
     return f"opened {conversation.ref}"

@@ -304,7 +304,7 @@ class ReportWork:
             number=number,
             at=exchange.at,
             author=exchange.author,
-            text=own_words(readable_text(readable)) if readable else "",
+            text=exchange.words or (own_words(readable_text(readable)) if readable else ""),
             attachments=_attachments(exchange.attachments, readable),
             late=exchange.late,
             encrypted=exchange.encrypted,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from lxml import etree
@@ -23,7 +23,7 @@ from teleexpertise.patients import Patient
 
 __all__ = ["ReadDocument", "ReadPerson", "ReadRequest", "RequestValues", "read_document", "read_request"]
 
-_N = {"h": "urn:hl7-org:v3"}
+_N = {"h": "urn:hl7-org:v3", "s": "urn:hl7-org:sdtc"}
 _H = "{urn:hl7-org:v3}"
 #: Faults that leave nothing to work with; all others are told as warnings.
 _FATAL = frozenset({"wrong.patient", "wrong.ins_key"})
@@ -213,14 +213,18 @@ def _patient(root: etree._Element) -> tuple[Patient, str]:
         sex=sex if sex in ("F", "M") else "",
         ins=ins,
         birth_place=place if COG.fullmatch(place) else "",
+        first_first_name=first if first != given.split(" ")[0] else "",
+        birth_order=_birth_order(role),
     )
     whole = all((patient.birth_name, first, patient.birth_date, patient.sex, ins, patient.birth_place))
     # Only a qualified identity may be sent with its INS: with all traits beside it the sender answers for it.
-    qualified = Patient(**{name: getattr(patient, name) for name in _TRAITS}, qualified=True)
-    return (qualified if whole else patient), (str(numbers[0].get("root")) if ins else "")
+    return replace(patient, qualified=whole), (str(numbers[0].get("root")) if ins else "")
 
 
-_TRAITS = ("birth_name", "first_names", "birth_date", "sex", "ins", "birth_place")
+def _birth_order(role: etree._Element) -> int:
+    """The rank in a multiple birth, 0 where none is said."""
+    order = _attribute(role, "h:patient/s:multipleBirthOrderNumber", "value")
+    return int(order) if re.fullmatch("[1-9]", order, re.ASCII) else 0
 
 
 def _person(root: etree._Element, path: str, person: str, organisation: str) -> ReadPerson:

@@ -74,7 +74,7 @@ def request_form(
     if expert.identity is not IdentityPolicy.ANONYMOUS_ALLOWED:
         changes["anonymous"] = None
     if expert.nir is NirPolicy.NOT_ASKED:
-        changes["ins"] = changes["insured"] = None
+        changes["ins"] = changes["insured"] = changes["ins_kind"] = None
     else:
         # A newborn child has no number yet: the act is billed on that of the insured person.
         mandatory = expert.nir is NirPolicy.MANDATORY

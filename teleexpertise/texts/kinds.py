@@ -70,6 +70,8 @@ class CommandDone(StrEnum):
     RELEASED = "released"
     ASKED = "asked"
     INVITED = "invited"
+    KNOWN = "known"
+    ADDED = "added"
 
 
 class RefusalReason(StrEnum):

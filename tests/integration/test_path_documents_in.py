@@ -88,7 +88,9 @@ def number_of(served: TestGateway, name: str) -> list[Patient]:
             pages = [page async for page in tx.patients.all()]
         return [known.patient for page in pages for known in page if known.patient.birth_name == name]
 
-    return served.ask(look)
+    found = served.ask(look)
+    assert isinstance(found, list)
+    return found
 
 
 @pytest.fixture
@@ -233,4 +235,6 @@ def audited(served: TestGateway, action: str) -> list[tuple[str, str]]:
         async with services.store.reading() as tx:
             return [(line.actor, line.result) for line in await tx.audit.latest(action)]
 
-    return served.ask(look)
+    found = served.ask(look)
+    assert isinstance(found, list)
+    return found
