@@ -6,7 +6,7 @@ in INBOX: nothing here moves or deletes it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from datetime import date
 from uuid import UUID
@@ -21,7 +21,7 @@ from gateway.pipeline.requesting import FilledForm
 from gateway.pipeline.sending_forms import Sheet, send_form
 from gateway.pipeline.unit import Unit
 from gateway.store.rows import MessageRow, PatientRow
-from teleexpertise.archives import ArchivePatient
+from teleexpertise.archives import ArchivePatient, holds_documents
 from teleexpertise.filing import Asked, Certain, Uncertainty, enterable, whose
 from teleexpertise.forms import (
     NEW_PATIENT,
@@ -36,11 +36,31 @@ from teleexpertise.matching import Known
 from teleexpertise.patients import Patient
 from teleexpertise.texts.document_contexts import DocumentPlaced
 
-__all__ = ["ask_whose", "doubts", "save", "sheet", "stated_by", "whose_document"]
+__all__ = ["ask_whose", "doubts", "save", "sheet", "sort_documents", "stated_by", "whose_document"]
 
 #: Questions of one account that wait for an answer at once: a flood of documents must not become two.
 MOST_OPEN = 50
 _LONGEST = 200
+
+
+async def sort_documents(
+    unit: Unit, incoming: Incoming, message: MessageRow, recipients: Iterable[str]
+) -> None:
+    """Let a worker file a mail that holds an archive of documents for each recipient of ours who wants it."""
+    if incoming.encrypted or not any(holds_documents(a) for a in incoming.letter.attachments):
+        return
+    for recipient in recipients:
+        account = await unit.account(recipient.lower()) if unit.services.is_local(recipient) else None
+        if account is None or not account.active or not account.files_reports:
+            continue
+        await unit.job(
+            "sort",
+            f"sort:{message.id}:{account.address}",
+            recipient=account.address,
+            conversation=None,
+            message=message.id,
+            payload={"fields": [list(pair) for pair in incoming.trace], "drop": []},
+        )
 
 
 def stated_by(settings: Settings, patient: ArchivePatient) -> tuple[Patient, bool]:
