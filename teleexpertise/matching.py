@@ -209,7 +209,18 @@ def match(stated: Patient, register: Sequence[Known]) -> Match:
         return Unknown((*others, *_near(stated, register)))
     if len(alike) == 1 and _agrees(stated, open_[0].patient):
         return Same(open_[0])
+    twin = _twin(stated, alike)
+    if twin is not None and twin in open_ and _agrees(stated, twin.patient):
+        return Same(twin)
     return Several(tuple(sorted(open_, key=lambda known: known.id)))
+
+
+def _twin(stated: Patient, alike: Sequence[Known]) -> Known | None:
+    """Of people who are called alike the one with the stated rank, where all the others have another one."""
+    ranks = [known.patient.birth_order for known in alike]
+    if not stated.birth_order or 0 in ranks or ranks.count(stated.birth_order) != 1:
+        return None
+    return alike[ranks.index(stated.birth_order)]
 
 
 def _agrees(stated: Patient, known: Patient) -> bool:

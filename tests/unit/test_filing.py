@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 
 from teleexpertise.filing import Asked, Certain, Uncertainty, enterable, whose
-from teleexpertise.matching import Known, Trait
+from teleexpertise.matching import Known, Same, Several, Trait, match
 from teleexpertise.patients import Patient
 
 INS, OTHER = "257029999912382", "257029999912479"
@@ -109,6 +109,16 @@ def test_without_a_trusted_identity_nothing_is_certain(register: list[Patient]) 
     rows = [known(number, each) for number, each in enumerate(register, start=1)]
     found = whose(JEANNE, rows, trusted=False)
     assert found == Asked(Uncertainty.NOT_IDENTIFIED, tuple(rows))
+
+
+def test_the_rank_tells_twins_of_one_name_apart() -> None:
+    first, second = replace(JEANNE, ins="", birth_order=1), replace(JEANNE, ins=OTHER, birth_order=2)
+    register = [known(1, first), known(2, second)]
+    assert match(replace(second, ins=""), register) == Same(register[1])
+    assert match(replace(JEANNE, ins="", birth_order=3), register) == Several(tuple(register))
+    assert match(replace(JEANNE, ins=""), register) == Several(tuple(register))
+    # Her INS is not that of the second: nobody is taken for the rank alone.
+    assert match(replace(JEANNE, birth_order=2), register) == Several((register[0],))
 
 
 def test_half_an_identity_is_nobody_new() -> None:
