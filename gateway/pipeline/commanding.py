@@ -52,7 +52,8 @@ async def _new_request(unit: Unit, incoming: Incoming, command: commands.NewRequ
     if len(found) != 1:
         await unit.reply(incoming, await directory_page(unit, command.expert, 1))
         return "expert to be chosen"
-    sheet = await requesting.sheet(unit, incoming.login, found[0].account.address, {})
+    options = {"acting": incoming.written_as}
+    sheet = await requesting.sheet(unit, incoming.login, found[0].account.address, options)
     if sheet is None:
         mail = mails.Refusal(reason=RefusalReason.UNKNOWN_EXPERT, detail=command.expert)
         await unit.reply(incoming, mail)
@@ -77,9 +78,8 @@ async def _member_of(unit: Unit, incoming: Incoming, reference: str) -> tuple[Co
 
 def _form(kind: FormKind) -> Callable[[Unit, Incoming, Any], Awaitable[str]]:
     async def send(unit: Unit, incoming: Incoming, command: commands.Finalise) -> str:
-        conversation, by = await _member_of(unit, incoming, command.reference)
-        if by.side not in closing.allowed_sides(kind):
-            raise refused(unit.services, closing.not_yours(kind), conversation.ref)
+        conversation, _ = await _member_of(unit, incoming, command.reference)
+        await closing.require_side(unit, incoming, conversation, kind)
         again = kind is FormKind.FINALISE and conversation.state is State.COMPLETED
         if conversation.closed and not again:
             mail = mails.Refusal(reason=RefusalReason.CONVERSATION_CLOSED, detail=conversation.ref)
@@ -94,9 +94,8 @@ def _form(kind: FormKind) -> Callable[[Unit, Incoming, Any], Awaitable[str]]:
 
 
 async def _synthesis(unit: Unit, incoming: Incoming, command: commands.Synthesis) -> str:
-    conversation, by = await _member_of(unit, incoming, command.reference)
-    if by.side not in closing.allowed_sides(FormKind.SYNTHESIS):
-        raise refused(unit.services, closing.not_yours(FormKind.SYNTHESIS), conversation.ref)
+    conversation, _ = await _member_of(unit, incoming, command.reference)
+    await closing.require_side(unit, incoming, conversation, FormKind.SYNTHESIS)
     return await closing.order_synthesis(unit, incoming, conversation)
 
 
@@ -157,7 +156,7 @@ async def _export(unit: Unit, incoming: Incoming, command: commands.Export) -> s
 
 
 async def _delegates(unit: Unit, incoming: Incoming, command: commands.Delegates) -> str:
-    sheet = await delegating.sheet(unit, incoming, command.account or incoming.login.address, {})
+    sheet = await delegating.sheet(unit, incoming, command.account or incoming.written_as, {})
     await unit.store(incoming)
     await send_form(unit, incoming.login, sheet, incoming.letter.message_id)
     return "delegates form"

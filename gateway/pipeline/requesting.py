@@ -19,7 +19,7 @@ from teleexpertise.events import Author, Opened, Side
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.forms import FormKind, Value, element_answers, request_form
 from teleexpertise.letters import Attachment, Letter, Mailbox
-from teleexpertise.people import Absence, Account, Expert, IdentityPolicy, Party
+from teleexpertise.people import Absence, Account, AccountKind, Expert, IdentityPolicy, Party
 from teleexpertise.prerequisites import count_given
 from teleexpertise.texts.contexts import CommandConfirmation, CommandDone, RefusalReason
 
@@ -83,16 +83,17 @@ async def sheet(
     unit: Unit, login: Mailbox, expert_address: str, options: Mapping[str, object]
 ) -> Sheet | None:
     """The request form for one expert, prefilled with what is known; ``None`` when the expert has left the
-    directory.
+    directory. ``options["acting"]`` is the account in whose name it was asked for, the first choice.
     """
     expert = await unit.tx.experts.get(expert_address)
     if expert is None or not expert.listed or not expert.account.active:
         return None
     acting = await _acting(unit, login)
     form = request_form(unit.services.forms, expert, acting, await candidates_of(unit, options))
-    values: dict[str, Value] = {"acting": acting[0].address, "expert": expert.account.address}
-    if acting[0].billing_number:
-        values["billing_number"] = acting[0].billing_number
+    asking = next((account for account in acting if account.address == options.get("acting")), acting[0])
+    values: dict[str, Value] = {"acting": asking.address, "expert": expert.account.address}
+    if asking.billing_number:
+        values["billing_number"] = asking.billing_number
     return Sheet(
         form=form, values=values, options={"kept": [], **options, "expert": expert_address}, expert=expert
     )
@@ -163,6 +164,13 @@ async def _opened_already(unit: Unit, incoming: Incoming, met: Met) -> str:
     return f"request document known: {conversation.ref}"
 
 
+def _without_rpps(unit: Unit, requester: Account | None) -> tuple[str, ...]:
+    """Who asks hears that the expert will miss the RPPS number of a person's account (A.23)."""
+    if requester is None or requester.kind is not AccountKind.PERSON or requester.rpps:
+        return ()
+    return (unit.services.texts.words.of("forms", "no_rpps").format(name=requester.name),)
+
+
 async def open_request(unit: Unit, incoming: Incoming, filled: FilledForm) -> str:
     """Decide on a complete request; the rules open it, redirect it, or answer that one must call 15."""
     expert = filled.sheet.expert
@@ -211,7 +219,7 @@ async def open_request(unit: Unit, incoming: Incoming, filled: FilledForm) -> st
         answer_to=login,
         documents=expert.documents,
         attachments=attachments,
-        warnings=(*filled.warnings, *_left_out(unit, incoming.letter)),
+        warnings=(*filled.warnings, *_without_rpps(unit, account), *_left_out(unit, incoming.letter)),
     )
     _, conversation = await carry_out(unit, None, identifier, act)
     if conversation is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.pipeline.unit import Unit
 from gateway.services import Services
@@ -12,7 +12,9 @@ from gateway.store.rows import OutboxRow
 from gateway.workers.failure import ActionFailed
 from mailboxes.dovecot.server import DovecotServer
 from mailboxes.errors import MailboxError
+from teleexpertise.commands import Export, Preferences, Worklist
 from teleexpertise.letters import Mailbox
+from teleexpertise.texts import Link
 from teleexpertise.texts.acting_contexts import DelegatesSaved, DelegateTold
 
 __all__ = ["REREAD_SECONDS", "SharingWork"]
@@ -57,7 +59,9 @@ class SharingWork:
             await tx.outbox.done(row, unit.now)
 
     async def _tell(self, unit: Unit, row: OutboxRow) -> None:
-        """The confirmation to the author, and a line to each who was named or withdrawn."""
+        """The confirmation to the author, the news to the account itself where somebody else changed it, and
+        a line to each who was named or withdrawn.
+        """
         payload = row.payload
         names = payload["names"]
         shown = {address: f"{name} ({address})" for address, name in names.items()}
@@ -73,6 +77,12 @@ class SharingWork:
         if row.recipient:  # nobody where an operator did it at the command line, who is told there
             to = Mailbox(row.recipient, payload["name"])
             await unit.answer(saved, to, in_reply_to=str(payload["in_reply_to"]))
+        address = str(payload["principal"])
+        account = await unit.account(address)
+        is_there = account is not None and account.active
+        if is_there and address != row.recipient and (saved.added or saved.removed):
+            news = replace(saved, told=True, by=str(payload["name"]))
+            await unit.answer(news, Mailbox(address, names[address]))
         for given in (True, False):
             for address in payload["added"] if given else payload["removed"]:
                 told = DelegateTold(
@@ -80,6 +90,17 @@ class SharingWork:
                     by=str(payload["name"]),
                     given=given,
                     still=address in payload["still"],
+                    common=payload["common"],
+                    links=self._for_a_delegate(str(payload["principal"])) if given else (),
                 )
                 if address != row.recipient:
                     await unit.answer(told, Mailbox(address, names[address]))
+
+    def _for_a_delegate(self, principal: str) -> tuple[Link, ...]:
+        """What a new delegate can do for an account at once."""
+        links = self.services.links
+        return (
+            links.to(Worklist(), "worklist_all"),
+            links.to(Preferences(principal), "preferences_of"),
+            links.to(Export(account=principal), "export_of"),
+        )

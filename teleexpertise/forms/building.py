@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -48,14 +49,17 @@ _NOT_IN_LABELS = re.compile(r"[:：()\[\]<>|\\]")
 
 
 def _people(people: Sequence[Account | Party]) -> tuple[Option, ...]:
-    """People as options: stored by address, shown by name, the name alone told apart by the address."""
+    """People as options: stored by address, shown by name and address, listed by a name nobody shares."""
+    once = {person.address: person for person in people}.values()
+    shared = Counter(person.name for person in once)
     return tuple(
         Option(
             person.address,
             f"{person.name} ({person.address})" if person.name else person.address,
             (person.name,),
+            person.name if shared[person.name] == 1 else "",
         )
-        for person in {person.address: person for person in people}.values()
+        for person in once
     )
 
 
@@ -154,20 +158,23 @@ def finalise_form(
     requester_billing: Sequence[tuple[str, str]] = (),
     acts: Sequence[str] = (),
     proposal: str = "",
+    situations: Sequence[str] = (),
 ) -> Form:
     """The finalisation form; ``exchanges`` and ``addressees``: one text per line, numbered from 1.
 
     ``billing`` are (number, whose) pairs offered for the expert's line, a service's and the delegate's;
     ``requester_billing`` the same for the requester's. ``acts`` are the codes that the expert may bill
-    (without
-    any the line is left out), ``proposal`` says above it what the rules propose.
+    (without any the line is left out), ``proposal`` says what the rules propose. ``situations`` are the
+    sources of acts that are for some patients alone: without any nobody is asked whether the patient is one.
     """
     form = catalogue.form(FormKind.FINALISE)
     numbers = tuple(Option(number, f"{number} ({whose})") for number, whose in billing)
     theirs = tuple(Option(number, f"{number} ({whose})") for number, whose in requester_billing)
+    listed = form.field("listed_patient")
     act = replace(form.field("act"), options=tuple(Option(code, code) for code in acts), help=proposal)
     return form.changed(
         act=act if acts else None,
+        listed_patient=replace(listed, help=" ".join((listed.help, *situations))) if situations else None,
         requester_billing=replace(form.field("requester_billing"), options=theirs),
         requester=replace(form.field("requester"), options=_people(requesters)),
         expert=replace(form.field("expert"), options=_people(experts)),
@@ -206,10 +213,24 @@ def synthesis_form(catalogue: Catalogue, exchanges: Sequence[str]) -> Form:
     return form.changed(exchanges=_checklist(form.field("exchanges"), exchanges))
 
 
-def preferences_form(catalogue: Catalogue, account: Account, files: Sequence[str]) -> Form:
-    """The preferences of one account; ``files`` are the documents it hands out, one text per line, from 1."""
+def preferences_form(
+    catalogue: Catalogue,
+    account: Account,
+    files: Sequence[str],
+    usual: Mapping[str, Sequence[str]] | None = None,
+) -> Form:
+    """The preferences of one account; ``files`` are the documents it hands out, one text per line, from 1.
+
+    ``usual`` are the lines of elements that experts of its specialties usually want: shown, never filled in.
+    """
     form = catalogue.form(FormKind.PREFERENCES)
+    items = form.field("items")
+    told = [
+        form.notes["usual_items"].format(name=name, items=", ".join(f"« {line} »" for line in lines))
+        for name, lines in (usual or {}).items()
+    ]
     return form.changed(
+        items=replace(items, help=" ".join((items.help, *told))),
         account=replace(form.field("account"), options=_people([account])),
         documents=_checklist(form.field("documents"), files),
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from teleexpertise.texts.contexts import Mail
+from teleexpertise.texts.views import Link
 
 __all__ = ["DelegateTold", "DelegatesSaved"]
 
@@ -13,6 +14,9 @@ __all__ = ["DelegateTold", "DelegatesSaved"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DelegatesSaved(Mail):
     """``delegues``: what was changed, and who is named now; people by name and address.
+
+    It goes to who changed it, and, ``told``, to the account whose delegates they are where somebody else did:
+    ``by``, '' an operator.
 
     ``still`` are those removed who may act all the same, as a legal entity that is a delegate names them;
     ``common``: what one has read counts as read for all.
@@ -25,12 +29,14 @@ class DelegatesSaved(Mail):
     still: tuple[str, ...]
     delegates: tuple[str, ...]
     common: bool
+    told: bool = False
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DelegateTold(Mail):
     """``delegation``: somebody may act for ``principal`` now (``given``), or may no longer; ``by`` whose act,
-    '' an operator's.
+    '' an operator's. ``common`` says where its folders are, ``links`` what can be done for it.
     """
 
     template: ClassVar[str] = "delegation"
@@ -38,3 +44,5 @@ class DelegateTold(Mail):
     by: str
     given: bool
     still: bool = False
+    common: bool = False
+    links: tuple[Link, ...] = ()

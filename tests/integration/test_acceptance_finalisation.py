@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from email.message import EmailMessage
+from typing import Any
 
 import pytest
 from pypdf import PdfReader
@@ -16,6 +17,7 @@ from gateway.services import Services
 from teleexpertise.forms.marks import NOTE_SIGN
 from teleexpertise.people import Account, NoticeMode
 from tests.support import region
+from tests.support.forms import quoted
 from tests.support.gateway import Client, TestGateway, eventually, text_of, words_of
 from tests.support.threads import Thread, answered, attachments, open_thread
 
@@ -99,6 +101,73 @@ def test_a31_the_fifth_act_of_a_year_for_one_patient_is_said(served: TestGateway
     assert "nombre maximal d'actes de l'année dépassé pour ce patient" in told
 
 
+def test_a31_acts_of_one_patient_are_counted_however_the_identity_was_written(served: TestGateway) -> None:
+    told = ""
+    ways: tuple[dict[str, Any], ...] = (
+        {"nir": "257029999900194"},
+        {},
+        {"name": "XÉCRITAUTREMENT"},
+        {"first": "JEANNE-MARIE"},
+        {},
+    )
+    for way in ways:
+        thread = open_thread(served, **{"name": "XECRITAUTREMENT", **way})
+        assert "nombre maximal" not in told
+        told = words_of(thread.finalise(thread.expert))
+    assert "nombre maximal d'actes de l'année dépassé pour ce patient" in told
+    (row,) = rows(thread.expert, thread.ref)
+    assert (row["Rang dans l'année"], row["Maximum dans l'année"], row["Montant (€)"]) == ("5", "4", "0,00")
+
+
+def test_a31_nobody_is_paid_for_an_answer_to_their_own_request(served: TestGateway) -> None:
+    thread = open_thread(served)
+    told = words_of(thread.finalise(thread.expert, Demandeur=region.DERMATOLOGIST.address))
+    assert told.count("demandeur et expert sont la même personne") == 2
+    for row in rows(thread.expert, thread.ref):
+        assert (row["Acte"], row["Montant (€)"]) == ("", "0,00")
+
+
+def test_a31_it_is_asked_whether_a_dentists_patient_is_one_of_those_whom_the_act_is_for(
+    served: TestGateway,
+) -> None:
+    label = "Situation du patient prise en charge"
+    asked = open_thread(served)
+    assert label not in form_words(asked, asked.expert)
+    change(served, replace(region.GP, profession="Chirurgien-dentiste"))
+    try:
+        thread = open_thread(served)
+        form = form_words(thread, thread.expert)
+        assert label in form
+        assert "suspicion de cancer oral" in form or "NGAP 14.9.4" in form
+        to_settle = "situation du patient à vérifier"
+        assert to_settle in words_of(thread.finalise(thread.expert))
+        told = words_of(thread.finalise(thread.expert, **{label: "oui"}))
+        assert to_settle not in told
+        assert "Acte du demandeur : RQD, 10,00 €" in told
+        told = words_of(thread.finalise(thread.expert, **{label: "non"}))
+        assert told.count("patient hors des situations prises en charge") == 1
+        (row,) = rows(thread.requester, thread.ref)
+        assert row["Non facturable"] == "patient hors des situations prises en charge"
+    finally:
+        change(served, region.GP)
+
+
+def test_a31_what_an_account_lacked_is_settled_by_finalising_again(served: TestGateway) -> None:
+    change(served, replace(region.GP, rpps="", profession=""))
+    try:
+        thread = open_thread(served)
+        told = words_of(thread.finalise(thread.expert))
+        assert "numéro RPPS du correspondant manquant" in told
+        assert "profession à préciser" in told
+    finally:
+        change(served, region.GP)
+    told = words_of(thread.finalise(thread.expert))
+    assert "RPPS" not in told
+    assert "profession à préciser" not in told
+    (row,) = rows(thread.requester, thread.ref)
+    assert (row["Acte"], row["RPPS"]) == ("RQD", region.GP.rpps)
+
+
 def test_a31_an_act_that_the_rules_do_not_know_comes_back(served: TestGateway) -> None:
     thread = open_thread(served)
     told = words_of(thread.finalise(thread.expert, Acte="TE9"))
@@ -113,7 +182,30 @@ def test_a32_defaults_are_who_asked_and_the_service_first_chosen(
     assert f"Demandeur : Dr Claire MARTIN ({region.GP.address})" in form
     assert f"Expert : {region.SERVICE.name} ({region.SERVICE.address})" in form
     for party in (region.CARDIOLOGIST, region.SECRETARY):
-        assert f"{party.name} ({party.address})" in form, "delegates of both sides can be named"
+        assert party.name in form, "delegates of both sides can be named"
+
+
+def test_a32_the_requester_may_be_another_member_whose_line_it_becomes(served: TestGateway) -> None:
+    thread = open_thread(served)
+    reply = thread.expert.reply(thread.question(thread.expert), "Je propose à Mme Faure de suivre.")
+    reply["Cc"] = region.NURSE.address
+    thread.expert.send(reply)
+    nurse = served.client(region.NURSE)
+    thread.copy_of(nurse, reply)
+    told = words_of(
+        thread.finalise(
+            thread.expert,
+            Demandeur=region.NURSE.name,
+            **{"Numéro de facturation du demandeur": "431000059"},
+        )
+    )
+    assert f"Demandeur : {region.NURSE.name}" in told
+    (mine,) = rows(nurse, thread.ref, "Export demandeur csv")
+    assert (mine["Acte"], mine["Numéro de facturation"]) == ("RQD", "431000059")
+    assert rows(thread.requester, thread.ref, "Export demandeur csv") == []
+    # The report still goes to both.
+    for reader in (thread.requester, nurse):
+        thread.report(reader)
 
 
 def test_a33_a_delegate_is_offered_both_numbers_the_services_first(
@@ -149,9 +241,25 @@ def test_a34_exchanges_are_ticked_or_not_and_a_form_left_unsent_changes_nothing(
 def test_a35_a_synthesis_at_any_time_changes_nothing(served: TestGateway) -> None:
     thread = open_thread(served)
     thread.tell(thread.expert, "Première impression.")
+    thread.tell(thread.requester, "Un mot à part.", ("vue de profil.jpg", b"no picture"))
     mail = thread.requester.ask_service(f"Synthèse {thread.ref}")
     (pdf,) = [content for name, content in attachments(mail).items() if name.endswith(".pdf")]
-    assert "Première impression." in report_text(pdf)
+    whole = report_text(pdf)
+    for words in (thread.values["Question"], "Première impression.", "Un mot à part.", "vue de profil.jpg"):
+        assert words in whole
+    # Its elements are chosen by ticks in the same mail, and what comes then may be sent on to anybody.
+    text = quoted(text_of(mail).replace("[x] 2.", "[ ] 2."))
+    chosen = thread.requester.answer_to(thread.requester.send(thread.requester.reply(mail, text)))
+    ((name, part),) = [(name, pdf) for name, pdf in attachments(chosen).items() if name.endswith(".pdf")]
+    assert "Première impression." in report_text(part)
+    assert "Un mot à part." not in report_text(part)
+    colleague = served.client(region.STRANGER)
+    passed_on = thread.requester.compose(colleague.address, "Pour avis", "Voir la synthèse.")
+    passed_on.add_attachment(part, maintype="application", subtype="pdf", filename=name)
+    thread.requester.send(passed_on)
+    got = colleague.wait(lambda mail: mail["message-id"] == passed_on["message-id"])
+    assert attachments(got) == {name: part}
+    assert thread.ref not in words_of(colleague.ask_service("Mes téléexpertises"))
     thread.reaches("in_progress")
 
 
@@ -174,6 +282,24 @@ def test_a36_the_report_is_posted_filed_and_sent_to_the_requester(served: TestGa
             lambda reader=reader: filed(reader),  # type: ignore[misc]
             f"the report of {thread.ref} in the patient's folder of {reader.address}",
         )
+
+
+def test_a36_the_report_is_filed_by_patient_only_where_the_account_wants_it(served: TestGateway) -> None:
+    change(served, replace(region.DERMATOLOGIST, files_reports=False))
+    try:
+        thread = open_thread(served)
+        thread.finalise(thread.expert)
+        name = thread.values["Nom de naissance"]
+
+        def filed(reader: Client) -> bool:
+            return any(name in folder for folder in reader.folders())
+
+        thread.report(thread.expert)
+        eventually(lambda: filed(thread.requester), "the requester's folder")
+        served.settled()
+        assert not filed(thread.expert)
+    finally:
+        change(served, region.DERMATOLOGIST)
 
 
 def test_a37_a38_finalised_activity_by_dates_role_and_format(served: TestGateway) -> None:
@@ -202,7 +328,8 @@ def test_a40_lines_name_the_service_and_who_finalised(by_service: Thread, cardio
     told = by_service.finalise(cardiologist, "ECG normal.")
     assert "finalisée" in words_of(told)
     (row,) = [row for row in rows(cardiologist, by_service.ref) if row["Rôle"] == "expert"]
-    assert row["Compte"] == region.SERVICE.address
+    assert row["Compte"] == row["Compte sollicité"] == region.SERVICE.address
+    assert row["FINESS"] == region.SERVICE.finess
     assert row["Finalisée par"] == f"{region.CARDIOLOGIST.name} pour {region.SERVICE.name}"
     assert (row["Numéro de facturation"], row["Suite proposée"]) == (
         region.SERVICE.billing_number,
@@ -251,6 +378,7 @@ def test_a32_an_act_that_passes_to_another_is_taken_back_where_it_was_exported(
     assert gone["Correction"].startswith("ligne annulée : la version 1")
     (hers,) = rows(cardiologist, thread.ref, f"Export expert {region.CARDIOLOGIST.address} csv")
     assert (hers["Acte"], hers["Numéro de facturation"]) == ("TE2", NUMBER)
+    assert hers["Compte sollicité"] == region.SERVICE.address, "her line still names the service"
 
 
 def test_a32_a_number_that_is_another_persons_is_said(served: TestGateway, cardiologist: Client) -> None:

@@ -6,8 +6,8 @@ import csv
 import io
 import json
 import smtplib
-import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from tests.support.acting import command, exported, filled, journal, saved, show
 from tests.support.forms import form_of, quoted
 from tests.support.gateway import Client, TestGateway, eventually, gateway, refusal_text, text_of, words_of
 from tests.support.imap import COMMON, OWN, begin_idle, ended, headers, listed, opens, session, unseen, wire
+from tests.support.mbsync import Copy, needs_mbsync
 from tests.support.threads import FOLDER, attachments, open_thread
 
 pytestmark = pytest.mark.timeout(120)
@@ -49,6 +50,7 @@ async def _more_services(services: Services) -> None:
     async with services.store.transaction() as tx:
         for account in (NURSING, ELSEWHERE):
             await tx.accounts.add(account, "", services.clock())
+        await tx.experts.put(replace(region.CARDIOLOGY, account=region.CARDIOLOGIST))
 
 
 # -- A.42: what a delegate does ------------------------------------------------------------------------
@@ -125,45 +127,16 @@ def test_a42_a_delegate_writes_in_the_delegators_name_and_is_named_as_the_sender
             delegate.send_bytes(wrong.as_bytes(), [str(wrong["to"].addresses[0].addr_spec)], delegate.address)
 
 
+@needs_mbsync
 def test_a42_mbsync_copies_the_delegators_folders(served: TestGateway, tmp_path: Path) -> None:
     thread = open_thread(served)
     thread.question(thread.requester)
     delegate = served.client(region.SECRETARY)
-    configuration = tmp_path / "mbsyncrc"
-    configuration.write_text(
-        f"""
-IMAPAccount tele
-Host localhost
-Port {served.imaps_port}
-User {delegate.address}
-Pass "{delegate.password}"
-SSLType IMAPS
-CertificateFile {served.settings.pki.anchors}
-
-IMAPStore far
-Account tele
-
-MaildirStore near
-Path {tmp_path}/mail/
-Inbox {tmp_path}/mail/INBOX
-SubFolders Verbatim
-
-Channel all
-Far :far:
-Near :near:
-Patterns "{OWN}/{region.GP.address}/%"
-Create Near
-Sync All
-SyncState *
-""",
-        "utf-8",
-    )
-    (tmp_path / "mail").mkdir()
+    copy = Copy(delegate, tmp_path, f'"{OWN}/{region.GP.address}/%"')
     for _ in range(2):
-        done = subprocess.run(["mbsync", "-c", configuration, "-a"], capture_output=True, timeout=60)
-        assert done.returncode == 0, done.stderr.decode()
-    copied = b"".join(path.read_bytes() for path in (tmp_path / "mail").rglob("*") if path.is_file())
-    assert f"X-TLE-Ref: {thread.ref}".encode() in copied
+        copy.sync()
+    folder = f"{OWN}/{region.GP.address}/{FOLDER}"
+    assert thread.ref in {mail["x-tle-ref"] for mail in copy.mails(folder)}
 
 
 # -- A.43: naming and withdrawing ----------------------------------------------------------------------
@@ -275,6 +248,9 @@ def test_a43_nobody_changes_the_delegates_of_an_account_they_do_not_act_for(serv
     assert region.STRANGER.name in words_of(answer)
     line = (secretary.address, "delegation add", {"delegate": region.STRANGER.address})
     assert line in journal(served, region.GP.address)
+    news = words_of(served.client(region.GP).wait("Vos délégués ont changé"))
+    assert f"{region.SECRETARY.name} a changé qui peut lire les dossiers du compte {region.GP.name}" in news
+    assert f"Ajoutés : {region.STRANGER.name}" in news
     tidied(served, region.GP.address, region.STRANGER.address)
 
 
@@ -419,8 +395,8 @@ def test_a45_members_of_a_service_see_in_its_folder_what_was_answered_and_by_who
     tidied(served, region.SERVICE.address, colleague.address)
 
 
-def test_a45_an_administrator_sees_the_exports_of_all_services_of_the_establishment(
-    served: TestGateway,
+def test_a41_a45_an_administrator_sees_the_exports_of_all_services_of_the_establishment(
+    served: TestGateway, tmp_path: Path
 ) -> None:
     administrator = served.client(region.NURSE)
     services = {region.SERVICE.address, NURSING.address}
@@ -443,6 +419,22 @@ def test_a45_an_administrator_sees_the_exports_of_all_services_of_the_establishm
         administrator.send(administrator.compose(served.service, f"Export csv {ELSEWHERE.address}"))
     with session(administrator) as reader:
         assert not opens(reader, f"{OWN}/{region.SERVICE.address}/INBOX"), "exports only"
+    member = served.client(region.CARDIOLOGIST)
+    private = open_thread(served, expert=region.CARDIOLOGIST)
+    private.finalise(member)
+    thread.finalise(member, Expert=region.CARDIOLOGIST.address)
+
+    def finalised(order: str) -> dict[str, tuple[str, str]]:
+        ((_, content),) = attachments(administrator.ask_service(order)).items()
+        lines = csv.DictReader(io.StringIO(content.decode("utf-8-sig")), delimiter=";")
+        return {line["Référence"]: (line["Compte"], line["Compte sollicité"]) for line in lines}
+
+    passed_on = {thread.ref: (member.address, region.SERVICE.address)}
+    assert finalised("Export csv") == passed_on, "what was asked of a service stays the establishment's"
+    out = tmp_path / "establishment.csv"
+    told(served, "export", "--establishment", finess, "--out", str(out))
+    assert thread.ref in out.read_text("utf-8-sig")
+    assert private.ref not in out.read_text("utf-8-sig")
     assert "removed" in told(served, "account", "administrator", "remove", administrator.address, finess)
     assert "was none" in told(served, "account", "administrator", "remove", administrator.address, finess)
     assert exported(administrator.ask_service("Export en cours csv")) == {administrator.address}
