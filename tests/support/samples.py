@@ -27,7 +27,12 @@ from teleexpertise.texts import (
     export_contexts,
     followup_contexts,
 )
-from teleexpertise.texts.document_contexts import EnclosedReport, IntegrationRefused, Processed
+from teleexpertise.texts.document_contexts import (
+    DocumentPlaced,
+    EnclosedReport,
+    IntegrationRefused,
+    Processed,
+)
 from teleexpertise.texts.standing import Standing
 from tests.support.directory_samples import declaring_mails
 
@@ -338,6 +343,11 @@ def _document_mails() -> dict[str, contexts.Mail]:
             **ABOUT,
         ),
         "accuse-traitement": Processed(received_at=NOW),
+        "document-classe": DocumentPlaced(
+            subject_received="XDM/1.0/DDM+Compte rendu", received_at=NOW, folder="SAULNIER Odette 1979-03-28"
+        ),
+        "document-laisse": DocumentPlaced(subject_received="Compte rendu", received_at=NOW),
+        "document-non-classe": DocumentPlaced(subject_received="CR", received_at=NOW, failed=True),
     }
 
 
