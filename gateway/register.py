@@ -72,11 +72,11 @@ async def recognise(tx: Transaction, known: PatientRow, stated: Patient) -> Pati
     return row
 
 
-async def enter_new(tx: Transaction, patient: Patient, now: datetime, ins_oid: str = "") -> PatientRow:
+async def enter_new(tx: Transaction, patient: Patient, now: datetime) -> PatientRow:
     """Enter a new patient, with the conversations that stated this one before. Raises as
     :meth:`gateway.store.patients.Patients.add` does.
     """
-    row = await tx.patients.add(patient, now, ins_oid)
+    row = await tx.patients.add(patient, now)
     await settle(tx, row.id)
     return row
 
@@ -146,7 +146,7 @@ class Desk:
             raise GatewayError(f"there is no patient {patient_id}")
         return row
 
-    async def add(self, patient: Patient, ins_oid: str, *, new: bool = False) -> tuple[PatientRow, int]:
+    async def add(self, patient: Patient, *, new: bool = False) -> tuple[PatientRow, int]:
         """Enter a patient; the entry and how many earlier conversations are about this one are returned.
 
         Raises :class:`LikelyDoubles` where somebody of the register may be meant, unless a person who was
@@ -173,7 +173,7 @@ class Desk:
                 near = others
         if near and not new:
             raise LikelyDoubles(near)
-        row = await self.tx.patients.add(patient, self.now, ins_oid)
+        row = await self.tx.patients.add(patient, self.now)
         await self._audit("add patient", row.id, "entered", {"doubles shown": len(near)})
         for each in near:
             await self._told_apart(each.known.id, row.id, _ENTERED_AS_ANOTHER)

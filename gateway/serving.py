@@ -262,6 +262,7 @@ def _workers(
     deliveries = Deliveries(services, lmtp, _relay(services, tls))
     folders = FolderWork(services, filing)
     reports = ReportWork(services, printers)
+    sorting = SortingWork(services, deliveries, folders)
     return Workers(
         services,
         {
@@ -270,7 +271,8 @@ def _workers(
             "tag": folders.tag,
             "file": folders.file,
             "arrange": folders.arrange,
-            "sort": SortingWork(services, deliveries, folders).sort,
+            "sort": sorting.sort,
+            "file_document": sorting.file_document,
             "make_report": reports.make_report,
             "synthesis": reports.synthesis,
             "export": ExportWork(services).export,

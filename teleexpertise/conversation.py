@@ -55,7 +55,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """One mail of a member, as lists and the report refer to it."""
+    """One mail of a member, as lists and the report refer to it; ``words`` where a document said them."""
 
     seq: int
     at: datetime
@@ -66,6 +66,7 @@ class Exchange:
     attachments: tuple[AttachmentNote, ...] = ()
     late: bool = False
     encrypted: bool = False
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +236,7 @@ def _exchanged(conversation: Conversation, record: Record, event: Exchanged) -> 
         attachments=event.attachments,
         late=event.late,
         encrypted=event.encrypted,
+        words=event.words,
     )
     given = conversation.given
     if event.side is not Side.EXPERT:

@@ -138,7 +138,9 @@ class Redirected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchanged:
-    """A mail: ``late`` when the conversation was closed already, ``encrypted`` when we cannot read."""
+    """A mail: ``late`` when the conversation was closed already, ``encrypted`` when we cannot read. ``words``
+    are those of a document that the mail brought in their place.
+    """
 
     side: Side
     attachments: tuple[AttachmentNote, ...] = ()
@@ -147,6 +149,7 @@ class Exchanged:
     late: bool = False
     encrypted: bool = False
     signature: str = "none"
+    words: str = ""
     kind: Literal["exchanged"] = "exchanged"
 
 

@@ -44,6 +44,7 @@ class Trait(StrEnum):
     BIRTH_DATE = "birth_date"
     SEX = "sex"
     BIRTH_PLACE = "birth_place"
+    BIRTH_ORDER = "birth_order"
 
 
 class Likeness(StrEnum):
@@ -135,7 +136,7 @@ def contradictions(stated: Patient, known: Patient) -> tuple[Trait, ...]:
         found.append(Trait.BIRTH_NAME)
     if stated.first_names and known.first_names and not _first_names_agree(stated, known):
         found.append(Trait.FIRST_NAMES)
-    for trait in (Trait.BIRTH_DATE, Trait.SEX, Trait.BIRTH_PLACE):
+    for trait in (Trait.BIRTH_DATE, Trait.SEX, Trait.BIRTH_PLACE, Trait.BIRTH_ORDER):
         mine, theirs = getattr(stated, trait), getattr(known, trait)
         if mine and theirs and mine != theirs:
             found.append(trait)
@@ -165,6 +166,8 @@ def likeness(one: Patient, other: Patient) -> Likeness | None:
         return None
     if one.ins and other.ins and one.ins != other.ins:
         return None
+    if one.birth_order and other.birth_order and one.birth_order != other.birth_order:
+        return None  # twins, whatever they are called
     crossed = names_agree(one.birth_name, other.first_names) and names_agree(
         one.first_names, other.birth_name
     )
@@ -206,12 +209,31 @@ def match(stated: Patient, register: Sequence[Known]) -> Match:
         return Unknown((*others, *_near(stated, register)))
     if len(alike) == 1 and _agrees(stated, open_[0].patient):
         return Same(open_[0])
+    twin = _twin(stated, alike)
+    if twin is not None and twin in open_ and _agrees(stated, twin.patient):
+        return Same(twin)
     return Several(tuple(sorted(open_, key=lambda known: known.id)))
 
 
+def _twin(stated: Patient, alike: Sequence[Known]) -> Known | None:
+    """Of people who are called alike the one with the stated rank, where all the others have another one."""
+    ranks = [known.patient.birth_order for known in alike]
+    if not stated.birth_order or 0 in ranks or ranks.count(stated.birth_order) != 1:
+        return None
+    return alike[ranks.index(stated.birth_order)]
+
+
 def _agrees(stated: Patient, known: Patient) -> bool:
-    """Two people of the same names, date and sex who were born in two places are two."""
-    return not (stated.birth_place and known.birth_place and stated.birth_place != known.birth_place)
+    """Two people of the same names, date and sex who were born in two places, or one after the other of one
+    mother, are two.
+    """
+    return not any(
+        mine and theirs and mine != theirs
+        for mine, theirs in (
+            (stated.birth_place, known.birth_place),
+            (stated.birth_order, known.birth_order),
+        )
+    )
 
 
 def _near(stated: Patient, register: Iterable[Known]) -> Iterator[Near]:

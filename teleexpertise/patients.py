@@ -17,7 +17,8 @@ class Patient:
     country of birth, '' when unknown; ``qualified`` says that somebody answers for the INS and its traits as
     the national service gave them: only then may a document carry them (``RNIV``). ``first_first_name`` is
     the first of the birth first names where that is more than their first word; used names are those of daily
-    life.
+    life. ``ins_oid`` is the authority of the INS (NIR, NIA or a test one), '' for the deployment's own of
+    NIR; ``birth_order`` the rank in a multiple birth, 0 where that is not said.
     """
 
     birth_name: str = ""
@@ -31,6 +32,8 @@ class Patient:
     first_first_name: str = ""
     used_name: str = ""
     used_first_names: str = ""
+    ins_oid: str = ""
+    birth_order: int = 0
 
     @property
     def label(self) -> str:

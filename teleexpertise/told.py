@@ -28,6 +28,8 @@ _MOST_OCTETS = 32 * 1024
 _LONGEST = 200
 _MOST_VERSIONS = 1000
 _MOST_DAYS = 366
+#: As the request form: a rank of one digit.
+_MOST_BORN = 10
 _ADDRESS = re.compile(r"[^\s,;:<>()\"@\\]{1,64}@[^\s,;:<>()\"@\\]{1,255}")
 
 
@@ -113,6 +115,7 @@ def _sound(told: Told) -> bool:
         and all(_ADDRESS.fullmatch(each) and each == each.lower() for each in addresses)
         and all(len(text) <= _LONGEST and text.isprintable() for text in _texts(asdict(told)))
         and (told.patient is None or told.patient.sex in ("", "F", "M"))
+        and (told.patient is None or 0 <= told.patient.birth_order < _MOST_BORN)
     )
 
 

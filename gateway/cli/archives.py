@@ -10,16 +10,23 @@ import click
 
 from gateway.cli.context import as_json, example, json_option, say, show_table
 from gateway.errors import GatewayError
-from teleexpertise.archives import ArchivePatient, Finding, OpenedArchive, OpenedDocument, open_archive
+from teleexpertise.archives import (
+    ArchiveLimits,
+    ArchivePatient,
+    Finding,
+    OpenedArchive,
+    OpenedDocument,
+    open_archive,
+)
 from teleexpertise.texts.words import Words, load_words
 
-__all__ = ["open_command"]
+__all__ = ["finding_sentence", "open_command", "read_file"]
 
 
 @click.command(
     "open", epilog=example("document open IHE_XDM.zip", "document open IHE_XDM.zip --patient --json")
 )
-@click.argument("path", metavar="FILE.zip", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("path", metavar="FILE.zip", type=click.Path(path_type=Path))
 @click.option("--patient", is_flag=True, help="Also who the patient is.")
 @json_option
 def open_command(path: Path, patient: bool, json_: bool) -> int:
@@ -27,10 +34,9 @@ def open_command(path: Path, patient: bool, json_: bool) -> int:
 
     Nothing is unpacked on disk. Faults are told in French, as those who receive the documents read them.
     """
-    try:
-        octets = path.read_bytes()
-    except OSError as error:
-        raise GatewayError(f"{path}: {error.strerror or 'cannot be read'}") from error
+    octets = read_file(path)
+    if b"ClinicalDocument" in octets[:4096]:
+        raise GatewayError(f"{path}: this is a document, not an archive: `gateway document check` reads it")
     opened = open_archive(octets)
     words = load_words()
     if json_:
@@ -40,7 +46,16 @@ def open_command(path: Path, patient: bool, json_: bool) -> int:
     return 0 if opened.sound else GatewayError.exit_code
 
 
-def sentence(finding: Finding, words: Words) -> str:
+def read_file(path: Path) -> bytes:
+    """The octets of a file, one more than an archive may have at most. Raises :class:`GatewayError`."""
+    try:
+        with path.open("rb") as opened:
+            return opened.read(ArchiveLimits().archive + 1)
+    except OSError as error:
+        raise GatewayError(f"{path}: {error.strerror or 'cannot be read'}") from error
+
+
+def finding_sentence(finding: Finding, words: Words) -> str:
     """A finding as its French sentence."""
     return words.of("archive_faults", finding.fault).format(name=finding.name, detail=finding.detail)
 
@@ -56,7 +71,7 @@ def _described(opened: OpenedArchive, words: Words, patient: bool) -> dict[str, 
                 "blocking": finding.blocking,
                 "file": finding.name,
                 "detail": finding.detail,
-                "sentence": sentence(finding, words),
+                "sentence": finding_sentence(finding, words),
             }
             for finding in opened.findings
         ],
@@ -90,10 +105,12 @@ def _print(opened: OpenedArchive, words: Words, patient: bool) -> None:
     show_table(("file", "code", "title", "action", "created (UTC)", "bytes"), shown, "no document")
     click.echo()
     whose = opened.patient
-    if patient:
+    if patient and not (whose.birth_name or whose.ins):
+        say("patient  none named")
+    elif patient:
         say(f"patient  {whose.birth_name} {whose.first_names}, {whose.sex}, born {whose.birth_date or '?'}, "
             f"INS {whose.ins or '-'}")  # fmt: skip
     say(f"INS      {'qualified' if whose.qualified else 'not qualified'}")
     for finding in opened.findings:
-        say(f"{'fault' if finding.blocking else 'warning':<8} {sentence(finding, words)}")
+        say(f"{'fault' if finding.blocking else 'warning':<8} {finding_sentence(finding, words)}")
     say("sound" if opened.sound else "not to be trusted: nothing of it is filed")

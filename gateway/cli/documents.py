@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 import click
 
+from gateway.cli.archives import finding_sentence, read_file
 from gateway.cli.context import (
     Invocation,
     as_json,
@@ -22,19 +25,20 @@ from gateway.errors import GatewayError
 from gateway.services import Services
 from gateway.workers.printers import Printers
 from gateway.workers.reporting import ReportWork
+from teleexpertise.archives import open_archive
 from teleexpertise.documents.checks import check_document
 from teleexpertise.documents.facts import MissingFields
-from teleexpertise.documents.parsing import MAX_OCTETS
 from teleexpertise.documents.sentences import sentence, sentences
+from teleexpertise.texts.words import load_words
 
 __all__ = ["document"]
 
 _SUFFIXES = {"pdf": "pdf", "cda": "xml", "request": "xml", "xdm": "zip"}
 
 
-@click.group(short_help="Documents: make, check.")
+@click.group(short_help="Documents: make, check, open.")
 def document() -> None:
-    """Documents: make the report of a conversation as PDF or CDA, check a file."""
+    """Documents: make those of a conversation, check a file, open an archive."""
 
 
 @document.command(
@@ -83,8 +87,12 @@ def make(invocation: Invocation, name: str, kind: str, output: Path | None, json
     reference, octets = invocation.run(work)
     if isinstance(octets, MissingFields):
         for reason in octets.fields:
-            say(f"{reason}: {sentence(reason)} / {sentence(reason, 'en')}")
-        raise GatewayError(f"{reference}: no document, {len(octets.fields)} fields are missing or wrong")
+            say(f"[{reason}]")
+            say(f"  fr: {sentence(reason)}")
+            say(f"  en: {sentence(reason, 'en')}")
+        count = len(octets.fields)
+        are = "field is" if count == 1 else "fields are"
+        raise GatewayError(f"{reference}: no document, {count} {are} missing or wrong")
     path = output or Path(f"{reference}-{kind}.{_SUFFIXES[kind]}")
     _write(path, octets)
     if json_:
@@ -102,46 +110,59 @@ def _write(path: Path, octets: bytes) -> None:
         raise GatewayError(f"{path}: {error.strerror}") from error
 
 
-@document.command(epilog=example("document check report.xml"))
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """One thing that is wrong with a file; ``place`` is an element of it, or a file of an archive."""
+
+    reason: str
+    place: str
+    french: str
+    english: str
+
+
+@document.command(epilog=example("document check report.xml", "document check IHE_XDM.zip --json"))
 @click.argument("file", type=click.Path(path_type=Path))
 @json_option
 @click.pass_obj
 def check(invocation: Invocation, file: Path, json_: bool) -> None:
-    """Check a CDA document (report or request) by our own rules: exit 0 if nothing is wrong, 1 otherwise.
+    """Check a CDA document, or all in an archive, by our own rules: exit 0 if nothing is wrong, 1 otherwise.
 
     These are the rules by which nothing wrong leaves; they see what the agency's schematrons let pass.
     """
     # Without a deployment there is nothing to say which INS are right: both kinds pass.
     test = invocation.settings().service.test_identifiers if invocation.path.exists() else None
-    faults = check_document(_read(file), test_identifiers=test)
+    octets = read_file(file)
+    told = list(_of_archive(octets, test) if octets.startswith(b"PK") else _of_document(octets, test, ""))
     if json_:
-        as_json(
-            [
-                {
-                    "reason": fault.reason,
-                    "place": fault.place,
-                    **dict(zip(("fr", "en"), _both(fault.reason), strict=True)),
-                }
-                for fault in faults
-            ]
-        )
-    for fault in () if json_ else faults:
-        french, english = _both(fault.reason)
-        say(f"{fault.reason} ({fault.place or 'ClinicalDocument'}): {french} / {english}")
-    if faults:
-        raise GatewayError(f"{file}: {len(faults)} faults")
+        as_json([{"reason": t.reason, "place": t.place, "fr": t.french, "en": t.english} for t in told])
+    for each in () if json_ else told:
+        say(f"{each.place or 'ClinicalDocument'} [{each.reason}]")
+        say(f"  fr: {each.french}")
+        say(f"  en: {each.english}")
+    if told:
+        raise GatewayError(f"{file}: {len(told)} fault{'s' if len(told) > 1 else ''}")
     if not json_:
         say(f"{file}: no fault found")
 
 
+def _of_document(octets: bytes, test: bool | None, within: str) -> Iterator[_Told]:
+    """The faults of one document; ``within`` names its file in an archive, '' outside of one."""
+    for fault in check_document(octets, test_identifiers=test):
+        place = fault.place or "ClinicalDocument"
+        yield _Told(fault.reason, f"{within}: {place}" if within else place, *_both(fault.reason))
+
+
+def _of_archive(octets: bytes, test: bool | None) -> Iterator[_Told]:
+    """The faults of an archive, sound or not, and of each document in it."""
+    opened, words = open_archive(octets), load_words()
+    for finding in opened.findings:
+        place = finding.name or "IHE_XDM.zip"
+        english = f"{finding.fault.replace('_', ' ')} {finding.detail}".strip() + "."
+        yield _Told(f"archive.{finding.fault}", place, finding_sentence(finding, words), english)
+    for document in opened.documents:
+        if document.content is not None and document.header is not None:
+            yield from _of_document(document.content, test, document.entry.uri)
+
+
 def _both(reason: str) -> tuple[str, str]:
     return sentences([reason])[0], sentences([reason], "en")[0]
-
-
-def _read(file: Path) -> bytes:
-    """The octets of a file, one more than are allowed at most. Raises :class:`GatewayError`."""
-    try:
-        with file.open("rb") as opened:
-            return opened.read(MAX_OCTETS + 1)
-    except OSError as error:
-        raise GatewayError(f"{file}: {error.strerror}") from error

@@ -72,7 +72,7 @@ def add(
     """
     stated = {name: value for name, value in given.items() if value is not None}
     oid = identifier("--ins-oid", read_ins_oid, stated.pop("ins_oid", None)) or ""
-    patient = corrected(Patient(), checked(stated))
+    patient = corrected(Patient(ins_oid=oid), checked(stated))
     if oid and not patient.ins:
         raise GatewayError("--ins-oid goes with --ins")
     places = [number_in_place(each) for each in numbers]
@@ -81,7 +81,7 @@ def add(
         try:
             async with store.transaction() as tx:
                 desk = Desk(tx, operator(), now(), uuid4)
-                row, linked = await desk.add(patient, oid, new=new)
+                row, linked = await desk.add(patient, new=new)
                 for place, value in places:
                     await desk.set_number(row, place, value)
                 return row.id, linked

@@ -48,6 +48,10 @@ def trait_options(*, required: bool) -> Callable[[_Command], _Command]:
             help="Birth date, 1957-02-03 or 03/02/1957.",
         ),
         click.option("--sex", required=required, type=click.Choice(["F", "M"]), help="Sex."),
+        click.option(
+            "--birth-order", type=click.IntRange(0, 9), metavar="RANK",
+            help="Rank in a multiple birth, 0 for none.",
+        ),
         click.option("--birth-place", metavar="COG", help="COG code of the commune or country of birth."),
         click.option("--used-name", help="Name of daily life, '' for none."),
         click.option("--used-first-names", help="First names of daily life, '' for none."),
@@ -151,6 +155,7 @@ def who(known: Patient) -> str:
                 f"used {used}" if used else "",
                 known.sex,
                 f"born {known.birth_date or '?'}" + (f" in {known.birth_place}" if known.birth_place else ""),
+                f"rank {known.birth_order} of a multiple birth" if known.birth_order else "",
                 f"INS {known.ins or '-'}",
             ),
         )

@@ -274,7 +274,7 @@ async def _line(unit: Unit, exchange: Exchange) -> str:
     day = f"{exchange.at.astimezone(unit.services.zone):%d/%m/%Y}"
     letter = await stored_letter(unit.services, unit.tx, exchange.message)
     words = unit.services.texts.words
-    text = own_words(readable_text(letter)) if letter else ""
+    text = exchange.words or (own_words(readable_text(letter)) if letter else "")
     if exchange.encrypted:
         text = words.of("forms", "encrypted")
     elif letter is not None and letter.has_unsigned:

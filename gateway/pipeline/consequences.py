@@ -45,9 +45,9 @@ class Act:
 
     ``message`` is the stored mail that caused it, ``incoming`` the same as received where it is a member's
     letter.
-    ``attachments`` are what a post may carry on; ``also`` are told although they are no members (any more);
-    ``only``, where given, are the addresses that posts and files go to; ``about`` is the Message-ID that an
-    answer follows where no letter came.
+    ``attachments`` are what a post may carry on, ``fields`` the header fields that go with them; ``also``
+    are told although they are no members (any more); ``only``, where given, are the addresses that posts and
+    files go to; ``about`` is the Message-ID that an answer follows where no letter came.
     """
 
     facts: Facts
@@ -57,6 +57,7 @@ class Act:
     documents: tuple[Document, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     also: tuple[Party, ...] = ()
+    fields: tuple[tuple[str, str], ...] = ()
     only: frozenset[str] | None = None
     person: Party | None = None
     others: tuple[mails.ExpertCard, ...] = ()
@@ -213,7 +214,7 @@ class _Work:
             in_reply_to=in_reply_to,
             references=references,
             attachments=tuple(attachments),
-            fields=tle_fields(conversation, post.template, seq, readers),
+            fields=(*tle_fields(conversation, post.template, seq, readers), *self.act.fields),
         )
         self.posted = message = await unit.write(draft, conversation.id)
         author = Author(unit.services.book.service, unit.services.settings.service.display_name)
@@ -250,6 +251,7 @@ class _Work:
             author=self.act.facts.author,
             incoming=incoming,
             message=self.act.message,
+            attachments=self.act.attachments,
         )
         await letter.deliver()
 

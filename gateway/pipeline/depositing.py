@@ -23,7 +23,7 @@ from teleexpertise.letters import Attachment, Mailbox
 from teleexpertise.texts.contexts import Refusal, RefusalReason
 from teleexpertise.texts.document_contexts import EnclosedReport
 
-__all__ = ["archive_of", "deposit", "depositees", "from_patient", "patient_mailbox"]
+__all__ = ["archive_of", "deposit", "depositees", "enclosed", "from_patient", "patient_mailbox"]
 
 #: What a patient's mailbox takes in all (Mon espace santé, section 6), in octets as sent.
 _MOST_FOR_PATIENTS = 25 * 1024 * 1024
@@ -85,6 +85,19 @@ def archive_of(settings: Settings, conversation: Conversation, cda: bytes) -> by
     assert completion is not None, "a report follows a finalisation"
     document = ArchiveDocument(cda, _transfer(cda))
     return build_archive([document], _sender(settings), _submission(conversation), completion.at)
+
+
+def enclosed(
+    settings: Settings, conversation: Conversation, filename: str, pdf: bytes, cda: bytes | None
+) -> DocumentMail:
+    """What the report's mail in the thread carries: the archive where there is a CDA (ECO.2.1.1), and the PDF
+    under the name that the thread calls it by.
+    """
+    page = Attachment(filename, "application/pdf", pdf)
+    if cda is None:
+        return DocumentMail("", (), (page,))
+    made = _mail(settings, conversation, pdf, cda)
+    return replace(made, attachments=(page, made.attachments[0]))
 
 
 async def deposit(unit: Unit, conversation: Conversation, pdf: bytes, cda: bytes | None) -> Conversation:

@@ -16,20 +16,34 @@ from teleexpertise.documents.facts import (
     RequestFacts,
     person_name,
 )
-from teleexpertise.documents.oids import INS_NIR, INS_TEST
+from teleexpertise.documents.oids import INS_NIA, INS_NIR, INS_TEST
 from teleexpertise.events import Author, Completed
 from teleexpertise.identifiers import read_billing_number
+from teleexpertise.patients import Patient
 from teleexpertise.people import Account, AccountKind, Party
 from teleexpertise.plaintext import folded
 
 _WITH_ACT = ("G15_10", "G15_40", "G15_50")
 
-__all__ = ["ins_oid", "report_facts", "request_facts"]
+__all__ = ["authorities", "ins_oid", "report_facts", "request_facts"]
 
 
 def ins_oid(settings: Settings) -> str:
     """The authority of the INS of our patients: the test one where the service has test identities."""
     return INS_TEST if settings.service.test_identifiers else INS_NIR
+
+
+def _authority(settings: Settings, patient: Patient) -> str:
+    """Who gave a patient's INS. What is a NIA in real life is a test number where all identities are."""
+    mine = ins_oid(settings)
+    return mine if settings.service.test_identifiers else patient.ins_oid or mine
+
+
+def authorities(settings: Settings) -> frozenset[str]:
+    """All authorities whose INS are believed here: test numbers where the service has test identities, else
+    NIR and NIA. The two kinds never meet.
+    """
+    return frozenset({INS_TEST} if settings.service.test_identifiers else {INS_NIR, INS_NIA})
 
 
 async def report_facts(
@@ -54,7 +68,7 @@ async def report_facts(
         created_at=_second(at, zone),
         asked_at=_second(conversation.opened_at, zone),
         patient=conversation.patient,
-        ins_oid=ins_oid(settings),
+        ins_oid=_authority(settings, conversation.patient),
         author=author,
         custodian=_custodian(settings),
         recipient=await _professional(settings, tx, closing.requester),
@@ -77,7 +91,7 @@ async def request_facts(
         conversation=conversation.id,
         created_at=_second(conversation.opened_at, settings.zone),
         patient=opening.patient,
-        ins_oid=ins_oid(settings),
+        ins_oid=_authority(settings, opening.patient),
         author=await _answerable(settings, tx, opening.requester, asked_by),
         custodian=_custodian(settings),
         recipient=expert,

@@ -9,22 +9,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from gateway.pipeline import requesting
-from gateway.pipeline.document_facts import ins_oid
+from gateway.pipeline import member_mail, requesting
+from gateway.pipeline.document_facts import authorities
+from gateway.pipeline.document_numbers import Met, Numbers, kept_numbers, meet, note
 from gateway.pipeline.identifying import Identified, identify
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.requesting import FilledForm
 from gateway.pipeline.sending_forms import Sheet, send_form
 from gateway.pipeline.unit import Unit
 from gateway.store.rows import FormRow
-from teleexpertise.archives import ArchiveLimits, OpenedArchive, archive_in
+from teleexpertise.archives import ArchiveLimits, OpenedArchive, archive_in, holds_documents
 from teleexpertise.documents.oids import INS_NIA
 from teleexpertise.documents.reading import RequestValues, read_request
 from teleexpertise.documents.sentences import sentences
 from teleexpertise.documents.tlmda import LOINC_REQUEST
 from teleexpertise.forms import Form, FormKind, Value, validate
+from teleexpertise.patients import Patient
 from teleexpertise.texts import contexts as mails
-from teleexpertise.texts.contexts import RefusalReason
+from teleexpertise.texts.contexts import CommandDone, RefusalReason
 
 __all__ = ["receive"]
 
@@ -49,7 +51,54 @@ async def receive(unit: Unit, incoming: Incoming) -> str | None:
     read = await asyncio.to_thread(read_request, requests[0])
     if read.values is None:
         return await _refuse(unit, incoming, sentences(read.problems))
-    return await _open(unit, incoming, read.values, sentences(read.warnings))
+    numbers = Numbers.of(read.document)
+    met = await meet(unit, incoming, numbers, read.values.expert.mail, _ours(unit, read.values))
+    if met is not None:
+        return await _go_on(unit, incoming, met, numbers, read.values)
+    return await _open(unit, incoming, read.values, numbers, sentences(read.warnings))
+
+
+async def _go_on(unit: Unit, incoming: Incoming, met: Met, numbers: Numbers, asked: RequestValues) -> str:
+    """A request that is open already: the same version is noted, a newer one goes into the thread."""
+    reference = met.conversation.ref
+    if not met.same_patient:
+        await unit.audit(incoming.login.address, "request document", reference, "another patient")
+        return await _refuse(unit, incoming, [unit.services.texts.words.of("documents", "other_patient")])
+    message = await unit.store(incoming, met.conversation.id)
+    conversation = met.conversation
+    if met.newer:
+        conversation = await member_mail.post_letter(
+            unit,
+            incoming,
+            met.conversation,
+            met.by,
+            message,
+            brought=_addition(unit, incoming, numbers, asked),
+        )
+        await note(unit, conversation, numbers, message)
+    done = CommandDone.ADDED if met.newer else CommandDone.KNOWN
+    await unit.audit(incoming.login.address, "request document", reference, str(done))
+    mail = mails.CommandConfirmation(reference=reference, state=conversation.state, done=done)
+    await unit.answer(
+        mail, incoming.login, in_reply_to=incoming.letter.message_id, conversation=conversation.id
+    )
+    return f"request document {done}: {reference}"
+
+
+def _addition(unit: Unit, incoming: Incoming, numbers: Numbers, asked: RequestValues) -> member_mail.Brought:
+    """What a newer version says, as text, and its files without the archive."""
+    words = unit.services.texts.words
+    option = unit.services.forms.form(FormKind.REQUEST).field("urgency").option(asked.urgency)
+    urgency = words.of("documents", "replaced_urgency").format(urgency=option.label) if option else ""
+    said = (
+        words.of("documents", "new_version").format(version=numbers.version),
+        asked.question,
+        urgency,
+        *(f"{label} : {answer}" for label, answer in asked.answers),
+        asked.remark,
+    )
+    own = (each for each in incoming.letter.signed_attachments if not holds_documents(each))
+    return member_mail.Brought("\n\n".join(part for part in said if part), (*own, *asked.attachments))
 
 
 def _faults(unit: Unit, opened: OpenedArchive) -> list[str]:
@@ -74,8 +123,10 @@ async def _refuse(unit: Unit, incoming: Incoming, why: Sequence[str]) -> str:
     return "document refused"
 
 
-async def _open(unit: Unit, incoming: Incoming, asked: RequestValues, warnings: tuple[str, ...]) -> str:
-    options: dict[str, object] = {"order_id": asked.order_id}
+async def _open(
+    unit: Unit, incoming: Incoming, asked: RequestValues, numbers: Numbers, warnings: tuple[str, ...]
+) -> str:
+    options: dict[str, object] = {"order_id": asked.order_id, "numbers": kept_numbers(numbers)}
     sheet = await requesting.sheet(unit, incoming.login, asked.expert.mail, options)
     if sheet is None:
         return await _refuse(unit, incoming, [unit.services.texts.words.of("documents", "unknown_expert")])
@@ -124,22 +175,28 @@ async def _ask_back(
     return f"document returned as form: {len(problems)} problems"
 
 
+def _ours(unit: Unit, asked: RequestValues) -> Patient:
+    """The patient that the document states. An INS of another authority is left out."""
+    if asked.ins_oid in authorities(unit.services.settings):
+        return replace(asked.patient, ins_oid=asked.ins_oid)
+    return replace(asked.patient, ins="", ins_oid="", qualified=False)
+
+
 def _values(unit: Unit, asked: RequestValues, form: Form) -> dict[str, Value]:
-    """The values of the request form that the document states. An INS of another authority is left out."""
-    patient = asked.patient
-    settings = unit.services.settings
-    authorities = {ins_oid(settings)} | (set() if settings.service.test_identifiers else {INS_NIA})
-    ours = asked.ins_oid in authorities
+    """The values of the request form that the document states."""
+    patient = _ours(unit, asked)
     stated: dict[str, Value] = {
         "birth_name": patient.birth_name,
         "first_names": patient.first_names,
         "birth_date": patient.birth_date.isoformat() if patient.birth_date else "",
         "sex": patient.sex,
-        "ins": patient.ins if ours else "",
+        "ins": patient.ins,
         "birth_place": patient.birth_place,
         "first_first_name": patient.first_first_name,
         "used_name": patient.used_name,
         "used_first_names": patient.used_first_names,
+        "birth_order": str(patient.birth_order or ""),
+        "ins_kind": "NIA" if patient.ins_oid == INS_NIA else "",
         "question": asked.question,
         "urgency": asked.urgency,
         "phone": asked.phone,
@@ -147,7 +204,7 @@ def _values(unit: Unit, asked: RequestValues, form: Form) -> dict[str, Value]:
     answers = dict(asked.answers)
     stated |= {field.name: answers[field.element] for field in form.fields if field.element in answers}
     known: dict[str, Value] = {name: value for name, value in stated.items() if value}
-    known |= {"anonymous": False, "qualified": ours and patient.qualified}
+    known |= {"anonymous": False, "qualified": patient.qualified}
     if asked.consent:
         known["consent"] = True
     names = {field.name for field in form.fields}

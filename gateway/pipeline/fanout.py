@@ -57,13 +57,20 @@ def thread_fields(thread: Sequence[str]) -> tuple[str, tuple[str, ...]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FannedOut:
-    """One mail of a member and the conversation after it."""
+    """One mail of a member and the conversation after it. Words that a document brought are retold to all,
+    with ``attachments``.
+    """
 
     unit: Unit
     conversation: Conversation
     author: Author
     incoming: Incoming
     message: MessageRow
+    attachments: tuple[Attachment, ...] = ()
+
+    @property
+    def _words(self) -> str:
+        return self.conversation.exchanges[-1].words
 
     async def deliver(self) -> None:
         """Put a copy for each member into the outbox; the author's own is filed as read in the acting
@@ -84,7 +91,7 @@ class FannedOut:
             place = await self.unit.placed_fields(party)
             if own:
                 place += (("X-TLE-Copy", "seen"),)
-            if not own and (protected or not (party.local or self.incoming.local)):
+            if not own and (self._words or protected or not (party.local or self.incoming.local)):
                 retold = retold or await self._retell()
                 await self._send(retold, party, place, ())
             else:
@@ -133,13 +140,14 @@ class FannedOut:
         """The author's words readable in a mail of ours, signed, the original beside them as it came."""
         conversation, letter = self.conversation, self.incoming.letter
         original = Attachment("message.eml", "message/rfc822", self.incoming.readable)
-        readable = tuple(item for item in letter.attachments if item.kind is not PartKind.MESSAGE)
+        shown = self.attachments if self._words else letter.attachments
+        readable = tuple(item for item in shown if item.kind is not PartKind.MESSAGE)
         mail = mails.Relayed(
             reference=conversation.ref,
             state=conversation.state,
             author=self.author,
             sent_at=letter.sent_at or self.unit.now,
-            text=readable_text(letter),
+            text=self._words or readable_text(letter),
             unsigned=unsigned_text(letter).strip(),
             attachments=conversation.exchanges[-1].attachments,
         )

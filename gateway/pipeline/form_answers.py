@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 
-from gateway.pipeline import closing, delegating, preferences, requesting
+from gateway.pipeline import closing, delegating, document_filing, preferences, requesting
 from gateway.pipeline.identifying import Identified, identify
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.refusing import refused
@@ -45,6 +45,8 @@ async def receive(unit: Unit, incoming: Incoming, found: FoundForm) -> str:
     if row.kind == FormKind.DELEGATES:
         # Rights are not guessed: a line that is gone or was not understood withdraws nobody.
         problems = {**warnings, **await delegating.doubts(unit, sheet, checked.values), **problems}
+    if row.kind == FormKind.FILING:
+        problems = {**await document_filing.doubts(unit, sheet, checked.values), **problems}
     remark = "\n".join(filter(None, (str(row.options.get("remark", "")), reading.remark)))
     identified = Identified()
     # A vital emergency is answered at once, whatever else is wrong with the form (design, section 6).
@@ -86,6 +88,8 @@ async def _sheet(unit: Unit, incoming: Incoming, row: FormRow) -> Sheet | None:
         return await preferences.sheet(unit, incoming.login, account, row.options)
     if row.kind == FormKind.DELEGATES:
         return await delegating.sheet(unit, incoming, str(row.options.get("account", "")), row.options)
+    if row.kind == FormKind.FILING:
+        return await document_filing.sheet(unit, row.options)
     if row.conversation_id is None:
         return None
     conversation = await unit.load(row.conversation_id)
@@ -130,6 +134,8 @@ async def _dispatch(unit: Unit, incoming: Incoming, answer: FilledForm) -> str:
         return await preferences.save(unit, incoming, answer)
     if answer.row.kind == FormKind.DELEGATES:
         return await delegating.save(unit, incoming, answer)
+    if answer.row.kind == FormKind.FILING:
+        return await document_filing.save(unit, incoming, answer)
     return await closing.act_on(unit, incoming, answer)
 
 

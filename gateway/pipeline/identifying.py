@@ -11,6 +11,7 @@ from uuid import UUID
 
 from gateway.pipeline.unit import Unit
 from gateway.register import enter_new, recognise
+from teleexpertise.documents.oids import INS_NIA
 from teleexpertise.forms import NEW_PATIENT, Form, Value, candidate_value
 from teleexpertise.matching import Contradicted, Known, Near, Same, Several, Unknown, match
 from teleexpertise.patients import Patient
@@ -55,6 +56,8 @@ def stated_patient(values: Mapping[str, Value]) -> Patient:
         first_first_name=text("first_first_name"),
         used_name=text("used_name"),
         used_first_names=text("used_first_names"),
+        ins_oid=INS_NIA if text("ins_kind") == "NIA" and text("ins") else "",
+        birth_order=int(text("birth_order") or 0),
     )
 
 

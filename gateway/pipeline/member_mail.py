@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from uuid import UUID
 
 from gateway.pipeline import service_mail
@@ -21,6 +22,7 @@ from teleexpertise.conversation import Conversation
 from teleexpertise.events import AbsenceNoted, Author, Exchanged
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.forms import find_form, form_identity
+from teleexpertise.letters import Attachment
 from teleexpertise.people import Party, Rights
 from teleexpertise.placing import Authorship, authorship, doubt
 from teleexpertise.plaintext import readable_text
@@ -28,7 +30,15 @@ from teleexpertise.prerequisites import count_given
 from teleexpertise.texts import contexts as mails
 from teleexpertise.texts.contexts import RefusalReason
 
-__all__ = ["automatic", "post_letter", "receive"]
+__all__ = ["Brought", "automatic", "post_letter", "receive"]
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What a document says: its words, and the files that go with them."""
+
+    words: str
+    attachments: tuple[Attachment, ...]
 
 
 async def receive(unit: Unit, incoming: Incoming, identifier: UUID, *, confirmed: bool = False) -> str:
@@ -123,20 +133,26 @@ async def post_letter(
     by: Authorship,
     message: MessageRow,
     invited: tuple[Party, ...] = (),
+    brought: Brought | None = None,
 ) -> Conversation:
-    """Invite who was named, then decide on the mail itself: it is the first that the invited see."""
+    """Invite who was named, then decide on the mail itself: it is the first that the invited see. ``brought``
+    is what a document in it says in its place.
+    """
     conversation = await join(unit, incoming, message, conversation, by, invited)
     letter = incoming.letter
     # What cannot be read, or stands outside of the signed part, brings no element of the request.
-    given = count_given(() if incoming.encrypted else letter.signed_attachments)
+    shown = letter.attachments if brought is None else brought.attachments
+    counted = letter.signed_attachments if brought is None else brought.attachments
+    given = count_given(() if incoming.encrypted else counted)
     exchanged = Exchanged(
         side=by.side,
-        attachments=notes_of(letter.attachments),
+        attachments=notes_of(shown),
         images=given.images,
         documents=given.documents,
         late=conversation.closed,
         encrypted=incoming.encrypted,
         signature=str(incoming.signature.verdict),
+        words=brought.words if brought else "",
     )
     facts = Facts(trigger=Trigger.MESSAGE, author=by.author, proposed=exchanged, side=by.side)
     act = Act(
@@ -144,6 +160,7 @@ async def post_letter(
         message=message,
         incoming=incoming,
         answer_to=incoming.login,
+        attachments=shown,
     )
     _, after = await carry_out(unit, conversation, conversation.id, act)
     return after or conversation

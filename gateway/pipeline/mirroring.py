@@ -8,6 +8,7 @@ from uuid import UUID
 
 from gateway.compose.composer import Draft, address_field
 from gateway.mirrored import load_mirror
+from gateway.pipeline.document_filing import sort_documents
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.peer_belief import Belief, Disbelief, Way, judge, may_be_for
 from gateway.pipeline.unit import MAX_REFERENCES, Unit
@@ -241,6 +242,9 @@ async def _deliver(
         mail_from=incoming.envelope.mail_from,
         wishes=wishes_of(incoming.envelope, recipient),
     )
+    if claim.event == "rapport":
+        # The patient is this operator's too: the report lies with the others of the same patient.
+        await sort_documents(unit, incoming, message, [recipient])
     known = before is not None and account is not None and account.address in before.active()
     news = _news(claim, known=known)
     if news is None or account is None or account.notice is NoticeMode.INBOX:

@@ -72,6 +72,7 @@ async def prefilled(unit: Unit, login: str, patient: int) -> dict[str, Value]:
         "first_names": known.first_names,
         "birth_date": known.birth_date.isoformat() if known.birth_date else "",
         "sex": known.sex,
+        "birth_order": str(known.birth_order or ""),
     }
     return {name: value for name, value in values.items() if value}
 

@@ -7,20 +7,21 @@ from dataclasses import dataclass, replace
 
 from gateway.pipeline.attachment_notes import notes_of
 from gateway.pipeline.consequences import Act, carry_out
+from gateway.pipeline.document_numbers import Met, meet, note, numbers_in
 from gateway.pipeline.identifying import candidates_of, enter_patient, stated_patient
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.sending_forms import Sheet, kept_attachments
 from gateway.pipeline.unit import Unit
 from gateway.store.rows import FormRow
-from teleexpertise.archives import is_archive_name
+from teleexpertise.archives import holds_documents
 from teleexpertise.events import Author, Opened, Side
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.forms import FormKind, Value, element_answers, request_form
 from teleexpertise.letters import Attachment, Letter, Mailbox
 from teleexpertise.people import Absence, Account, AccountKind, Expert, IdentityPolicy, Party
 from teleexpertise.prerequisites import count_given
-from teleexpertise.texts.contexts import RefusalReason
+from teleexpertise.texts.contexts import CommandConfirmation, CommandDone, RefusalReason
 
 __all__ = ["FilledForm", "is_vital", "open_request", "sheet"]
 
@@ -43,8 +44,8 @@ class FilledForm:
     brought: tuple[Attachment, ...] = ()
 
     def brought_by_document(self, attachment: Attachment) -> bool:
-        """Whether an attachment is the archive of the document that asked in the form's place."""
-        return bool(self.sheet.options.get("order_id")) and is_archive_name(attachment.filename)
+        """Whether an attachment is the archive, or the bare document, that asked in the form's place."""
+        return bool(self.sheet.options.get("order_id")) and holds_documents(attachment)
 
     def text(self, name: str) -> str:
         """A text value, '' when the line was left empty."""
@@ -152,6 +153,17 @@ def _left_out(unit: Unit, letter: Letter) -> tuple[str, ...]:
     return (sentence.format(names=names),) if names else ()
 
 
+async def _opened_already(unit: Unit, incoming: Incoming, met: Met) -> str:
+    """A document that came twice was asked back twice: of two answers one opens the conversation."""
+    conversation = met.conversation
+    await unit.store(incoming, conversation.id)
+    mail = CommandConfirmation(reference=conversation.ref, state=conversation.state, done=CommandDone.KNOWN)
+    await unit.answer(
+        mail, incoming.login, in_reply_to=incoming.letter.message_id, conversation=conversation.id
+    )
+    return f"request document known: {conversation.ref}"
+
+
 def _without_rpps(unit: Unit, requester: Account | None) -> tuple[str, ...]:
     """Who asks hears that the expert will miss the RPPS number of a person's account (A.23)."""
     if requester is None or requester.kind is not AccountKind.PERSON or requester.rpps:
@@ -164,6 +176,11 @@ async def open_request(unit: Unit, incoming: Incoming, filled: FilledForm) -> st
     expert = filled.sheet.expert
     assert expert is not None, "a request form names its expert"
     login = incoming.login
+    numbers = numbers_in(filled.sheet.options)
+    if numbers is not None:
+        met = await meet(unit, incoming, numbers, expert.account.address, stated_patient(filled.values))
+        if met is not None and met.same_patient:
+            return await _opened_already(unit, incoming, met)
     chosen = filled.text("acting")
     rights = await unit.tx.delegations.rights()
     if not rights.may_act(login.address, chosen):
@@ -209,4 +226,6 @@ async def open_request(unit: Unit, incoming: Incoming, filled: FilledForm) -> st
         return "request answered, nothing opened"
     await unit.tx.messages.place(message.id, conversation.id)
     await enter_patient(unit, conversation.id, conversation.patient, filled.known_patient)
+    if numbers is not None:
+        await note(unit, conversation, numbers, message)
     return f"opened {conversation.ref}"

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from gateway.pipeline import member_mail, mirroring, receipts, reports, service_mail
 from gateway.pipeline.depositing import from_patient
+from gateway.pipeline.document_filing import sort_documents
 from gateway.pipeline.incoming import Incoming
-from gateway.pipeline.ordinary import pass_on, sort_documents
+from gateway.pipeline.ordinary import pass_on
 from gateway.pipeline.peer_news import learn_peer
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.unit import Unit

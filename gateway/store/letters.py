@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import cache
 from uuid import UUID
 
-from sqlalchemy import Executable, bindparam, delete, select, update
+from sqlalchemy import Executable, bindparam, delete, func, select, update
 
 from gateway.store.dialect import insert
 from gateway.store.repository import Repository, column_values
@@ -36,6 +36,13 @@ class Forms(Repository):
         """Mark a form used; ``False`` when it was used before or is not there: of two answers one counts."""
         fresh = (form_copy.c.id == form_id) & form_copy.c.used_at.is_(None)
         return bool(await self._changed(update(form_copy).where(fresh).values(used_at=now)))
+
+    async def waiting(self, owner: str, kind: str, now: datetime) -> int:
+        """How many forms of a kind an account has not answered yet and still may."""
+        mine = (form_copy.c.owner == owner) & (form_copy.c.kind == kind)
+        open_ = form_copy.c.used_at.is_(None) & (form_copy.c.expires_at > now)
+        row = await self._first(select(func.count().label("forms")).where(mine, open_))
+        return int(row["forms"]) if row else 0
 
     async def forget_expired(self, now: datetime) -> int:
         """Delete the forms whose time has passed; how many."""

@@ -150,13 +150,13 @@ class Patients(Repository):
 
     # -- who comes and changes
 
-    async def add(self, patient: Patient, now: datetime, ins_oid: str = "") -> PatientRow:
+    async def add(self, patient: Patient, now: datetime) -> PatientRow:
         """Enter a new patient. Raises ``ValueError`` for an anonymous one or half an identity,
         :class:`ConstraintBroken` where another has the INS.
         """
         if patient.anonymous or not (patient.ins or traits_key(patient)):
             raise ValueError("anonymous, or no INS and not all identity traits")
-        row = _values(patient) | {"ins_oid": ins_oid, "created_at": now}
+        row = _values(patient) | {"created_at": now}
         added = await self._first(patients.insert().values(row).returning(patients))
         assert added is not None, "what is inserted is returned"
         await self._add_words(added["id"], search_words(patient))
@@ -165,9 +165,11 @@ class Patients(Repository):
     async def complete(self, known: PatientRow, stated: Patient) -> PatientRow:
         """Fill in what the register lacked of a recognised patient; what it has stays as it is."""
         mine, news = known.patient, {}
-        for name in ("ins", *_MORE):
+        for name in ("ins", "birth_order", *_MORE):
             if getattr(stated, name) and not getattr(mine, name):
                 news[name] = getattr(stated, name)
+        if "ins" in news:
+            news["ins_oid"] = stated.ins_oid
         if stated.qualified and stated.ins and traits_key(stated) == traits_key(mine) and not mine.qualified:
             news["qualified"] = True
         if not news:
@@ -175,7 +177,7 @@ class Patients(Repository):
         await self._changed(update(patients).where(patients.c.id == known.id).values(**news))
         if {"used_name", "used_first_names"} & news.keys():
             await self._index(known.id)
-        return replace(known, patient=replace(mine, **news))
+        return replace(known, patient=replace(mine, **news), ins_oid=str(news.get("ins_oid", known.ins_oid)))
 
     async def with_ins(self, ins: str) -> PatientRow | None:
         """The patient with this INS, ``None`` where nobody has it or it is ''."""
@@ -362,6 +364,8 @@ def _values(patient: Patient) -> dict[str, object]:
     values: dict[str, object] = {name: getattr(patient, name) for name in (*_TRAITS, *_MORE)}
     return values | {
         "ins": patient.ins or None,
+        "ins_oid": patient.ins_oid if patient.ins else "",
+        "birth_order": patient.birth_order or None,
         "traits": traits_key(patient),
         "qualified": patient.qualified,
     }
@@ -379,6 +383,8 @@ def _patient_of(row: RowMapping) -> Patient:
         birth_place=row["birth_place"] or "",
         used_name=row["used_name"] or "",
         used_first_names=row["used_first_names"] or "",
+        ins_oid=row["ins_oid"],
+        birth_order=row["birth_order"] or 0,
     )
 
 

@@ -24,6 +24,7 @@ from sqlalchemy import (
 
 from gateway.store.columns import JsonData, PlainText, RowNumber, UtcDateTime, choice
 from gateway.store.directory_tables import directory_tables
+from gateway.store.document_tables import document_tables
 from gateway.store.rows import Direction, HeldState, OutboxState
 from teleexpertise.mirrors import Flow
 from teleexpertise.people import AccountKind, IdentityPolicy, NirPolicy, NoticeMode
@@ -45,6 +46,7 @@ __all__ = [
     "delegation",
     "digest_item",
     "directory_state",
+    "document_request",
     "establishment_administrator",
     "event",
     "expert",
@@ -208,6 +210,8 @@ patient = Table(
     Column("used_name", PlainText, nullable=True),
     Column("used_first_names", PlainText, nullable=True),
     Column("qualified", Boolean, nullable=True),
+    # Of revision 0013: the rank in a multiple birth.
+    Column("birth_order", Integer, nullable=True),
     # The patient that this one turned out to be; such a row is kept for its traits alone. No index: it is
     # NULL in nearly all rows, and SQLite would take an index for the way to them.
     Column("merged_into", RowNumber(), nullable=True),
@@ -428,6 +432,8 @@ outbox = Table(
     Index("ix_outbox_mirror_order", "mirror_id", "recipient", "state", "position"),
     sqlite_autoincrement=True,
 )
+
+document_request = document_tables(metadata)
 
 form_copy = Table(
     "form_copy",

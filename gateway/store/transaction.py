@@ -10,6 +10,7 @@ from gateway.store.certificates import Certificates
 from gateway.store.conversations import Conversations, Events
 from gateway.store.deposits import Deposits
 from gateway.store.directory import Contacts
+from gateway.store.document_requests import DocumentRequests
 from gateway.store.experts import Experts
 from gateway.store.exported import Digests, Exported
 from gateway.store.letters import Answers, Bounces, Forms, Held
@@ -43,6 +44,7 @@ class Transaction:
         "delegations",
         "deposits",
         "digests",
+        "document_requests",
         "events",
         "experts",
         "exported",
@@ -73,6 +75,7 @@ class Transaction:
         self.delegations = Delegations(connection)
         self.deposits = Deposits(connection)
         self.digests = Digests(connection)
+        self.document_requests = DocumentRequests(connection)
         self.events = Events(connection)
         self.experts = Experts(connection)
         self.exported = Exported(connection)

@@ -85,8 +85,10 @@ class FolderWork:
 
     async def file_for(
         self, account: str, known: PatientRow, copy: bytes, key: str, flags: Sequence[str]
-    ) -> None:
-        """File a copy into the folder of a known patient of one account, once however often this runs."""
+    ) -> str:
+        """File a copy into the folder of a known patient of one account, once however often this runs; the
+        folder's name is returned.
+        """
         turn = self._turn(account)
         try:
             async with turn:
@@ -95,6 +97,7 @@ class FolderWork:
                 await self.mailboxes.file_once(account, _folder_called(name), copy, key, tuple(flags))
         except FilingFailed as failure:
             raise ActionFailed(failure.permanent, "4.2.0", failure.text) from failure
+        return name
 
     async def arrange(self, row: OutboxRow) -> None:
         """Bring the folder of a patient in one account under the name that it is to have; the folder of one

@@ -17,6 +17,7 @@ from gateway.workers.failure import ActionFailed
 from gateway.workers.receipts import report_delivery, wishes_failure
 from teleexpertise.letters import Mailbox
 from teleexpertise.texts import contexts as mails
+from teleexpertise.texts.document_contexts import DocumentPlaced
 from teleexpertise.texts.export_contexts import ExportRefused
 
 __all__ = ["GivingUp"]
@@ -44,6 +45,9 @@ class GivingUp:
             to = Mailbox(row.recipient, str(row.payload.get("name", "")))
             await unit.answer(ExportRefused(), to, in_reply_to=str(row.payload.get("in_reply_to", "")))
             return
+        if row.action == "file_document":
+            await _tell_not_filed(unit, row)
+            return
         if row.action in _UNMADE:
             await _tell_unmade(unit, row, _UNMADE[row.action])
             return
@@ -59,6 +63,18 @@ class GivingUp:
             )
         elif bounce_id is None and wishes_failure(row):
             await report_delivery(unit, row, message, Action.FAILED, failure.status, failure.text)
+
+
+async def _tell_not_filed(unit: Unit, row: OutboxRow) -> None:
+    """Who answered whose a document is hears that it is in no folder."""
+    message = await unit.tx.messages.get(row.message_id) if row.message_id else None
+    mail = DocumentPlaced(
+        subject_received=str(row.payload["subject"]),
+        received_at=message.received_at if message else row.first_at,
+        failed=True,
+    )
+    to = Mailbox(str(row.payload["login"]), str(row.payload["name"]))
+    await unit.answer(mail, to, in_reply_to=str(row.payload["in_reply_to"]))
 
 
 async def _reported_to_author(

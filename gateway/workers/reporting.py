@@ -135,18 +135,20 @@ class ReportWork:
             sha256=sha256(made.pdf).hexdigest(),
             cda_sha256=made.cda_sha256,
         )
+        cda = made.cda if isinstance(made.cda, bytes) else None
+        carried = depositing.enclosed(self.services.settings, conversation, filename, made.pdf, cda)
         facts = Facts(trigger=Trigger.REPORT, author=completion.finaliser, proposed=event, side=Side.EXPERT)
         act = Act(
             facts=facts,
             message=message,
-            attachments=(Attachment(filename, "application/pdf", made.pdf),),
+            attachments=carried.attachments,
+            fields=carried.fields,
             filename=filename,
             warnings=sentences(made.cda.fields) if isinstance(made.cda, MissingFields) else (),
             only=frozenset(completion.addressees) | {completion.finaliser.account},
         )
         _, after = await carry_out(unit, conversation, conversation.id, act)
         if after is not None:
-            cda = made.cda if isinstance(made.cda, bytes) else None
             await depositing.deposit(unit, after, made.pdf, cda)
 
     async def remake(self, conversation_id: UUID, kind: str) -> bytes | MissingFields:
@@ -304,7 +306,7 @@ class ReportWork:
             number=number,
             at=exchange.at,
             author=exchange.author,
-            text=own_words(readable_text(readable)) if readable else "",
+            text=exchange.words or (own_words(readable_text(readable)) if readable else ""),
             attachments=_attachments(exchange.attachments, readable),
             late=exchange.late,
             encrypted=exchange.encrypted,

@@ -1,33 +1,35 @@
-"""Documents that came by mail, into the folder of the patient whom they are certainly about, or nowhere."""
+"""Documents that came by mail: into the folder of the patient whom they are certainly about, else a question
+to their recipient, whose answer files them.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from gateway.compose.copies import copy_for, delivery_key
-from gateway.pipeline.document_facts import ins_oid
+from gateway.pipeline.document_filing import ask_whose, stated_by, whose_document
 from gateway.pipeline.stored_letters import stored_letter
+from gateway.pipeline.unit import Unit
 from gateway.services import Services
 from gateway.store.rows import OutboxRow, PatientRow
-from gateway.store.transaction import Transaction
 from gateway.workers.deliveries import Deliveries
+from gateway.workers.failure import ActionFailed
 from gateway.workers.filing import FolderWork
-from teleexpertise.archives import ArchivePatient, archive_in
-from teleexpertise.documents.oids import INS_NIA
-from teleexpertise.matching import traits_key
-from teleexpertise.patients import Patient
+from teleexpertise.archives import ArchiveFault, archive_in
+from teleexpertise.filing import Asked
+from teleexpertise.letters import Mailbox
+from teleexpertise.texts.document_contexts import DocumentPlaced
 
 __all__ = ["SortingWork"]
 
 
 @dataclass(frozen=True, slots=True)
 class SortingWork:
-    """Performs ``sort``: a copy of a mail with an archive goes into the patient's folder of its recipient.
-
-    The mail itself lies in INBOX whatever comes of this: what is not certain is left there.
+    """Performs ``sort`` and ``file_document``: a copy of a mail with documents goes into the patient's folder
+    of its recipient. The mail itself lies in INBOX whatever comes of this.
     """
 
     services: Services
@@ -35,50 +37,58 @@ class SortingWork:
     folders: FolderWork
 
     async def sort(self, row: OutboxRow) -> None:
-        """File one recipient's copy, once however often this runs."""
+        """File one recipient's copy, once however often this runs, or ask the recipient whose it is."""
         assert row.message_id is not None, "what is sorted is a message"
         log = structlog.get_logger("worker").bind(message=str(row.message_id))
         async with self.services.store.reading() as tx:
             letter = await stored_letter(self.services, tx, row.message_id)
         opened = await asyncio.to_thread(archive_in, letter.attachments) if letter else None
-        if opened is None or not opened.sound or not self._certain(opened.patient):
-            faults = sorted({str(each.fault) for each in opened.findings if each.blocking}) if opened else []
-            log.info("documents not filed", faults=faults)
+        if letter is None or opened is None:
             return
+        faults = {each.fault for each in opened.findings if each.blocking}
+        if faults - {ArchiveFault.WRONG_INS}:
+            log.info("documents not filed", faults=sorted(map(str, faults)))
+            return
+        stated, trusted = stated_by(self.services.settings, opened.patient)
+        if faults:
+            stated, trusted = replace(stated, ins="", ins_oid="", qualified=False), False
+        async with self.services.store.transaction() as tx:
+            unit = Unit(self.services, tx, self.services.clock(), cause=row.message_id)
+            found = await whose_document(unit, stated, trusted=trusted)
+            if isinstance(found, Asked):
+                message = await tx.messages.get(row.message_id)
+                assert message is not None, "its letter was read"
+                asked = await ask_whose(unit, row.recipient, message, letter, stated, found)
+                log.info("documents not filed", faults=[str(found.why)], asked=asked)
+                # With the question, in one transaction: it is asked once.
+                await tx.outbox.done(row, unit.now)
+                return
+            known = await tx.patients.get(found.known.id)
+        assert known is not None, "who was found is in the register"
+        await self._file(row, known)
+
+    async def file_document(self, row: OutboxRow) -> None:
+        """File the copy of a recipient for the patient whom an answer named, and tell the answerer where."""
+        payload = row.payload
         async with self.services.store.reading() as tx:
-            known = await _known(tx, opened.patient)
-        if known is None:
-            log.info("documents not filed", faults=["patient not known for certain"])
-            return
+            known = await tx.patients.get(int(payload["patient"]))
+        if known is None or known.patient.birth_date is None:
+            raise ActionFailed(True, "5.3.0", "patient gone")
+        folder = await self._file(row, known)
+        async with self.services.store.transaction() as tx:
+            unit = Unit(self.services, tx, self.services.clock(), cause=row.message_id)
+            message = await tx.messages.get(row.message_id) if row.message_id else None
+            assert message is not None, "what is filed is a message"
+            placed = DocumentPlaced(
+                subject_received=str(payload["subject"]), received_at=message.received_at, folder=folder
+            )
+            to = Mailbox(str(payload["login"]), str(payload["name"]))
+            await unit.answer(placed, to, in_reply_to=str(payload["in_reply_to"]))
+            await tx.outbox.done(row, unit.now)
+
+    async def _file(self, row: OutboxRow, known: PatientRow) -> str:
+        """File the recipient's copy; the folder's name is returned."""
         raw, message = await self.deliveries.copy(row)
         key = delivery_key(self.services.key, message.sha256, f"file:{row.recipient}")
         copy = copy_for(raw, [("X-TLE-Delivery", key)])
-        await self.folders.file_for(row.recipient, known, copy, key, ("\\Seen",))
-
-    def _certain(self, patient: ArchivePatient) -> bool:
-        """A qualified identity by an authority of this deployment: test identities stay among themselves."""
-        settings = self.services.settings
-        authorities = {ins_oid(settings)} | (set() if settings.service.test_identifiers else {INS_NIA})
-        return patient.qualified and patient.oid in authorities
-
-
-async def _known(tx: Transaction, stated: ArchivePatient) -> PatientRow | None:
-    """The one patient of ours with this INS, where the traits agree as well; ``None`` otherwise."""
-    known = await tx.patients.with_ins(stated.ins)
-    if known is None:
-        return None
-    for names in {stated.first_names, stated.first_name}:
-        given = Patient(
-            birth_name=stated.birth_name, first_names=names, birth_date=stated.birth_date, sex=stated.sex
-        )
-        first = known.patient.first_names.replace(",", " ").split(" ")[0]
-        for mine in (known.patient.first_names, first):
-            ours = Patient(
-                birth_name=known.patient.birth_name,
-                first_names=mine,
-                birth_date=known.patient.birth_date,
-                sex=known.patient.sex,
-            )
-            if traits_key(given) and traits_key(given) == traits_key(ours):
-                return known
-    return None
+        return await self.folders.file_for(row.recipient, known, copy, key, ("\\Seen",))

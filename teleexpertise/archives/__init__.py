@@ -8,6 +8,7 @@ from teleexpertise.archives.opening import (
     OpenedArchive,
     OpenedDocument,
     archive_in,
+    holds_documents,
     is_archive_name,
     open_archive,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "archive_in",
     "archive_name",
     "build_archive",
+    "holds_documents",
     "is_archive_name",
     "open_archive",
 ]

@@ -56,7 +56,8 @@ class DocumentAuthor:
 class ArchivePatient:
     """The patient as a document states: ``ins`` '' without an INS; ``sex`` F, M, U or ''.
 
-    ``first_names`` are all of them as on the birth certificate, ``first_name`` the first.
+    ``first_names`` are all of them as on the birth certificate, ``first_name`` the first; ``birth_order``
+    is the rank in a multiple birth, 0 where none is said.
     """
 
     ins: str = ""
@@ -67,6 +68,7 @@ class ArchivePatient:
     birth_date: date | None = None
     sex: str = ""
     birthplace: str = ""
+    birth_order: int = 0
 
     @property
     def qualified(self) -> bool:

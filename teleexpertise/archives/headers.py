@@ -21,7 +21,7 @@ from teleexpertise.archives.entries import (
 __all__ = ["CDA_ROOT", "Header", "entry_of", "header_of", "utc"]
 
 CDA_ROOT = "{urn:hl7-org:v3}ClinicalDocument"
-_N = {"h": "urn:hl7-org:v3"}
+_N = {"h": "urn:hl7-org:v3", "s": "urn:hl7-org:sdtc"}
 _PDF_FORMAT = Coded(
     "urn:ihe:iti:xds-sd:pdf:2008", "1.3.6.1.4.1.19376.1.2.3", "Document à corps non structuré en Pdf/A-1"
 )
@@ -135,6 +135,10 @@ def _birth_date(value: str) -> date | None:
         return None
 
 
+def _rank(value: str) -> int:
+    return int(value) if re.fullmatch("[1-9]", value, re.ASCII) else 0
+
+
 def _patient(root: etree._Element) -> ArchivePatient:
     role = "h:recordTarget/h:patientRole"
     name = f"{role}/h:patient/h:name"
@@ -152,6 +156,7 @@ def _patient(root: etree._Element) -> ArchivePatient:
         birth_date=_birth_date(_text(root, f"{role}/h:patient/h:birthTime/@value")),
         sex=_text(root, f"{role}/h:patient/h:administrativeGenderCode/@code"),
         birthplace=_text(root, f"{role}/h:patient/h:birthplace/h:place/h:addr/h:county"),
+        birth_order=_rank(_text(root, f"{role}/h:patient/s:multipleBirthOrderNumber/@value")),
     )
 
 
@@ -172,7 +177,7 @@ def header_of(root: etree._Element) -> Header:
 
 
 def _patient_info(patient: ArchivePatient) -> tuple[str, ...]:
-    """The traits as fields of an HL7 v2 PID segment: names, birth date, sex, birthplace."""
+    """The traits as fields of an HL7 v2 PID segment: names, birth date, sex, birthplace, rank of a twin."""
     first, others = (
         patient.first_name or patient.first_names.split(" ")[0],
         patient.first_names or patient.first_name,
@@ -185,6 +190,8 @@ def _patient_info(patient: ArchivePatient) -> tuple[str, ...]:
         fields.append(("PID-8", patient.sex))
     if patient.birthplace:
         fields.append(("PID-11", f"^^^^^^BDL^^{_hl7(patient.birthplace)}"))
+    if patient.birth_order:
+        fields += [("PID-24", "Y"), ("PID-25", str(patient.birth_order))]
     return tuple(f"{name}|{value}" for name, value in fields)
 
 

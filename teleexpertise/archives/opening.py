@@ -14,7 +14,7 @@ from functools import reduce
 from lxml import etree
 
 from teleexpertise.archives.building import REQUIRED
-from teleexpertise.archives.entries import INS_OIDS, ArchivePatient, DocumentEntry
+from teleexpertise.archives.entries import INS_OIDS, ArchivePatient, DocumentEntry, Transfer
 from teleexpertise.archives.faults import ArchiveFault, Finding
 from teleexpertise.archives.headers import CDA_ROOT, Header, entry_of, header_of
 from teleexpertise.archives.markup import EntitiesRefused, MarkupUnreadable, read_markup
@@ -28,6 +28,7 @@ __all__ = [
     "OpenedArchive",
     "OpenedDocument",
     "archive_in",
+    "holds_documents",
     "is_archive_name",
     "open_archive",
 ]
@@ -44,6 +45,8 @@ _AGREE = {
 }
 #: Where they differ in these, the document may be another patient's or another document: not trusted.
 _DECISIVE = frozenset({"patient_id", "unique_id", "type_code"})
+#: A CDA names itself in its root element, which may come after an XML declaration and comments.
+_BEGINNING = 4096
 _CX = re.compile(r"([^^&|~]{0,80})\^\^\^&([0-9.]{1,80})&ISO(\^[A-Z]{0,5})?")
 
 
@@ -109,14 +112,42 @@ def open_archive(octets: bytes, limits: ArchiveLimits | None = None) -> OpenedAr
 def archive_in(
     attachments: Sequence[Attachment], limits: ArchiveLimits | None = None
 ) -> OpenedArchive | None:
-    """The archive of a mail, ``None`` where it has none. Of two none is opened (ECO.2.1.1)."""
+    """The documents of a mail: those of its archive, else those that lie bare beside each other; ``None``
+    where it has none. Of two archives none is opened (ECO.2.1.1).
+    """
     found = [attachment for attachment in attachments if is_archive_name(attachment.filename)]
     if not found:
-        return None
+        return _bare_documents([each for each in attachments if _is_bare(each)])
     if len(found) > 1:
         several = Finding(ArchiveFault.SEVERAL_ARCHIVES, detail=str(len(found)))
         return OpenedArchive((), (several,), ArchivePatient())
     return open_archive(found[0].content, limits)
+
+
+def holds_documents(attachment: Attachment) -> bool:
+    """Whether an attachment is an archive, or calls itself a CDA by its first octets."""
+    return is_archive_name(attachment.filename) or _is_bare(attachment)
+
+
+def _is_bare(attachment: Attachment) -> bool:
+    return all(mark in attachment.content[:_BEGINNING] for mark in (b"ClinicalDocument", b"urn:hl7-org:v3"))
+
+
+def _bare_documents(found: Sequence[Attachment]) -> OpenedArchive | None:
+    """Documents without an archive: the metadata are those that their headers give."""
+    if not found:
+        return None
+    documents, findings = [], []
+    for attachment in found:
+        name = _file(attachment.filename)
+        bare = DocumentEntry(uri=name, unique_id="", patient_id="", title="")
+        header, told = _header(bare, attachment.content, name)
+        if header is not None:
+            bare = entry_of(attachment.content, read_markup(attachment.content), name, Transfer.NEW)
+        documents.append(OpenedDocument(bare, attachment.content, header))
+        findings += told
+    patient, told = _patient(documents)
+    return OpenedArchive(tuple(documents), (*findings, *_doubles(documents), *told), patient)
 
 
 def _subset(unpacked: Unpacked, folder: str) -> tuple[list[OpenedDocument], list[Finding]]:
@@ -195,9 +226,11 @@ def _contradictions(entry: DocumentEntry, content: bytes, root: etree._Element, 
         ours, theirs = getattr(stated, field), getattr(entry, field)
         if field == "type_code":
             ours, theirs = (ours.code if ours else ""), (theirs.code if theirs else "")
+        if not (ours and theirs):
+            continue
         if field == "patient_id":
             ours, theirs = _bare(ours), _bare(theirs)
-        if ours and theirs and ours != theirs:
+        if ours != theirs:
             fault = ArchiveFault.CONTRADICTION if field in _DECISIVE else ArchiveFault.FIELD_DIFFERS
             found.append(Finding(fault, name, label))
     return found

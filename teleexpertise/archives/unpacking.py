@@ -8,6 +8,7 @@ import stat
 import struct
 import zipfile
 import zlib
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -42,6 +43,8 @@ class Unpacked:
 
 _NAME = re.compile(r"[A-Z0-9_]{1,8}(\.[A-Z0-9_]{1,3})?")
 _LONGEST_NAME = 200
+#: The fixed part of a file's own header (APPNOTE 4.3.7); names and further fields come behind it.
+_LOCAL_HEADER = 30
 #: What ``zipfile`` raises for octets of strangers.
 _UNZIPPING = (
     zipfile.BadZipFile,
@@ -65,7 +68,7 @@ def unpack(octets: bytes, limits: ArchiveLimits) -> Unpacked:
     try:
         with zipfile.ZipFile(io.BytesIO(octets)) as archive:
             entries = archive.infolist()
-            faults = _faults(entries, limits)
+            faults = _faults(entries, limits) or _overlaps(entries, archive.start_dir)
             if faults:
                 return _nothing(*faults)
             return _read(archive, [entry for entry in entries if not entry.is_dir()], limits)
@@ -125,6 +128,19 @@ def _faults(entries: list[zipfile.ZipInfo], limits: ArchiveLimits) -> list[Findi
     if sum(entry.file_size for entry in entries) > limits.total:
         found.append(Finding(ArchiveFault.BOMB))
     return found
+
+
+def _overlaps(entries: list[zipfile.ZipInfo], directory: int) -> list[Finding]:
+    """Files that share octets unpack to far more than the archive holds, and claims of more octets than there
+    are outwit the ratio: the data of each must end before those of the next, all before the directory.
+    """
+    starts = sorted(entry.header_offset for entry in entries)
+    for entry in entries:
+        after = bisect_right(starts, entry.header_offset)
+        end = entry.header_offset + _LOCAL_HEADER + len(entry.orig_filename) + entry.compress_size
+        if starts[after - 2 : after].count(entry.header_offset) > 1 or end > [*starts, directory][after]:
+            return [Finding(ArchiveFault.BOMB, _shown(entry.filename))]
+    return []
 
 
 def _read(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], limits: ArchiveLimits) -> Unpacked:

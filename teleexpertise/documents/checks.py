@@ -21,7 +21,7 @@ from teleexpertise.identifiers import read_ins
 
 __all__ = ["Fault", "check_document", "check_tree"]
 
-_N = {"h": "urn:hl7-org:v3"}
+_N = {"h": "urn:hl7-org:v3", "s": "urn:hl7-org:sdtc"}
 _REPORT, _REQUEST = "85208-7", "75496-0"
 _OID = re.compile(r"[0-2](\.(0|[1-9]\d*)){1,63}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -30,6 +30,7 @@ _DAY = re.compile(r"\d{8}", re.ASCII)
 _PERSON = re.compile(r"8\d{11}", re.ASCII)
 #: FINESS, SIREN, SIRET, or the practice of a professional (RPPS and rank).
 _ORGANISATION = re.compile(r"1(\d\d|2[AB])\d{7}|2\d{9}|3\d{14}|4\d{11}.{0,3}", re.ASCII)
+_TELECOM = re.compile(r"(tel|mailto|https?|fax|mllp|ftp|file|nfs|x-text-fax|telnet):\S+")
 _ROLE = re.compile(r"G1[56]_\d\d(/[A-Z]+\d+)?")
 _REPORT_TEMPLATES = {
     "2.16.840.1.113883.2.8.2.1",
@@ -204,8 +205,23 @@ def _of_traits(look: _Look, role: etree._Element) -> Iterator[Fault]:
         yield Fault("sex", place)
     if not _DAY.fullmatch(look.attribute("h:patient/h:birthTime", "value", role)[:8]):
         yield Fault("birth_date", place)
+    yield from _of_multiple_birth(look, role)
     if not COG.fullmatch(look.text("h:patient/h:birthplace/h:place/h:addr/h:county", role)):
         yield Fault("birth_place", place)
+
+
+def _of_multiple_birth(look: _Look, role: etree._Element) -> Iterator[Fault]:
+    """A rank is one of a multiple birth, and a multiple birth tells twins apart by their rank."""
+    said = look.attribute("h:patient/s:multipleBirthInd", "value", role)
+    order = look.attribute("h:patient/s:multipleBirthOrderNumber", "value", role)
+    if (order or said == "true") and not (said == "true" and re.fullmatch("[1-9]", order, re.ASCII)):
+        yield Fault("birth_order", "recordTarget/patientRole/patient")
+
+
+def _telecoms(look: _Look) -> Iterator[Fault]:
+    for each in look.all("//h:telecom[@value]"):
+        if not _TELECOM.fullmatch(str(each.get("value"))):
+            yield Fault("telecom", "telecom")
 
 
 def _of_person(look: _Look, path: str, who: str) -> Iterator[Fault]:
@@ -323,5 +339,5 @@ def _of_body(look: _Look) -> Iterator[Fault]:
 
 
 _CHECKS: tuple[_Check, ...] = (
-    *(_of_document, _of_versions, _of_times, _of_patient, _of_people, _of_act, _of_body),
+    *(_of_document, _of_versions, _of_times, _of_patient, _of_people, _of_act, _of_body, _telecoms),
 )

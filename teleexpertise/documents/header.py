@@ -21,6 +21,7 @@ from teleexpertise.patients import Patient
 
 __all__ = [
     "HL7",
+    "SDTC",
     "Element",
     "assigned_entity",
     "author",
@@ -39,6 +40,7 @@ __all__ = [
 
 Element = etree._Element
 HL7 = "urn:hl7-org:v3"
+SDTC = "urn:hl7-org:sdtc"
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
 # The stubs of lxml know no default namespace, which lxml itself takes under the name None.
 _NAMESPACES = cast("Mapping[str, str]", {None: HL7, "xsi": XSI})
@@ -107,6 +109,16 @@ def document(
     return root
 
 
+def _multiple_birth(order: int) -> list[Element]:
+    """The rank of a twin (``sdtc`` extension of the header); nothing for a patient of whom none is said."""
+    if not order:
+        return []
+    return [
+        etree.Element(f"{{{SDTC}}}multipleBirthInd", {"value": "true"}, nsmap={"sdtc": SDTC}),
+        etree.Element(f"{{{SDTC}}}multipleBirthOrderNumber", {"value": str(order)}, nsmap={"sdtc": SDTC}),
+    ]
+
+
 def record_target(patient: Patient, ins_oid: str) -> Element:
     """The patient with the traits of the INS (``referentiel INS``); no address, no telephone is known."""
     given, first = birth_given_names(patient.first_names)
@@ -143,6 +155,7 @@ def record_target(patient: Patient, ins_oid: str) -> Element:
                     },
                 ),
                 node("birthTime", {"value": born.zfill(8)}),
+                *_multiple_birth(patient.birth_order),
                 node(
                     "birthplace",
                     None,

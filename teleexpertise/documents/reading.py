@@ -24,7 +24,7 @@ from teleexpertise.patients import Patient
 
 __all__ = ["ReadDocument", "ReadPerson", "ReadRequest", "RequestValues", "read_document", "read_request"]
 
-_N = {"h": "urn:hl7-org:v3"}
+_N = {"h": "urn:hl7-org:v3", "s": "urn:hl7-org:sdtc"}
 _H = "{urn:hl7-org:v3}"
 #: Faults that leave nothing to work with; all others are told as warnings.
 _FATAL = frozenset({"wrong.patient", "wrong.ins_key"})
@@ -218,10 +218,17 @@ def _patient(root: etree._Element) -> tuple[Patient, str]:
         first_first_name=first if given and first != birth_given_names(given)[1] else "",
         used_name=_text(role, "h:patient/h:name/h:family[@qualifier='CL']"),
         used_first_names=_text(role, "h:patient/h:name/h:given[@qualifier='CL']"),
+        birth_order=_birth_order(role),
     )
     whole = all((patient.birth_name, first, patient.birth_date, patient.sex, ins, patient.birth_place))
     # Only a qualified identity may be sent with its INS: with all traits beside it the sender answers for it.
     return replace(patient, qualified=whole), (str(numbers[0].get("root")) if ins else "")
+
+
+def _birth_order(role: etree._Element) -> int:
+    """The rank in a multiple birth, 0 where none is said."""
+    order = _attribute(role, "h:patient/s:multipleBirthOrderNumber", "value")
+    return int(order) if re.fullmatch("[1-9]", order, re.ASCII) else 0
 
 
 def _person(root: etree._Element, path: str, person: str, organisation: str) -> ReadPerson:

@@ -8,12 +8,15 @@ what is wrong.
 
 from teleexpertise.forms.building import (
     NEW_PATIENT,
+    NO_PATIENT,
     ask_form,
     cancel_form,
+    candidate_number,
     candidate_value,
     decline_form,
     delegates_form,
     element_answers,
+    filing_form,
     finalise_form,
     preferences_form,
     request_form,
@@ -38,6 +41,7 @@ from teleexpertise.forms.validation import Validation, validate
 
 __all__ = [
     "NEW_PATIENT",
+    "NO_PATIENT",
     "Catalogue",
     "Field",
     "FieldKind",
@@ -52,11 +56,13 @@ __all__ = [
     "Value",
     "ask_form",
     "cancel_form",
+    "candidate_number",
     "candidate_value",
     "decline_form",
     "delegates_form",
     "element_answers",
     "exchange_line",
+    "filing_form",
     "finalise_form",
     "find_form",
     "form_identity",

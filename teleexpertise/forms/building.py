@@ -23,12 +23,15 @@ from teleexpertise.plaintext import one_space, squashed
 
 __all__ = [
     "NEW_PATIENT",
+    "NO_PATIENT",
     "ask_form",
     "cancel_form",
+    "candidate_number",
     "candidate_value",
     "decline_form",
     "delegates_form",
     "element_answers",
+    "filing_form",
     "finalise_form",
     "preferences_form",
     "request_form",
@@ -37,6 +40,8 @@ __all__ = [
 
 NEW_PATIENT = "new"
 """The answer that a patient is none of those in the register."""
+NO_PATIENT = "none"
+"""The answer that a document is to be filed for nobody."""
 
 _LONGEST_LABEL = 60
 #: The colon ends a label, parentheses enclose its hint, the others begin quotations, ticks and escaped lines.
@@ -73,7 +78,7 @@ def request_form(
     if expert.identity is not IdentityPolicy.ANONYMOUS_ALLOWED:
         changes["anonymous"] = None
     if expert.nir is NirPolicy.NOT_ASKED:
-        changes["ins"] = changes["insured"] = None
+        changes["ins"] = changes["insured"] = changes["ins_kind"] = None
     else:
         # A newborn child has no number yet: the act is billed on that of the insured person.
         mandatory = expert.nir is NirPolicy.MANDATORY
@@ -105,6 +110,11 @@ def _candidate(form: Form, number: int, known: Known) -> Option:
 def candidate_value(patient_id: int) -> str:
     """The answer that stands for a patient of the register: ``p12``."""
     return f"p{patient_id}"
+
+
+def candidate_number(value: str) -> int:
+    """The patient that such an answer stands for."""
+    return int(value.removeprefix("p"))
 
 
 def _elements(form: Form, items: Sequence[PrerequisiteItem]) -> tuple[Field, ...]:
@@ -224,6 +234,21 @@ def preferences_form(
         account=replace(form.field("account"), options=_people([account])),
         documents=_checklist(form.field("documents"), files),
     )
+
+
+def filing_form(
+    catalogue: Catalogue, about: Sequence[str], candidates: Sequence[Known], *, new: bool
+) -> Form:
+    """The question whose a document is: ``about`` are the sentences above the answer; ``new``: whether the
+    document says enough to enter its patient.
+    """
+    form = catalogue.form(FormKind.FILING)
+    options = [_candidate(form, number, each) for number, each in enumerate(candidates, start=1)]
+    if new:
+        options.append(Option(NEW_PATIENT, form.notes["candidate_new"], ("nouveau patient", "autre")))
+    options.append(Option(NO_PATIENT, form.notes["filing_none"], ("aucun d'eux", "ne pas classer")))
+    help_ = "\n".join((*about, form.notes["filing_answer"]))
+    return form.changed(patient=replace(form.field("patient"), options=tuple(options), help=help_))
 
 
 def delegates_form(catalogue: Catalogue, account: Account, delegates: Sequence[Account]) -> Form:

@@ -51,6 +51,7 @@ class FormKind(StrEnum):
     SYNTHESIS = "synthesis"
     PREFERENCES = "preferences"
     DELEGATES = "delegates"
+    FILING = "filing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,8 @@ class Option:
 class Field:
     """One line of a form. ``label`` has no colon; lengths are characters; see ``forms.toml`` for the rest.
 
-    ``element`` is '' or the name of the expert's prerequisite item that the line answers.
+    ``element`` is '' or the name of the expert's prerequisite item that the line answers; ``exact``: a choice
+    takes an option's own words only, since what is meant must not be guessed.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Field:
     tolerated: bool = False
     leads: str = ""
     element: str = ""
+    exact: bool = False
 
     @property
     def several_lines(self) -> bool:

@@ -69,7 +69,7 @@ def _signed(sign: str, text: str) -> list[str]:
 
 def _notes(form: Form, declared: Field) -> Iterator[str]:
     if declared.help:
-        yield declared.help
+        yield from declared.help.split("\n")
     # A hint says short options already, and a single one is filled in already.
     if declared.kind is FieldKind.CHOICE and len(declared.options) > 1 and not declared.hint:
         yield form.notes["choice"].format(options=declared.option_labels())

@@ -236,7 +236,7 @@ def _chosen(declared: Field, raw: str) -> str:
         lambda option: any(squashed(name).startswith(typed) for name in option.also),
         lambda option: _words(raw) <= _words(option.label),
     )
-    for way in ways if typed else ():
+    for way in (ways[:1] if declared.exact else ways) if typed else ():
         fitting = [option for option in declared.options if way(option)]
         if len(fitting) == 1:
             return fitting[0].value

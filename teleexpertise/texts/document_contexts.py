@@ -9,7 +9,7 @@ from typing import ClassVar
 from teleexpertise.people import Party
 from teleexpertise.texts.contexts import ConversationMail, Mail
 
-__all__ = ["EnclosedReport", "IntegrationRefused", "Processed"]
+__all__ = ["DocumentPlaced", "EnclosedReport", "IntegrationRefused", "Processed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,3 +43,17 @@ class Processed(Mail):
 
     template: ClassVar[str] = "accuse-traitement"
     received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentPlaced(Mail):
+    """``document-classe``: what became of the document of a mail after its patient was asked for.
+
+    ``folder`` is the patient's, '' where the document stays in INBOX; ``failed``: it could not be filed.
+    """
+
+    template: ClassVar[str] = "document-classe"
+    subject_received: str
+    received_at: datetime
+    folder: str = ""
+    failed: bool = False

@@ -60,6 +60,7 @@ class FormPurpose(StrEnum):
     SYNTHESIS = "synthesis"
     PREFERENCES = "preferences"
     DELEGATES = "delegates"
+    FILING = "filing"
 
 
 class CommandDone(StrEnum):
@@ -69,6 +70,8 @@ class CommandDone(StrEnum):
     RELEASED = "released"
     ASKED = "asked"
     INVITED = "invited"
+    KNOWN = "known"
+    ADDED = "added"
 
 
 class RefusalReason(StrEnum):

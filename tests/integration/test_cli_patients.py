@@ -108,12 +108,13 @@ def test_a_corrected_identity_is_typed_audited_and_never_printed(deployment: Dep
         "patient", "correct", number, "--birth-name", " DUPOND  ÉVRARD ", "--birth-date", "1957-02-13",
         "--ins", f"2 57 02 {OTHER[5:]}", "--ins-oid", "urn:oid:1.2.250.1.213.1.4.10",
         "--birth-place", "2a 004", "--used-name", "ROUX", "--ipp", "430000018=0042317", "--qualified",
+        "--birth-order", "2",
     )  # fmt: skip
     assert hidden(told)
     row = patient(deployment, number)
     assert row.patient == replace(
         JEANNE, birth_name="DUPOND ÉVRARD", birth_date=date(1957, 2, 13), ins=OTHER, birth_place="2A004",
-        used_name="ROUX", qualified=True,
+        used_name="ROUX", qualified=True, ins_oid="1.2.250.1.213.1.4.10", birth_order=2,
     )  # fmt: skip
     assert row.ins_oid == "1.2.250.1.213.1.4.10"
     for words in (("roux",), ("0042317",), (OTHER,)):

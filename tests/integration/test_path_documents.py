@@ -18,6 +18,7 @@ from teleexpertise.documents.checks import check_document
 from teleexpertise.documents.reading import read_document, read_request
 from teleexpertise.events import Record, ReportMade
 from tests.support import region
+from tests.support.archives import archive, repacked
 from tests.support.documents import ins, national_faults, needs_validator
 from tests.support.gateway import TestGateway, gateway, words_of
 from tests.support.threads import Thread, open_thread
@@ -151,6 +152,14 @@ def test_the_command_line_makes_and_checks(
     assert wrong.exit_code == 1
     for words in ("wrong.ins_key", "la clé de l'INS", "the key of the patient's INS"):
         assert words in wrong.output
+    packed = tmp_path / "r.zip"
+    packed.write_bytes(archive(cda.read_bytes()))
+    assert command(served, "document", "check", packed).exit_code == 0
+    packed.write_bytes(repacked(packed.read_bytes(), {"IHE_XDM/SUBSET01/DOC0001.XML": altered.read_bytes()}))
+    broken = command(served, "document", "check", packed)
+    assert broken.exit_code == 1
+    for words in ("archive.wrong_hash", "DOC0001.XML: recordTarget/patientRole/id [wrong.ins_key]"):
+        assert words in broken.output
     assert command(served, "document", "check", tmp_path / "absent.xml").exit_code == 1
     assert command(served, "document", "check", out).exit_code == 1
 

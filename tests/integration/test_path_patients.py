@@ -141,6 +141,22 @@ def test_a46_the_form_takes_all_traits_and_the_patient_is_found_by_each_name(ser
     assert patient.qualified
 
 
+def test_a46_twins_of_one_name_are_told_apart_by_their_rank(served: TestGateway) -> None:
+    name = patient_name()
+    open_thread(served, name=name, nir=numbered(name, 471), ins_kind="NIA", rank="1")
+    (first,) = patients_of(served, name)
+    assert (first.patient.birth_order, first.ins_oid) == (1, "1.2.250.1.213.1.4.9")
+    # The same traits but the rank: a person says whether it is another.
+    client, answer = asked(served, name=name, rank="deuxième")
+    assert "patients du registre peuvent être celui-ci" in " ".join(words_of(answer).split())
+    opened = answered(client, answer, {"Patient déjà connu": "nouveau"})
+    assert "ouverte" in str(client.answer_to(client.send(opened))["subject"])
+    assert [row.patient.birth_order for row in patients_of(served, name)] == [1, 2]
+    # Now each is found by the rank.
+    open_thread(served, name=name, rank="2")
+    assert len(patients_of(served, name)) == 2
+
+
 def test_a46_the_same_number_with_another_identity_is_asked_back_and_opens_nothing(
     served: TestGateway,
 ) -> None:

@@ -67,8 +67,8 @@ async def test_patient_with_another_trait_is_another(tx: Transaction, other: Pat
 
 
 async def test_patient_is_recognised_by_identifier_when_the_traits_agree(tx: Transaction) -> None:
-    known = replace(JEANNE, ins=INS)
-    first = await tx.patients.add(known, NOW, ins_oid="1.2.250.1.213.1.4.10")
+    known = replace(JEANNE, ins=INS, ins_oid="1.2.250.1.213.1.4.10")
+    first = await tx.patients.add(known, NOW)
     found = await _enter(tx, replace(known, birth_name="BENEZET-ROUX"))
     assert found == first
     assert found.ins_oid == "1.2.250.1.213.1.4.10"

@@ -86,6 +86,21 @@ def test_who_waits_for_it_is_told_once(
     assert played.ref in said
 
 
+def test_who_said_whose_a_document_is_hears_that_it_is_in_no_folder(
+    deployment: Deployment, played: Played
+) -> None:
+    async def give_up(services: Services) -> list[tuple[OutboxRow, str]]:
+        about = {"login": region.SECRETARY.address, "name": "", "in_reply_to": "<a@b.example>"}
+        now = services.clock()
+        row = given_up(played, "file_document", region.GP.address, now, subject="Bilan", **about)
+        return await told_of(services, row)
+
+    ((delivery, said),) = deployment.work(give_up)
+    assert (delivery.action, delivery.recipient) == ("deliver", region.SECRETARY.address)
+    assert "Document non classé" in said
+    assert "« Bilan »" in said
+
+
 def test_of_a_keyword_nobody_is_told(deployment: Deployment, played: Played) -> None:
     async def give_up(services: Services) -> list[tuple[OutboxRow, str]]:
         return await told_of(services, given_up(played, "tag", region.GP.address, services.clock()))

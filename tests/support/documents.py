@@ -23,7 +23,7 @@ from teleexpertise.documents.facts import (
     RequestFacts,
     person_name,
 )
-from teleexpertise.documents.oids import INS_TEST
+from teleexpertise.documents.oids import INS_NIA, INS_TEST
 from teleexpertise.documents.tlmcr import make_cda
 from teleexpertise.documents.tlmda import make_request
 from teleexpertise.identifiers import nir_key
@@ -78,7 +78,7 @@ def _pick(values: tuple[Any, ...], n: int, step: int) -> Any:
 
 
 def _patient(n: int) -> Patient:
-    # Twins: every seventh patient shares all but given name and matricule with the one before.
+    # Twins: every seventh patient shares all but given name, rank and matricule with the one before.
     base = n - 1 if n % 7 == 3 else n
     sex = "FM"[base % 2]
     born = date(1905, 1, 1) + timedelta(days=(base * 977) % 44_000)
@@ -91,6 +91,7 @@ def _patient(n: int) -> Patient:
         ins=ins(sex, born, place, 1 + n % 900),
         birth_place=place,
         qualified=True,
+        birth_order={2: 1, 3: 2}.get(n % 7, 0),
     )
 
 
@@ -131,7 +132,7 @@ def report_facts(n: int, **changes: Any) -> DocumentFacts:
         created_at=summer,
         asked_at=summer - timedelta(days=n % 40, minutes=3),
         patient=_patient(n),
-        ins_oid=INS_TEST,
+        ins_oid=INS_NIA if n % 13 == 5 else INS_TEST,
         author=_professional(n, whole=True),
         custodian=replace(_organisation(n + 1), name="Groupement du Velay"),
         recipient=_professional(n + 1, whole=False),
@@ -204,4 +205,43 @@ def needs_validator() -> None:
 def national_faults(octets: bytes, rules: str) -> list[str]:
     """What the agency's rules say against a document, warnings left out; ``rules`` as it names them."""
     found = _validator().cda(octets, rules)
+    return _told(found)
+
+
+def archive_faults(octets: bytes) -> list[str]:
+    """What the agency's model of an IHE_XDM.zip, and its rules for the documents in it, say against one."""
+    return _told(_validator().xdm(octets))
+
+
+def _told(found: list[tuple[str, str, str]]) -> list[str]:
     return [f"{name} {place}: {words}" for name, place, words in found if "(warning)" not in name]
+
+
+def _odd(name: str) -> bool:
+    return not (name.isascii() and name.isalpha()) or not 1 < len(name) < 40
+
+
+def classes_of(facts: DocumentFacts) -> set[str]:
+    """What is out of the ordinary about an invented report and its request; nobody is without a class."""
+    patient, author, recipient = facts.patient, facts.author, facts.recipient
+    place = patient.birth_place
+    found = {
+        "odd family name": _odd(patient.birth_name),
+        "odd given names": _odd(patient.first_names),
+        "foreign birth": place.startswith("99"),
+        "Corsican birth": place[:2] in ("2A", "2B"),
+        "overseas birth": place[:2] in ("97", "98"),
+        "metropolitan birth": place[:2] not in ("99", "2A", "2B", "97", "98"),
+        "twin": bool(patient.birth_order),
+        "INS-NIA": facts.ins_oid == INS_NIA,
+        "second version": facts.version > 1,
+        "of another software's request": bool(facts.order_id),
+        "no mailbox of the author": not author.mail,
+        "no telephone": not author.phone,
+        "no postcode or town": not author.organisation.postcode,
+        "requester without RPPS": not recipient.rpps,
+        "requester without profession": recipient.role is None,
+        "requester without FINESS": not recipient.organisation.finess,
+        "born before 1920": patient.birth_date is not None and patient.birth_date.year < 1920,
+    }
+    return {name for name, holds in found.items() if holds}

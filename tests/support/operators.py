@@ -126,7 +126,15 @@ def made_operator(
         ("conversation", "answers_per_hour", 500),
         ("dkim", "dns", False),
     )
-    new = NewDeployment(folder=folder, domain=domain, organisation=f"Opérateur {domain}", ports=ports)
+    new = NewDeployment(
+        folder=folder,
+        domain=domain,
+        organisation=f"Opérateur {domain}",
+        ports=ports,
+        finess="430000018",
+        practice_setting="ETABLISSEMENT",
+        facility_type="SA01",
+    )
     settings = make_deployment(new, datetime.now(UTC))
     relay = ["", "[relay]", f"retry_minutes = {list(retry_minutes)}", "[relay.routes]"]
     relay += [f'"{name}" = "127.0.0.1:{port}"' for name, port in routes.items()]
@@ -170,9 +178,9 @@ def operator_session(port: int, tls: ssl.SSLContext) -> Iterator[smtplib.SMTP]:
         yield smtp
 
 
-def opened(asking: Client, asked: Client, service: str) -> Thread:
+def opened(asking: Client, asked: Client, service: str, **changes: str) -> Thread:
     """A tele-expertise asked of an expert at ``service`` by form, with one photo, from anywhere."""
-    values, picture = request_values(billing="431000034"), photo("photo é.jpg")
+    values, picture = request_values(billing="431000034", **changes), photo("photo é.jpg")
     command = asking.compose(service, f"Nouvelle téléexpertise {asked.address}")
     form = asking.answer_to(asking.send(command))
     sent = asking.send(attach(answered(asking, form, values), picture))

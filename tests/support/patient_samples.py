@@ -25,7 +25,10 @@ def search_mails(patient: Patient, link: Link) -> dict[str, Mail]:
     )
     elsewhere = replace(own, reference="TLE-2026-000007", held_by="voisin.mssante.example", version=0)
     found = PatientFound(
-        patient=patient, cases=(own, elsewhere), total=3, again=(("Avis Dermatologie CH LE PUY", link),)
+        patient=replace(patient, birth_order=2),
+        cases=(own, elsewhere),
+        total=3,
+        again=(("Avis Dermatologie CH LE PUY", link),),
     )
     mail = PatientsFound(
         query="fauxcompte", understood=True, patients=(found, found), more=True, links=(link,)

@@ -24,12 +24,17 @@ from teleexpertise.texts import (
     acting_contexts,
     contexts,
     directory_contexts,
-    export_contexts,
     followup_contexts,
 )
-from teleexpertise.texts.document_contexts import EnclosedReport, IntegrationRefused, Processed
+from teleexpertise.texts.document_contexts import (
+    DocumentPlaced,
+    EnclosedReport,
+    IntegrationRefused,
+    Processed,
+)
 from teleexpertise.texts.standing import Standing
 from tests.support.directory_samples import declaring_mails
+from tests.support.export_samples import export_mails
 from tests.support.patient_samples import search_mails
 
 NOW = datetime(2026, 11, 22, 9, 41, tzinfo=UTC)
@@ -231,24 +236,6 @@ def _form_mails() -> dict[str, contexts.Mail]:
     }
 
 
-def _exports() -> dict[str, contexts.Mail]:
-    return {
-        "export": export_contexts.ExportReady(
-            filename="teleexpertises_finalisees_2026-01-01_2026-03-31_20261122-1041.xlsx",
-            rows=12,
-            role="expert",
-            pending=False,
-            first=date(2026, 1, 1),
-            last=date(2026, 3, 31),
-            accounts=(EXPERT.address, REQUESTER.address),
-        ),
-        "export-vide": export_contexts.ExportReady(
-            filename="x.csv", rows=0, pending=True, first=None, last=None, accounts=(), role="expert"
-        ),
-        "export-refus": export_contexts.ExportRefused(problems=("31/02/2026", "pdf"), links=(SERVICES,)),
-    }
-
-
 def _acting() -> dict[str, contexts.Mail]:
     """Delegates: what their principal and they themselves are told."""
     names = ("Mme Ysoline BRAVARD (y@demo.mssante.example)", "Dr Nadège ARSAC (n@demo.mssante.example)")
@@ -337,6 +324,11 @@ def _document_mails() -> dict[str, contexts.Mail]:
             **ABOUT,
         ),
         "accuse-traitement": Processed(received_at=NOW),
+        "document-classe": DocumentPlaced(
+            subject_received="XDM/1.0/DDM+Compte rendu", received_at=NOW, folder="SAULNIER Odette 1979-03-28"
+        ),
+        "document-laisse": DocumentPlaced(subject_received="Compte rendu", received_at=NOW),
+        "document-non-classe": DocumentPlaced(subject_received="CR", received_at=NOW, failed=True),
     }
 
 
@@ -493,7 +485,7 @@ def all_mails() -> dict[str, contexts.Mail]:
         **_acting(),
         **_answers(),
         **_document_mails(),
-        **_exports(),
+        **export_mails(REQUESTER, EXPERT, SERVICES),
         **_opening_mails(),
         **_thread_mails(),
         **_ended_mails(),

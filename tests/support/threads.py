@@ -49,6 +49,8 @@ def request_values(**changes: str) -> dict[str, str]:
         "question": "Question",
         "anonymous": "Patient anonyme",
         "nir": "NIR ou INS",
+        "ins_kind": "Nature de l'INS",
+        "rank": "Rang de naissance",
         "insured": "NIR de l'assuré",
         "birth_place": "Lieu de naissance",
         "first_first": "Premier prénom de naissance",

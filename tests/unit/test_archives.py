@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import io
+import random
 import stat
+import struct
 import subprocess
 import sys
+import warnings
 import zipfile
+from copy import copy
 from pathlib import Path
 
 import pytest
@@ -166,6 +170,43 @@ def _doubled() -> bytes:
     return buffer.getvalue()
 
 
+def _overlapping() -> bytes:
+    """Ten names for one and the same compressed file (Fifield's bomb in its plain form)."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("F0", random.Random(5).randbytes(1000) * 20)
+        for number in range(1, 10):
+            again = copy(made.infolist()[0])
+            again.filename = again.orig_filename = f"F{number}"
+            made.filelist.append(again)
+    return buffer.getvalue()
+
+
+def _changed(octets: bytes, record: bytes, at: int, form: str, value: int) -> bytes:
+    """The archive with one number of its first record of a kind changed."""
+    raw = bytearray(octets)
+    struct.pack_into(form, raw, raw.find(record) + at, value)
+    return bytes(raw)
+
+
+def _doubled_exactly() -> bytes:
+    buffer = io.BytesIO(archive())
+    with zipfile.ZipFile(buffer, "a") as made, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        made.writestr(DOCUMENT, b"another")
+    return buffer.getvalue()
+
+
+def _zip64(octets: bytes) -> bytes:
+    """The same files, each with the fields of 64 bits."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, content in files_of(octets).items():
+            with made.open(zipfile.ZipInfo(name), "w", force_zip64=True) as stream:
+                stream.write(content)
+    return buffer.getvalue()
+
+
 def _metadata(old: bytes, new: bytes) -> bytes:
     made = archive()
     changed = files_of(made)[METADATA].replace(old, new)
@@ -173,7 +214,10 @@ def _metadata(old: bytes, new: bytes) -> bytes:
     return repacked(made, {METADATA: changed})
 
 
+NESTED = zipped({"A": b"0" * 9_000_000})
 #: Too many elements to build a tree of, and no two alike: they are not compressed much.
+LAUGHS = b"".join(b'<!ENTITY l%d "%s">' % (n, b"ha" if n == 0 else b"&l%d;" % (n - 1) * 10) for n in range(9))
+LAUGHS = b'<?xml version="1.0"?><!DOCTYPE a [' + LAUGHS + b"]><a>&l8;</a>"
 MANY = b"<a>" + b"".join(b"<b%d/>" % number for number in range(300_001)) + b"</a>"
 DTD = b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><a>&x;</a>'
 
@@ -196,9 +240,20 @@ DTD = b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd"
         (_encrypted(), ArchiveFault.ENCRYPTED),
         (_damaged(), ArchiveFault.DAMAGED_FILE),
         (_doubled(), ArchiveFault.DOUBLE_NAME),
+        (_doubled_exactly(), ArchiveFault.DOUBLE_NAME),
+        (_overlapping(), ArchiveFault.BOMB),
+        # Lying sizes: of what is packed, of what comes out, of the file's own header.
+        (_changed(archive(), b"PK\x01\x02", 20, "<I", 2**30), ArchiveFault.BOMB),
+        (_changed(archive(), b"PK\x01\x02", 24, "<I", 12), ArchiveFault.DAMAGED_FILE),
+        (_changed(archive(), b"PK\x01\x02", 24, "<I", 2**31), ArchiveFault.FILE_TOO_LARGE),
+        (_changed(archive(), b"PK\x01\x02", 42, "<I", 7), ArchiveFault.BOMB),
+        (_changed(archive(), b"PK\x03\x04", 26, "<H", 3), ArchiveFault.DAMAGED_FILE),
+        (_changed(archive(), b"PK\x05\x06", 16, "<I", 2**32 - 1), ArchiveFault.DAMAGED_FILE),
         (repacked(archive(), {METADATA: None}), ArchiveFault.NO_METADATA),
         (repacked(archive(), {METADATA: b"<broken"}), ArchiveFault.METADATA_UNREADABLE),
         (repacked(archive(), {METADATA: DTD}), ArchiveFault.ENTITIES),
+        (repacked(archive(), {METADATA: LAUGHS}), ArchiveFault.ENTITIES),
+        (repacked(archive(), {DOCUMENT: LAUGHS}), ArchiveFault.ENTITIES),
         (repacked(archive(), {METADATA: DTD.decode().encode("utf-16")}), ArchiveFault.METADATA_UNREADABLE),
         (
             repacked(archive(), {METADATA: b'<?xml version="1.0" encoding="UTF-7"?><a/>'}),
@@ -260,6 +315,12 @@ def test_a_document_listed_twice_is_told() -> None:
         (_metadata(b'<Slot name="languageCode">', b'<Slot name="other">'), ArchiveFault.FIELD_MISSING),
         (_metadata(b'<Slot name="hash">', b'<Slot name="other">'), ArchiveFault.NO_HASH),
         (archive(cda(set_id=False)), ArchiveFault.NO_SET_ID),
+        (_zip64(archive()), None),
+        # An archive within the archive is a file like others: it is not opened.
+        (
+            repacked(archive(), {"IHE_XDM/SUBSET01/BOMB.ZIP": zipped({"A": b"0" * 9_000_000})}),
+            ArchiveFault.UNLISTED_FILE,
+        ),
     ],
 )
 def test_what_can_be_read_without_doubt_is_read(octets: bytes, fault: ArchiveFault | None) -> None:

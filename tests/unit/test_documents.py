@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from lxml import etree
 
+from teleexpertise.archives import ArchiveDocument, build_archive, open_archive
 from teleexpertise.documents.codes import code_tables
 from teleexpertise.documents.facts import (
     MissingFields,
@@ -15,12 +16,13 @@ from teleexpertise.documents.facts import (
     person_name,
     trait,
 )
-from teleexpertise.documents.oids import document_oid
+from teleexpertise.documents.oids import INS_NIA, INS_NIR, INS_TEST, document_oid
 from teleexpertise.documents.reading import read_document, read_request
 from teleexpertise.documents.sentences import sentences
 from teleexpertise.documents.tlmcr import make_cda
 from teleexpertise.documents.tlmda import make_request
 from teleexpertise.patients import Patient
+from tests.support.archives import NOW, SENDER
 from tests.support.documents import (
     EXAMPLES,
     national_faults,
@@ -135,6 +137,23 @@ def test_a_request_is_read_back_as_it_was(n: int) -> None:
     assert values.requester.rpps == facts.author.rpps
     assert values.requester.mail == facts.author.mail
     assert values.expert.rpps == facts.recipient.rpps
+
+
+@pytest.mark.parametrize("oid", [INS_NIR, INS_NIA, INS_TEST])
+def test_twins_and_the_authority_of_an_ins_are_read_back(oid: str) -> None:
+    first = replace(report_facts(2).patient, birth_order=1)
+    second = replace(first, birth_order=2, first_names="Lise Anne")
+    for patient in (first, second):
+        octets = report(2, patient=patient, ins_oid=oid)
+        read = read_document(octets)
+        assert (read.patient.birth_order, read.ins_oid) == (patient.birth_order, oid)
+        opened = open_archive(build_archive([ArchiveDocument(octets)], SENDER, "1.2.3.9", NOW))
+        assert (opened.patient.birth_order, opened.patient.oid) == (patient.birth_order, oid)
+        info = opened.documents[0].entry.source_patient_info
+        assert {"PID-24|Y", f"PID-25|{patient.birth_order}"} <= set(info)
+        assert opened.documents[0].entry.patient_id == f"{patient.ins}^^^&{oid}&ISO^NH"
+    alone = read_document(report(2, patient=replace(first, birth_order=0)))
+    assert alone.patient.birth_order == 0
 
 
 def test_a_report_is_no_request() -> None:

@@ -63,7 +63,7 @@ def activity(ref: str, finalised: datetime | None, **changes: Any) -> Activity:
 NEW_YEAR = datetime(2025, 12, 31, 23, 30, tzinfo=UTC)
 OLD_YEAR = datetime(2025, 12, 31, 22, 30, tzinfo=UTC)
 ACTIVITIES = (
-    activity("TLE-2025-000001", OLD_YEAR),
+    activity("TLE-2025-000001", OLD_YEAR, patient=replace(PATIENT, birth_order=2)),
     activity("TLE-2026-000001", NEW_YEAR, patient=Patient(anonymous=True)),
     activity("TLE-2026-000002", None),
     activity("TLE-2026-000003", None, state=State.DECLINED),
@@ -103,6 +103,8 @@ def test_a_row_is_one_side_rated_by_the_day_of_the_readers(tariffs: Tariffs, wor
     assert first["Finalisée le"].isoformat() == "2025-12-31T23:30:00+01:00"
     assert first["Tiers payant"] == "oui"
     assert (first["UF"], found[1]["UF"]) == ("UF 3412", "")
+    rank = "Patient : rang (naissance multiple)"
+    assert (first[rank], found[2][rank]) == (2, None)
     assert found[2]["Patient : nom de naissance"] == "anonyme"
     assert "patient anonyme" in found[2]["À régulariser"]
 

@@ -59,6 +59,7 @@ def test_it_comes_back_as_it_went() -> None:
         octets(level="x" * 201),
         octets(outcome="a\nb"),
         octets(patient=dump_told(TOLD)["patient"] | {"sex": "X"}),
+        octets(patient=dump_told(TOLD)["patient"] | {"birth_order": 10}),
         octets(filler="x" * 40_000),
     ],
 )
