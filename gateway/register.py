@@ -11,6 +11,7 @@ from datetime import datetime
 from uuid import UUID
 
 from gateway.errors import GatewayError
+from gateway.store.doctors import DoctorRow
 from gateway.store.errors import ConstraintBroken
 from gateway.store.rows import OutboxRow, PatientRow
 from gateway.store.transaction import Transaction
@@ -19,7 +20,7 @@ from teleexpertise.conversation import Conversation
 from teleexpertise.matching import Same, Unknown, contradictions, match
 from teleexpertise.patients import Patient
 
-__all__ = ["Desk", "enter", "folder_name", "patient_of"]
+__all__ = ["Desk", "enter", "folder_name", "patient_of", "record_treating"]
 
 
 async def enter(tx: Transaction, patient: Patient, now: datetime) -> PatientRow | None:
@@ -47,6 +48,21 @@ async def patient_of(tx: Transaction, conversation: Conversation, now: datetime)
         if known is not None:
             await tx.patients.link(conversation.id, known.id)
     return known
+
+
+async def record_treating(tx: Transaction, patient_id: int, address: str, who: str, now: datetime) -> bool:
+    """Record the mailbox of a patient's treating doctor, or with '' none; ``False`` where nothing changes."""
+    before = await tx.doctors.of(patient_id)
+    if (before.address if before else "") == address:
+        return False
+    if address:
+        await tx.doctors.record(DoctorRow(patient_id=patient_id, address=address, set_by=who, set_at=now))
+    else:
+        await tx.doctors.clear(patient_id)
+    await tx.audit.write(
+        now, who, "treating doctor", f"patient {patient_id}", "set" if address else "cleared"
+    )
+    return True
 
 
 def folder_name(patient: Patient, taken: Collection[str], current: str = "") -> str:
@@ -121,6 +137,7 @@ class Desk:
             raise GatewayError(
                 f"patients {lost.id} and {kept.id} have {error}: remove the wrong one first"
             ) from error
+        await self.tx.doctors.hand_over(lost.id, kept.id)
         await self._audit("merge patient", lost.id, "merged", {"into": kept.id})
         for folder in folders:
             if await self.tx.patient_folders.get(folder.account, kept.id) is None:

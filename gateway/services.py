@@ -21,6 +21,7 @@ from gateway.sealing import Sealing
 from gateway.store.store import Store
 from teleexpertise.addressing import AddressBook
 from teleexpertise.forms import Catalogue
+from teleexpertise.patient_bounces import BounceTable
 from teleexpertise.rules import RuleBook
 from teleexpertise.texts import Texts
 
@@ -131,6 +132,7 @@ class Services:
     dkim: DkimSpace
     sealing: Sealing
     directories: Directories
+    patient_bounces: BounceTable
 
     def is_local(self, address: str) -> bool:
         """Whether a mailbox of this address would be ours."""

@@ -94,6 +94,7 @@ class Completion:
     level: str = ""
     cumulated: bool = False
     billed: tuple[Billed, ...] = ()
+    unfiled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,6 +271,7 @@ def _closed(
         level=event.level,
         cumulated=event.cumulated,
         billed=event.billed,
+        unfiled=event.unfiled,
     )
     return replace(closed, completion=completion, version=conversation.version + 1)
 

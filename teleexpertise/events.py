@@ -213,7 +213,8 @@ class Completed:
     ``level`` is the expert's act as chosen, '' where nobody was asked; ``cumulated`` that another act was
     billed
     with it. The places are ``None`` in records made before they were kept. ``billed`` is what was told then;
-    exports rate again, since later acts and corrections change counts and never this record.
+    exports rate again, since later acts and corrections change counts and never this record. ``unfiled`` are
+    accounts into whose patient's folder the report does not go, though they file reports.
     """
 
     requester: Party
@@ -227,6 +228,7 @@ class Completed:
     requester_place: Place | None = None
     expert_place: Place | None = None
     billed: tuple[Billed, ...] = ()
+    unfiled: tuple[str, ...] = ()
     kind: Literal["completed"] = "completed"
 
 

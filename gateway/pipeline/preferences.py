@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from gateway.pipeline.directory_pages import absence_on
+from gateway.pipeline.document_mailboxes import deposits_of, read_deposits, save_deposits
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.requesting import FilledForm
@@ -71,10 +72,11 @@ async def sheet(unit: Unit, login: Mailbox, address: str, options: Mapping[str, 
     listed = await _listed(unit, before, options)
     today = unit.now.astimezone(unit.services.zone).date()
     values = preferences_values(account, before.expert, today)
+    deposits = await deposits_of(unit, address)
     return Sheet(
         form=preferences_form(unit.services.forms, account, list(map(_line, listed))),
-        values={**values, "documents": list(range(1, len(listed) + 1))},
-        options={"kept": [], **options, "account": address, "base": _base(before)},
+        values={**values, "deposits": "\n".join(deposits), "documents": list(range(1, len(listed) + 1))},
+        options={"kept": [], **options, "account": address, "base": _base(before, deposits)},
     )
 
 
@@ -82,10 +84,11 @@ def _line(document: Document) -> str:
     return f"{document.filename} ({-(-len(document.content) // _KIBIBYTE)} Ko)"
 
 
-def _base(before: Declaration) -> str:
+def _base(before: Declaration, deposits: Sequence[str]) -> str:
     """What the form was filled in on: another one means that somebody else saved meanwhile."""
     account, expert = before.account, before.expert
     facts: list[object] = [account.billing_number, account.notice, account.files_reports, expert is None]
+    facts += deposits
     if expert is not None:
         facts += [repr(replace(expert, documents=(), account=account))]
         facts += [(each.filename, sha256(each.content).hexdigest()) for each in expert.documents]
@@ -151,6 +154,9 @@ async def examine(
         return {"": filled.form.say("overtaken")}
     files = await _files(unit, incoming, before, filled, values)
     problems = dict((await _read(unit, before, filled.form, files.chosen, values)).problems)
+    wrong = await read_deposits(unit, filled.form, before.account.address, values)
+    if wrong:
+        problems["deposits"] = wrong
     if files.refused:
         names = ", ".join(each.filename for each in files.refused)
         problems["documents"] = filled.form.say("file_kind", typed=names[:200])
@@ -211,9 +217,10 @@ async def save(unit: Unit, incoming: Incoming, filled: FilledForm) -> str:
         await unit.tx.accounts.set_preferences(account)
     if expert is not None and expert != before.expert:
         await unit.tx.experts.put(expert)
+    moved = await save_deposits(unit, account.address, filled.values)
     await unit.store(incoming)
     login = incoming.login
-    changed = account != before.account or expert != before.expert
+    changed = moved or account != before.account or expert != before.expert
     await unit.audit(
         login.address,
         "preferences",
@@ -229,6 +236,7 @@ async def save(unit: Unit, incoming: Incoming, filled: FilledForm) -> str:
         expert=expert,
         absence=absence,
         deputy=deputy.name if deputy is not None else "",
+        deposits=await deposits_of(unit, account.address),
         changed=changed,
         warnings=filled.warnings,
         again=unit.services.links.to(

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 
 from gateway.pipeline.attachment_notes import notes_of
 from gateway.pipeline.consequences import Act, carry_out
+from gateway.pipeline.document_mailboxes import receives_documents
 from gateway.pipeline.identifying import candidates_of, enter_patient, stated_patient
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.sending_forms import Sheet, kept_attachments
 from gateway.pipeline.unit import Unit
+from gateway.register import record_treating
 from gateway.store.rows import FormRow
 from teleexpertise.archives import is_archive_name
 from teleexpertise.events import Author, Opened, Side
@@ -22,7 +24,7 @@ from teleexpertise.people import Absence, Account, Expert, IdentityPolicy, Party
 from teleexpertise.prerequisites import count_given
 from teleexpertise.texts.contexts import RefusalReason
 
-__all__ = ["FilledForm", "is_vital", "open_request", "sheet"]
+__all__ = ["FilledForm", "examine", "is_vital", "open_request", "sheet"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +153,32 @@ def _left_out(unit: Unit, letter: Letter) -> tuple[str, ...]:
     return (sentence.format(names=names),) if names else ()
 
 
+async def examine(unit: Unit, filled: Sheet, values: Mapping[str, Value]) -> dict[str, str]:
+    """Sentences about lines that are well formed and yet wrong, by field."""
+    treating = str(values.get("treating", "")).lower()
+    if not treating or await receives_documents(unit, treating):
+        return {}
+    return {"treating": filled.form.say("treating", typed=treating[:80])}
+
+
+def _told_of_treating(unit: Unit, filled: FilledForm) -> tuple[str, ...]:
+    """What becomes of the treating doctor recorded for the patient, where the form says so for all requests."""
+    if filled.text("treating_kept") != "always":
+        return ()
+    words, address = unit.services.texts.words, filled.text("treating").lower()
+    if filled.truth("anonymous"):
+        return (words.of("forms", "treating_anonymous"),)
+    word = "treating_kept" if address else "treating_cleared"
+    return (words.of("forms", word).format(address=address),)
+
+
+async def _keep_treating(unit: Unit, conversation: Conversation, who: str) -> None:
+    """Record the treating doctor that a request names for its patient; without a name none from now on."""
+    known = await unit.tx.patients.of_conversation(conversation.id)
+    if known is not None:
+        await record_treating(unit.tx, known.id, conversation.opening.treating, who, unit.now)
+
+
 async def open_request(unit: Unit, incoming: Incoming, filled: FilledForm) -> str:
     """Decide on a complete request; the rules open it, redirect it, or answer that one must call 15."""
     expert = filled.sheet.expert
@@ -194,11 +222,13 @@ async def open_request(unit: Unit, incoming: Incoming, filled: FilledForm) -> st
         answer_to=login,
         documents=expert.documents,
         attachments=attachments,
-        warnings=(*filled.warnings, *_left_out(unit, incoming.letter)),
+        warnings=(*filled.warnings, *_left_out(unit, incoming.letter), *_told_of_treating(unit, filled)),
     )
     _, conversation = await carry_out(unit, None, identifier, act)
     if conversation is None:
         return "request answered, nothing opened"
     await unit.tx.messages.place(message.id, conversation.id)
     await enter_patient(unit, conversation.id, conversation.patient, filled.known_patient)
+    if filled.text("treating_kept") == "always":
+        await _keep_treating(unit, conversation, login.address)
     return f"opened {conversation.ref}"

@@ -43,6 +43,7 @@ class Case:
     sent_at: datetime | None = None
     diagnostic: str = ""
     code: str = ""
+    cause: str | None = None
 
 
 class _Head(TypedDict):
@@ -176,6 +177,7 @@ def _not_delivered(case: Case) -> mails.Mail:
         recipient=case.recipient,
         sent_at=case.sent_at or case.now,
         diagnostic=case.diagnostic,
+        cause=case.cause,
     )
 
 

@@ -24,6 +24,7 @@ from sqlalchemy import (
 
 from gateway.store.columns import JsonData, PlainText, RowNumber, UtcDateTime, choice
 from gateway.store.directory_tables import directory_tables
+from gateway.store.patient_mail_tables import patient_mail_tables
 from gateway.store.rows import Direction, HeldState, OutboxState
 from teleexpertise.mirrors import Flow
 from teleexpertise.people import AccountKind, IdentityPolicy, NirPolicy, NoticeMode
@@ -61,6 +62,9 @@ __all__ = [
     "outbox",
     "patient",
     "patient_conversation",
+    "patient_doctor",
+    "patient_exchange",
+    "patient_exchange_mail",
     "patient_folder",
     "patient_number",
     "patient_word",
@@ -275,6 +279,8 @@ patient_conversation = Table(
     Column("conversation_id", Uuid, ForeignKey("conversation.id"), primary_key=True),
     Column("patient_id", RowNumber(), ForeignKey("patient.id"), nullable=False, index=True),
 )
+
+patient_exchange, patient_exchange_mail, patient_doctor = patient_mail_tables(metadata)
 
 message = Table(
     "message",

@@ -10,6 +10,8 @@ from gateway.store.certificates import Certificates
 from gateway.store.conversations import Conversations, Events
 from gateway.store.deposits import Deposits
 from gateway.store.directory import Contacts
+from gateway.store.doctors import Doctors
+from gateway.store.exchanges import Exchanges
 from gateway.store.experts import Experts
 from gateway.store.exported import Digests, Exported
 from gateway.store.letters import Answers, Bounces, Forms, Held
@@ -41,7 +43,9 @@ class Transaction:
         "delegations",
         "deposits",
         "digests",
+        "doctors",
         "events",
+        "exchanges",
         "experts",
         "exported",
         "forms",
@@ -69,7 +73,9 @@ class Transaction:
         self.delegations = Delegations(connection)
         self.deposits = Deposits(connection)
         self.digests = Digests(connection)
+        self.doctors = Doctors(connection)
         self.events = Events(connection)
+        self.exchanges = Exchanges(connection)
         self.experts = Experts(connection)
         self.exported = Exported(connection)
         self.forms = Forms(connection)

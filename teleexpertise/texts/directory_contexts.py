@@ -35,7 +35,7 @@ class DirectoryPage(Mail):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreferencesSaved(Mail):
     """``preferences``: what an account has declared, as it holds now; ``deputy`` is a name, ``again`` asks
-    anew.
+    anew, ``deposits`` are mailboxes that get its documents as well.
     """
 
     template: ClassVar[str] = "preferences"
@@ -44,5 +44,6 @@ class PreferencesSaved(Mail):
     again: Link
     absence: Absence | None = None
     deputy: str = ""
+    deposits: tuple[str, ...] = ()
     changed: bool = True
     warnings: tuple[str, ...] = ()
