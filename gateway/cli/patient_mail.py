@@ -5,6 +5,7 @@ who get their reports. An INS is printed nowhere.
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -74,20 +75,9 @@ def list_exchanges(
     if json_:
         as_json(rows)
         return
+    times = ("opened", "by", "answers", "last mail", "closed", "by", "")
     show_table(
-        (
-            "exchange",
-            "mailbox",
-            "patient",
-            "state",
-            "opened",
-            "by",
-            "answers",
-            "last mail",
-            "closed",
-            "by",
-            "",
-        ),
+        ("exchange", "mailbox", "patient", "state", *times),
         [
             (
                 row["id"],
@@ -185,10 +175,7 @@ def treating(invocation: Invocation, number: int, address: str, clear: bool, jso
 
     found, doctor = invocation.run_on_store(work)
     if json_:
-        told = (
-            {"address": doctor.address, "set_by": doctor.set_by, "set_at": doctor.set_at} if doctor else None
-        )
-        as_json({"patient": found, "treating": told})
+        as_json({"patient": found, "treating": asdict(doctor) if doctor else None})
     elif doctor is None:
         say(f"patient {found}: no treating doctor is recorded")
     else:

@@ -16,6 +16,7 @@ from gateway.pipeline.unit import Unit
 from gateway.register import record_treating
 from gateway.store.rows import FormRow
 from teleexpertise.archives import is_archive_name
+from teleexpertise.conversation import Conversation
 from teleexpertise.events import Author, Opened, Side
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.forms import FormKind, Value, element_answers, request_form
@@ -162,7 +163,7 @@ async def examine(unit: Unit, filled: Sheet, values: Mapping[str, Value]) -> dic
 
 
 def _told_of_treating(unit: Unit, filled: FilledForm) -> tuple[str, ...]:
-    """What becomes of the treating doctor recorded for the patient, where the form says so for all requests."""
+    """What becomes of the treating doctor recorded for the patient, where the form speaks of all requests."""
     if filled.text("treating_kept") != "always":
         return ()
     words, address = unit.services.texts.words, filled.text("treating").lower()

@@ -28,6 +28,7 @@ from teleexpertise.texts import (
     followup_contexts,
 )
 from teleexpertise.texts.document_contexts import EnclosedReport, IntegrationRefused, Processed
+from teleexpertise.texts.patient_contexts import PatientUnreached, ReportWithheld
 from teleexpertise.texts.standing import Standing
 from tests.support.directory_samples import declaring_mails
 
@@ -323,6 +324,10 @@ def _document_mails() -> dict[str, contexts.Mail]:
         "document-joint": EnclosedReport(
             requester=REQUESTER, expert=EXPERT, version=2, structured=False, **ABOUT
         ),
+        "document-joint-patient": EnclosedReport(requester=REQUESTER, expert=EXPERT, patient=True, **ABOUT),
+        "patient-non-joint": PatientUnreached(sent_at=NOW, cause="closed"),
+        "patient-non-joint-inconnu": PatientUnreached(sent_at=NOW, diagnostic="599 ?"),
+        "rapport-non-envoye": ReportWithheld(statement="Le message dépasse la taille.", **ABOUT),
         "integration-echouee": IntegrationRefused(
             recipient="dossier@autre.mssante.example",
             sent_at=NOW,
