@@ -26,7 +26,7 @@ from tests.support import region
 from tests.support.archives import VALIDATOR
 from tests.support.forms import quoted, typed_into
 from tests.support.gateway import Client, TestGateway, gateway, read, refusal_text, text_of, words_of
-from tests.support.patients import PATIENTS, new_ins
+from tests.support.patients import PATIENTS, finalise_for_patient, new_ins
 from tests.support.threads import Thread, answered, attachments, open_thread, request_form, request_values
 
 #: "Applicative" mailboxes: where reports are to be deposited.
@@ -232,18 +232,6 @@ async def _to_patients(services: Services) -> list[bytes]:
     return [raw for raw in found if raw is not None]
 
 
-def finalised_for_patient(thread: Thread) -> None:
-    """Finalise with the patient's line ticked."""
-    form = thread.form(thread.expert, "Finaliser")
-    filled = answered(thread.expert, form, {"Conclusion": "Rien.", "Suite proposée": "Surveillance"})
-    text = text_of(filled)
-    line = re.search(r"\[ \] (\d+\. le patient, dans sa messagerie sécurisée)", text)
-    assert line is not None, "the patient is not ticked beforehand"
-    filled.set_content(text.replace(line[0], f"[x] {line[1]}"))
-    thread.expert.answer_to(thread.expert.send(filled))
-    thread.report(thread.requester)
-
-
 def test_the_patient_gets_it_only_on_request_and_the_exchange_is_closed(deposited: TestGateway) -> None:
     before = deposited.ask(_to_patients)
     thread = identified(deposited)
@@ -252,7 +240,7 @@ def test_the_patient_gets_it_only_on_request_and_the_exchange_is_closed(deposite
     deposited.settled()
     assert deposited.ask(_to_patients) == before, "nobody ticked the patient"
     asked = identified(deposited)
-    finalised_for_patient(asked)
+    finalise_for_patient(asked)
     deposited.settled()
     (raw,) = [each for each in deposited.ask(_to_patients) if each not in before]
     mail = read(raw)
@@ -323,6 +311,21 @@ def test_each_patients_folder_is_shown_to_be_unticked(deposited: TestGateway) ->
     thread.report(thread.expert)
 
 
+def asked_again(thread: Thread, treating: str = "", kept: str = "") -> Thread:
+    """Another request about the same patient."""
+    return open_thread(
+        thread.gateway,
+        nir=ins_of(thread),
+        name=thread.values["Nom de naissance"],
+        first="Jeanne Marie",
+        born="03/02/1957",
+        birth_place="43192",
+        qualified="oui",
+        treating=treating,
+        treating_kept=kept,
+    )
+
+
 async def _record_doctor(services: Services, ref: str, address: str) -> None:
     async with services.store.transaction() as tx:
         row = await tx.conversations.by_ref(ref)
@@ -341,29 +344,19 @@ def test_the_treating_doctor_of_the_register_is_proposed_and_one_of_the_request_
     form = finalised(thread)
     assert f"médecin traitant enregistré pour ce patient ‹{nurse}›" in form
     arrived(deposited.client(region.NURSE), thread, "XDM/1.0/DDM+")
-    values = {
-        "nir": ins_of(thread),
-        "name": thread.values["Nom de naissance"],
-        "first": "Jeanne Marie",
-        "born": "03/02/1957",
-        "birth_place": "43192",
-        "qualified": "oui",
-    }
-    again = open_thread(deposited, treating=secretary, **values)
+    again = asked_again(thread, treating=secretary)
     again.tell(again.expert, "Bonjour.")
     form = words_of(again.form(again.expert, "Finaliser"))
     assert f"médecin traitant ‹{secretary}›" in form
     assert nurse not in form
     # By the form of a request it is recorded for all, and with no address forgotten.
-    kept = open_thread(deposited, treating=secretary, treating_kept="toutes", **values)
+    kept = asked_again(thread, treating=secretary, kept="toutes")
     assert f"{secretary} est enregistré pour ce patient" in words_of(kept.confirmation)
-    later = open_thread(deposited, **values)
-    later.tell(later.expert, "Bonjour.")
-    assert f"enregistré pour ce patient ‹{secretary}›" in words_of(later.form(later.expert, "Finaliser"))
-    cleared = open_thread(deposited, treating_kept="toutes", **values)
+    form = words_of(thread.form(thread.expert, "Finaliser"))
+    assert f"enregistré pour ce patient ‹{secretary}›" in form
+    cleared = asked_again(thread, kept="toutes")
     assert "plus aucun médecin traitant" in words_of(cleared.confirmation)
-    cleared.tell(cleared.expert, "Bonjour.")
-    assert "médecin traitant" not in words_of(cleared.form(cleared.expert, "Finaliser"))
+    assert "médecin traitant" not in words_of(thread.form(thread.expert, "Finaliser"))
 
 
 def test_a_patients_mailbox_is_no_treating_doctor_and_no_deposit(deposited: TestGateway) -> None:
@@ -425,34 +418,22 @@ async def _exchanges(services: Services, patient: str) -> list[tuple[str, str, b
     return [(each.mailbox, each.closed_by, each.open) for each in found]
 
 
-def test_a_report_above_the_size_is_withheld_from_the_patient_and_told(deposited: TestGateway) -> None:
-    """With room for the report it goes, without it does not: the limit is set between the two."""
+def test_what_became_of_the_patients_copy_is_kept_and_told_without_the_ins(deposited: TestGateway) -> None:
     asked = identified(deposited)
-    finalised_for_patient(asked)
+    finalise_for_patient(asked)
     deposited.settled()
     patient = f"{ins_of(asked)}@{PATIENTS}"
     (raw,) = [each for each in deposited.ask(_to_patients) if patient.encode() in each]
-    service = deposited.service
     assert deposited.ask(lambda services: _exchanges(services, patient)) == [
-        (service, asked.expert.address, False)
+        (deposited.service, asked.expert.address, False)
     ]
-    # What the patients' operator does not take (it is not in the trust list here) is told in the thread.
+    # The patients' operator is not in the trust list here: that is told in the thread.
     notice = asked.expert.wait(
         lambda mail: "Message non remis" in str(mail["subject"]) and asked.ref in str(mail["subject"])
     )
     assert "au patient" in words_of(notice)
     assert patient not in words_of(notice)
     assert str(notice["in-reply-to"]) in raw.decode("ascii", "replace")
-    with gateway(
-        "\n[conversation]\nanswers_per_hour = 100000\n",
-        f'patient_domain = "{PATIENTS}"\npatient_max_bytes = {len(raw) - 20_000}',
-    ) as small:
-        small.ask(_prepare)
-        thread = identified(small)
-        finalised_for_patient(thread)
-        told = thread.expert.wait("Compte rendu non envoyé au patient")
-        assert thread.ref in str(told["subject"])
-        assert "n'a pas été envoyé au patient" in words_of(told)
-        assert told["in-reply-to"]
-        assert small.ask(_to_patients) == []
-        arrived(small.client(BOX), thread, "XDM/1.0/DDM+")
+    report, _ = asked.report(asked.requester)
+    assert "le patient, dans sa messagerie sécurisée" in words_of(report)
+    assert patient not in words_of(report)

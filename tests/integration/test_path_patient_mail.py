@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import json
 import smtplib
 from collections.abc import Iterator
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from gateway.cli.root import cli
 from tests.support import region
-from tests.support.gateway import octets_after_header, refusal_text, words_of
-from tests.support.patients import OTHERS, PATIENTS, PatientSpace, address_of, new_ins, patient_space
+from tests.support.gateway import octets_after_header, read, refusal_text, words_of
+from tests.support.patients import (
+    OTHERS,
+    PATIENTS,
+    PatientSpace,
+    address_of,
+    finalise_for_patient,
+    new_ins,
+    patient_space,
+)
 from tests.support.threads import open_thread
 
 FIRST = "Seul un professionnel peut ouvrir un echange"
@@ -243,6 +253,29 @@ def test_a_mail_goes_up_to_the_size_that_patients_take_and_above_it_is_told(spac
     assert "La messagerie d'un patient n'accepte que" in text
     assert len(space.queued_for(patient)) == 1, "nothing was sent, to nobody"
     client.send_bytes(sized(most + 1), [region.NURSE.address])
+
+
+def test_a_report_goes_up_to_the_size_that_patients_take_and_above_it_is_told(space: PatientSpace) -> None:
+    octets = io.BytesIO()
+    Image.effect_noise((900, 900), 120).save(octets, "JPEG", quality=95)
+    most = space.gateway.settings.documents.patient_max_bytes
+    for pictures in ((), (("photo.jpg", octets.getvalue()),)):
+        ins = new_ins()
+        thread = open_thread(
+            space.gateway, nir=ins, first="Odette", born="03/02/1957", birth_place="43192", qualified="oui"
+        )
+        thread.tell(thread.expert, "Avis.", *pictures)
+        finalise_for_patient(thread)
+        if pictures:
+            told = thread.expert.wait("Compte rendu non envoyé au patient")
+            assert thread.ref in str(told["subject"])
+            assert "dépasse les 200 Ko qu'une messagerie de patient accepte" in words_of(told)
+            assert told["in-reply-to"]
+            assert space.queued_for(address_of(ins)) == []
+        else:
+            (raw,) = space.queued_for(address_of(ins))
+            assert len(raw) <= most
+            assert read(raw)["x-mss-mes"] == "FIN"
 
 
 def test_no_patient_takes_part_in_a_tele_expertise(space: PatientSpace) -> None:

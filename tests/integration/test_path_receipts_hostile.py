@@ -125,7 +125,8 @@ def test_odd_shapes_are_nothing_or_told_once_and_change_no_state(
 ) -> None:
     original, address = report_mail(thread)
     before = traces(served, thread)
-    raw = mdn(thread.requester.address, address, original).replace(*(word.encode() for word in ODD[shape]))
+    before_word, after_word = (word.encode() for word in ODD[shape])
+    raw = mdn(thread.requester.address, address, original).replace(before_word, after_word)
     for _ in range(2):
         thread.requester.send_bytes(raw, [address], "")
     after = traces(served, thread)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import smtplib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from teleexpertise.patients import Patient
 from teleexpertise.people import Account
 from tests.support import region
 from tests.support.dovecot import free_port
-from tests.support.gateway import TestGateway, refusal_text
+from tests.support.gateway import TestGateway, refusal_text, text_of
 from tests.support.operators import (
     OperatorCertificate,
     issued_certificate,
@@ -30,6 +31,7 @@ from tests.support.operators import (
     own_certificate,
     write_list,
 )
+from tests.support.threads import Thread, answered
 
 PATIENTS, OTHERS = "patient.mssante.example", "tiers.mssante.example"
 _PERSONS = itertools.count(1)
@@ -173,3 +175,15 @@ def patient_space(most: int = 200_000, more: str = "") -> Iterator[PatientSpace]
             yield PatientSpace(made, operator, stranger, folder / "var" / "gateway.toml")
         finally:
             made.stop()
+
+
+def finalise_for_patient(thread: Thread) -> None:
+    """Finalise with the patient's line ticked, and wait for the report."""
+    form = thread.form(thread.expert, "Finaliser")
+    filled = answered(thread.expert, form, {"Conclusion": "Rien.", "Suite proposée": "Surveillance"})
+    text = text_of(filled)
+    line = re.search(r"\[ \] (\d+\. le patient, dans sa messagerie sécurisée)", text)
+    assert line is not None, "the patient is not ticked beforehand"
+    filled.set_content(text.replace(line[0], f"[x] {line[1]}"))
+    thread.expert.answer_to(thread.expert.send(filled))
+    thread.report(thread.requester)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -43,9 +44,19 @@ WOMAN = Patient(
 )
 
 
-def letter(subject: str = "Bonjour", *headers: tuple[str, str], **cites: tuple[str, ...]) -> Letter:
+def letter(
+    subject: str = "Bonjour",
+    headers: tuple[tuple[str, str], ...] = (),
+    in_reply_to: tuple[str, ...] = (),
+    references: tuple[str, ...] = (),
+) -> Letter:
     return Letter(
-        message_id="<m@x>", subject=subject, senders=(Mailbox("a@b.example"),), headers=headers, **cites
+        message_id="<m@x>",
+        subject=subject,
+        senders=(Mailbox("a@b.example"),),
+        headers=headers,
+        in_reply_to=in_reply_to,
+        references=references,
     )
 
 
@@ -92,7 +103,7 @@ def test_only_a_qualified_patient_has_a_mailbox_and_a_child_none_at_its_parents(
 )
 def test_what_ends_an_exchange(subject: str, field: str, ending: Ending) -> None:
     headers = (("x-mss-mes", field),) if field else ()
-    assert ending_of(letter(subject, *headers)) is ending
+    assert ending_of(letter(subject, headers)) is ending
 
 
 def test_the_nearest_mail_cited_decides() -> None:
@@ -152,6 +163,6 @@ def test_each_cause_has_its_sentence_and_returns_are_known_by_their_subject() ->
     assert not TABLE.is_return("Re: Message non distribué")
 
 
-def test_patients_take_25_megabytes_unless_told() -> None:
-    settings = load_mapping({"service": {"domain": "gateway.mssante.example"}})
+def test_patients_take_25_megabytes_unless_told(tmp_path: Path) -> None:
+    settings = load_mapping({"service": {"domain": "gateway.mssante.example"}}, tmp_path)
     assert settings.documents.patient_max_bytes == 25_000_000
