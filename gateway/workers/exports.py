@@ -38,6 +38,7 @@ class ExportWork:
             filename=filename,
             rows=rows,
             pending=selection.pending,
+            role=next(iter(selection.roles)) if len(selection.roles) == 1 else "",
             first=selection.first,
             last=selection.last,
             accounts=tuple(sorted(selection.addresses or ())),
