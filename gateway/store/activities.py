@@ -11,6 +11,7 @@ from sqlalchemy import and_, or_, select, true
 
 from gateway.store.repository import Repository
 from gateway.store.schema import conversation as conversations
+from gateway.store.schema import conversation_member, patient_conversation
 from gateway.store.schema import event as events
 from teleexpertise.events import Author, Completed, Declined, Opened, TakenUp, load_event
 from teleexpertise.patients import Patient
@@ -25,14 +26,23 @@ __all__ = ["Activities", "ActivityRow"]
 _CHUNK = 500
 _KINDS = ("opened", "taken_up", "completed", "declined")
 # not the whole rows: decoding what nobody reads costs as much again
-_READ = (conversations.c.id, conversations.c.ref, conversations.c.state, conversations.c.opened_at)
+_READ = (
+    conversations.c.id,
+    conversations.c.ref,
+    conversations.c.state,
+    conversations.c.opened_at,
+    patient_conversation.c.patient_id,
+)
+_REGISTERED = conversations.outerjoin(
+    patient_conversation, patient_conversation.c.conversation_id == conversations.c.id
+)
 _TOLD = (events.c.conversation_id, events.c.at, events.c.author, events.c.payload)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivityRow:
     """One conversation; what has not happened yet is None. ``finalised_at`` is that of the last
-    of ``version`` finalisations.
+    of ``version`` finalisations. ``patient_id`` is the patient's number in the register.
     """
 
     ref: str
@@ -46,6 +56,7 @@ class ActivityRow:
     version: int
     finalised_first_at: datetime | None
     declined_at: datetime | None
+    patient_id: int | None
 
 
 class Activities(Repository):
@@ -58,13 +69,27 @@ class Activities(Repository):
         async for activity in self._matching(_of_parties(addresses)):
             yield activity
 
+    async def experts_for(self, services: Collection[str]) -> frozenset[str]:
+        """Who are the experts now of conversations in which one of these accounts is a member."""
+        members = select(conversation_member.c.conversation_id).where(
+            conversation_member.c.address.in_(sorted(services))
+        )
+        found = select(conversations.c.expert_address).where(conversations.c.id.in_(members)).distinct()
+        return frozenset(row["expert_address"] for row in await self._all(found))
+
     async def of_patient(
-        self, addresses: Collection[str], patient: Patient, since: datetime
+        self, addresses: Collection[str], patient_id: int | None, patient: Patient, since: datetime
     ) -> AsyncIterator[ActivityRow]:
         """Those of the addresses to which anything happened since a moment and whose patient may be this one:
-        the same INS, or without INS the same birth date. Whether it is, the caller finds out.
+        the register's, or, of whom the register says nothing, the same INS, or without INS the same birth
+        date. Whether it is, the caller finds out.
         """
         said = events.c.payload["patient"]
+        if patient_id is not None:
+            mine = and_(_of_parties(addresses), conversations.c.updated_at >= since)
+            async for activity in self._matching(and_(mine, patient_conversation.c.patient_id == patient_id)):
+                yield activity
+            return
         if patient.ins:
             same = said["ins"].as_string() == patient.ins
         else:
@@ -85,7 +110,7 @@ class Activities(Repository):
     async def _matching(self, mine: ColumnElement[bool]) -> AsyncIterator[ActivityRow]:
         last = ""
         while True:
-            page = select(*_READ).where(mine, conversations.c.ref > last)
+            page = select(*_READ).select_from(_REGISTERED).where(mine, conversations.c.ref > last)
             found = await self._all(page.order_by(conversations.c.ref).limit(_CHUNK))
             if not found:
                 return
@@ -144,4 +169,5 @@ def _activity(row: RowMapping, told: Iterable[RowMapping]) -> ActivityRow | None
         version=version,
         finalised_first_at=first_at,
         declined_at=declined_at,
+        patient_id=row["patient_id"],
     )
