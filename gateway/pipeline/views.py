@@ -19,6 +19,7 @@ from teleexpertise.reminding import CONVENTION
 from teleexpertise.texts import contexts as mails
 from teleexpertise.texts import followup_contexts
 from teleexpertise.texts.document_contexts import IntegrationRefused
+from teleexpertise.texts.views import Link
 
 __all__ = ["Case", "build"]
 
@@ -140,6 +141,12 @@ def _removal(case: Case) -> mails.Mail:
     return mails.Removed(**_head(case), person=_person(case), by=case.author)
 
 
+def _names(conversation: Conversation, addresses: tuple[str, ...]) -> tuple[str, ...]:
+    """People by the name that the conversation knows them by, others by their address."""
+    known = {member.party.address: member.party for member in conversation.members}
+    return tuple(known[each].name or each if each in known else each for each in addresses)
+
+
 def _report(case: Case) -> mails.Mail:
     conversation = case.conversation
     completion = conversation.completion
@@ -153,7 +160,7 @@ def _report(case: Case) -> mails.Mail:
         conclusion=completion.conclusion,
         filename=case.filename,
         version=conversation.version,
-        addressees=completion.addressees,
+        addressees=_names(conversation, completion.addressees),
         lacking=case.warnings,
     )
 
@@ -221,7 +228,7 @@ def _closing_confirmation(case: Case) -> mails.Mail:
         conclusion=completion.conclusion if completion else "",
         reason=conversation.closing_reason,
         version=conversation.version,
-        addressees=completion.addressees if completion else (),
+        addressees=_names(conversation, completion.addressees) if completion else (),
         billed=completion.billed if completion else (),
         warnings=case.warnings,
     )
@@ -247,10 +254,30 @@ def _emergency(case: Case) -> mails.Mail:
 
 
 def _reminder(case: Case) -> mails.Mail:
+    return followup_contexts.Reminder(**_due(case))
+
+
+def _reminder_of_deputy(case: Case) -> mails.Mail:
+    opening = case.conversation.opening
+    until = opening.absence.ends if opening.absence else None
+    return followup_contexts.DeputyReminder(**_due(case), absent=opening.expert.name, until=until)
+
+
+class _Due(_Head):
+    """What every reminder of the expert's side says."""
+
+    reminder: ReminderKind
+    requester: str
+    asked_at: datetime
+    ends_at: datetime
+    links: tuple[Link, ...]
+
+
+def _due(case: Case) -> _Due:
     conversation = case.conversation
     kind = conversation.reminded[-1]
     by_convention = conversation.opened_at + CONVENTION
-    return followup_contexts.Reminder(
+    return _Due(
         **_head(case),
         reminder=kind,
         requester=conversation.requester.name,
@@ -299,6 +326,7 @@ _BUILDERS: Mapping[str, Callable[[Case], mails.Mail]] = {
     "confirmation-commande": _command_done,
     "conflit": _conflict,
     "rappel": _reminder,
+    "rappel-remplacant": _reminder_of_deputy,
     "sans-reponse": _unanswered,
     "redirection": _redirection,
     "urgence-vitale": _emergency,
