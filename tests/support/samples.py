@@ -28,9 +28,9 @@ from teleexpertise.texts import (
     followup_contexts,
 )
 from teleexpertise.texts.document_contexts import EnclosedReport, IntegrationRefused, Processed
-from teleexpertise.texts.patient_contexts import PatientUnreached, ReportWithheld
 from teleexpertise.texts.standing import Standing
 from tests.support.directory_samples import declaring_mails
+from tests.support.patient_samples import patient_mails
 
 NOW = datetime(2026, 11, 22, 9, 41, tzinfo=UTC)
 REF = "TLE-2026-000123"
@@ -331,10 +331,6 @@ def _document_mails() -> dict[str, contexts.Mail]:
         "document-joint": EnclosedReport(
             requester=REQUESTER, expert=EXPERT, version=2, structured=False, **ABOUT
         ),
-        "document-joint-patient": EnclosedReport(requester=REQUESTER, expert=EXPERT, patient=True, **ABOUT),
-        "patient-non-joint": PatientUnreached(sent_at=NOW, cause="closed"),
-        "patient-non-joint-inconnu": PatientUnreached(sent_at=NOW, diagnostic="599 ?"),
-        "rapport-non-envoye": ReportWithheld(statement="Le message dépasse la taille.", **ABOUT),
         "integration-echouee": IntegrationRefused(
             recipient="dossier@autre.mssante.example",
             sent_at=NOW,
@@ -494,6 +490,7 @@ def all_mails() -> dict[str, contexts.Mail]:
     return {
         **_directory_mails(),
         **declaring_mails(SERVICE_EXPERT, REQUEST, SERVICES, AWAY),
+        **patient_mails(REF, REQUESTER, EXPERT, NOW),
         **_form_mails(),
         **_acting(),
         **_answers(),
