@@ -13,9 +13,12 @@ __all__ = ["patient_mails"]
 
 
 def patient_mails(ref: str, requester: Party, expert: Party, now: datetime) -> dict[str, contexts.Mail]:
-    """The patient's copy of a report, mails that did not reach a patient, by a name that says the case."""
+    """Copies of a report for others, one of them the patient, mails that did not reach a patient, by a name that says the case."""
     state = "completed"
     return {
+        "document-joint": EnclosedReport(
+            reference=ref, state=state, requester=requester, expert=expert, version=2, structured=False
+        ),
         "document-joint-patient": EnclosedReport(
             reference=ref, state=state, requester=requester, expert=expert, patient=True
         ),

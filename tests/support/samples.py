@@ -27,7 +27,7 @@ from teleexpertise.texts import (
     export_contexts,
     followup_contexts,
 )
-from teleexpertise.texts.document_contexts import EnclosedReport, IntegrationRefused, Processed
+from teleexpertise.texts.document_contexts import IntegrationRefused, Processed
 from teleexpertise.texts.standing import Standing
 from tests.support.directory_samples import declaring_mails
 from tests.support.patient_samples import patient_mails
@@ -328,9 +328,6 @@ def _answers() -> dict[str, contexts.Mail]:
 
 def _document_mails() -> dict[str, contexts.Mail]:
     return {
-        "document-joint": EnclosedReport(
-            requester=REQUESTER, expert=EXPERT, version=2, structured=False, **ABOUT
-        ),
         "integration-echouee": IntegrationRefused(
             recipient="dossier@autre.mssante.example",
             sent_at=NOW,
