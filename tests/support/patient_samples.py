@@ -13,7 +13,7 @@ __all__ = ["patient_mails"]
 
 
 def patient_mails(ref: str, requester: Party, expert: Party, now: datetime) -> dict[str, contexts.Mail]:
-    """Copies of a report for others, one of them the patient, mails that did not reach a patient, by a name that says the case."""
+    """Reports for others, one of them the patient, and mails that did not arrive, by a name for each case."""
     state = "completed"
     return {
         "document-joint": EnclosedReport(
