@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
 from email.message import EmailMessage
 
 import pytest
 
+from gateway.services import Services
+from teleexpertise.archives import open_archive
+from teleexpertise.documents.reading import read_document
 from tests.support import region
+from tests.support.documents import ins
 from tests.support.gateway import Client, eventually, octets_after_header, text_of
-from tests.support.neighbours import Neighbours, neighbours
-from tests.support.operators import opened, operator_session, own_certificate
+from tests.support.neighbours import THERE, Neighbours, neighbours
+from tests.support.operators import opened, operator_session, own_certificate, resident
 from tests.support.threads import (
     Thread,
+    answered,
     attachments,
     open_thread,
 )
@@ -169,3 +176,34 @@ def test_a_service_that_another_gateway_made_a_member_answers_nobody(both: Neigh
     with operator_session(both.here.settings.smtp.mx_port, tls) as smtp:
         smtp.sendmail(both.expert.address, [both.here.service], mail.as_bytes())
     assert both.quiet() == before
+
+
+def test_the_report_is_filed_into_the_patients_folder_of_the_other_operator_too(both: Neighbours) -> None:
+    number, doctor = ins("F", date(1957, 2, 3), "43157", 871), both.doctor
+    expert = replace(resident(region.DERMATOLOGIST, THERE), organisation="CH LE PUY", finess="430000018")
+
+    async def complete(services: Services) -> None:
+        async with services.store.transaction() as tx:
+            await tx.accounts.save(expert)
+
+    both.there.ask(complete)
+    about = {"nir": number, "birth_place": "43157", "qualified": "oui"}
+    thread = opened(doctor, both.expert, both.there.service, **about)
+    thread.finalise(both.expert)
+    report, pdf = thread.report(doctor)
+    assert report["x-mss-codecda"] == "85208-7"
+    (document,) = open_archive(attachments(report)["IHE_XDM.zip"]).documents
+    assert read_document(document.content or b"").pdf == pdf
+    # Her own operator does not know the patient yet, whom the other one was asked about.
+    asked = doctor.wait(
+        lambda mail: "à classer" in str(mail["subject"]) and mail["in-reply-to"] == report["message-id"]
+    )
+    told = doctor.answer_to(doctor.send(answered(doctor, asked, {"Dossier du patient": "nouveau"})))
+    assert "Document classé" in str(told["subject"])
+    # From now on it is certain.
+    again = answered(both.expert, thread.form(both.expert, "Finaliser"), {"Conclusion": "Corrigée."})
+    both.expert.answer_to(both.expert.send(again))
+    second, _ = thread.report(doctor, 2)
+    (folder,) = [name for name in doctor.folders() if name.startswith("Patients/")]
+    versions = {report["message-id"], second["message-id"]}
+    eventually(lambda: versions <= {m["message-id"] for m in doctor.mails(folder)}, "both versions filed")

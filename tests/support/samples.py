@@ -27,14 +27,10 @@ from teleexpertise.texts import (
     export_contexts,
     followup_contexts,
 )
-from teleexpertise.texts.document_contexts import (
-    DocumentPlaced,
-    EnclosedReport,
-    IntegrationRefused,
-    Processed,
-)
 from teleexpertise.texts.standing import Standing
 from tests.support.directory_samples import declaring_mails
+from tests.support.document_samples import document_mails
+from tests.support.patient_samples import patient_mails
 
 NOW = datetime(2026, 11, 22, 9, 41, tzinfo=UTC)
 REF = "TLE-2026-000123"
@@ -330,27 +326,6 @@ def _answers() -> dict[str, contexts.Mail]:
     }
 
 
-def _document_mails() -> dict[str, contexts.Mail]:
-    return {
-        "document-joint": EnclosedReport(
-            requester=REQUESTER, expert=EXPERT, version=2, structured=False, **ABOUT
-        ),
-        "integration-echouee": IntegrationRefused(
-            recipient="dossier@autre.mssante.example",
-            sent_at=NOW,
-            code="902",
-            diagnostic="902^Identifiant de patient inconnu",
-            **ABOUT,
-        ),
-        "accuse-traitement": Processed(received_at=NOW),
-        "document-classe": DocumentPlaced(
-            subject_received="XDM/1.0/DDM+Compte rendu", received_at=NOW, folder="SAULNIER Odette 1979-03-28"
-        ),
-        "document-laisse": DocumentPlaced(subject_received="Compte rendu", received_at=NOW),
-        "document-non-classe": DocumentPlaced(subject_received="CR", received_at=NOW, failed=True),
-    }
-
-
 def _opening_mails() -> dict[str, contexts.Mail]:
     """What opens a conversation."""
     return {
@@ -499,10 +474,11 @@ def all_mails() -> dict[str, contexts.Mail]:
     return {
         **_directory_mails(),
         **declaring_mails(SERVICE_EXPERT, REQUEST, SERVICES, AWAY),
+        **patient_mails(REF, REQUESTER, EXPERT, NOW),
         **_form_mails(),
         **_acting(),
         **_answers(),
-        **_document_mails(),
+        **document_mails(NOW, ABOUT),
         **_exports(),
         **_opening_mails(),
         **_thread_mails(),
