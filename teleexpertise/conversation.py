@@ -178,6 +178,12 @@ class Conversation:
         lower = address.lower()
         return next((party for party in self.active() if party.address == lower), None)
 
+    @property
+    def deputy(self) -> Party | None:
+        """Who answers for the absent expert, as long as still in the conversation."""
+        deputy = self.opening.deputy
+        return self.member(deputy.address) if deputy is not None else None
+
     def side(self, address: str) -> Side:
         """The side of a member: the two parties of the request, an absent expert's deputy with the expert,
         everybody else a guest.
@@ -323,11 +329,16 @@ def apply(conversation: Conversation, record: Record) -> Conversation:
             after = replace(conversation, reminded=(*conversation.reminded, event.reminder))
         case _:
             after = conversation
-    if state is not State.ON_HOLD:
-        after = replace(after, asked=())
-    if isinstance(event, Posted | Exchanged) and record.mail_id:
-        after = replace(after, thread=(*after.thread, record.mail_id))
-    return replace(after, state=state, seq=record.seq, updated_at=record.at)
+    threaded = isinstance(event, Posted | Exchanged) and bool(record.mail_id)
+    # One copy for all: copying is what folding a long record costs.
+    return replace(
+        after,
+        state=state,
+        seq=record.seq,
+        updated_at=record.at,
+        asked=after.asked if state is State.ON_HOLD else (),
+        thread=(*after.thread, record.mail_id) if threaded else after.thread,
+    )
 
 
 def fold(conversation_id: UUID, records: Iterable[Record]) -> Conversation:

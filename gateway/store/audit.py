@@ -6,9 +6,10 @@ import hashlib
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Executable, func, select
 
 from gateway.store.columns import json_text, storable
 from gateway.store.repository import ID_CHUNK, Repository
@@ -28,6 +29,11 @@ def line_hash(at: datetime, covered: Json) -> str:
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
 
+@cache
+def _last() -> Executable:
+    return select(audit.c.hash).order_by(audit.c.id.desc()).limit(1)
+
+
 class Audit(Repository):
     """The lines of the trail, in order."""
 
@@ -37,7 +43,7 @@ class Audit(Repository):
         self, at: datetime, actor: str, action: str, target: str, result: str, detail: Json | None = None
     ) -> None:
         """Add a line: who did what to what, and how it ended. Identifiers only, never content."""
-        last = await self._first(select(audit.c.hash).order_by(audit.c.id.desc()).limit(1))
+        last = await self._first(_last())
         # As it will be read, so that this is what is hashed.
         row: dict[str, Any] = {
             "actor": storable(actor),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from sqlalchemy import Table, make_url
@@ -17,7 +18,7 @@ from gateway.store import sqlite as on_sqlite
 from gateway.store.engines import Engines
 from gateway.store.errors import ConstraintBroken, StoreUnavailable
 
-__all__ = ["announce", "engines", "insert", "prepare", "translated"]
+__all__ = ["announce", "engines", "insert", "insert_new", "prepare", "translated"]
 
 
 def engines(url: str) -> Engines:
@@ -88,7 +89,29 @@ def _is_unavailable(error: BaseException | None) -> bool:
 
 def insert(connection: AsyncConnection, table: Table) -> sqlite.Insert | postgresql.Insert:
     """An INSERT that knows ``ON CONFLICT``: both databases have it, each in a construct of its own."""
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+    return _insert(connection.dialect.name, table)
+
+
+def insert_new(connection: AsyncConnection, table: Table, *key: str) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that leaves out a row whose key is there: that of these columns, or any where none is named.
+    It is the same one each time.
+    """
+    return _insert_new(connection.dialect.name, table, key)
+
+
+@cache
+def _insert_new(dialect: str, table: Table, key: tuple[str, ...]) -> sqlite.Insert | postgresql.Insert:
+    return (
+        _insert(dialect, table)
+        .on_conflict_do_nothing(index_elements=key or None)
+        .execution_options(
+            preserve_rowcount=True  # PostgreSQL's driver would not tell it
+        )
+    )
+
+
+def _insert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
 async def announce(connection: AsyncConnection, who: str) -> None:

@@ -300,6 +300,15 @@ def test_a18_prerequisites_as_text_as_files_and_as_a_checklist(
     assert after["items"] == found["items"]
 
 
+def test_a18_two_words_take_over_the_usual_checklist_of_the_specialty(served: TestGateway) -> None:
+    secretary = served.client(region.SECRETARY)
+    usual = {"Apparaître dans l'annuaire": "non", "Liste des éléments": "liste usuelle"}
+    done = answer(secretary, form_for(secretary), {**DECLARED, **CLEAR, **usual})
+    assert "Plaie avec règle (photographie, obligatoire)" in words_of(done)
+    names = {item["name"] for item in declared(served, region.SECRETARY)["items"]}
+    assert {"Plaie avec règle", "Dimensions", "Dermoscopie"} <= names
+
+
 def test_a18_who_has_no_checklist_is_shown_the_usual_one_of_the_specialty(served: TestGateway) -> None:
     form = text_of(form_for(served.client(region.CARDIOLOGIST)))
     lines = (line.strip().removeprefix(NOTE_SIGN) for line in form.splitlines())
