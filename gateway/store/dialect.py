@@ -101,13 +101,8 @@ def insert_new(connection: AsyncConnection, table: Table, *key: str) -> sqlite.I
 
 @cache
 def _insert_new(dialect: str, table: Table, key: tuple[str, ...]) -> sqlite.Insert | postgresql.Insert:
-    return (
-        _insert(dialect, table)
-        .on_conflict_do_nothing(index_elements=key or None)
-        .execution_options(
-            preserve_rowcount=True  # PostgreSQL's driver would not tell it
-        )
-    )
+    statement = _insert(dialect, table).on_conflict_do_nothing(index_elements=key or None)
+    return statement.execution_options(preserve_rowcount=True)
 
 
 def _insert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
