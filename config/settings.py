@@ -270,7 +270,12 @@ class Documents(Section):
     patient_domain: Domain | None = Field(
         default=None,
         description="domain of the patients' mailboxes (<INS>@<domain>): who finalises may then tick the "
-        "patient as well; absent: no mail to patients",
+        "patient as well, and only a professional opens an exchange with a patient; absent: no mail to "
+        "patients",
+    )
+    patient_max_bytes: int = Field(
+        ge=65536,
+        description="size above which a patient's mailbox takes no message, as sent, attachments included",
     )
     nil: str | None = Field(
         default=None,

@@ -32,6 +32,7 @@ from mailboxes.dovecot.settings import DovecotSettings
 from teleexpertise.addressing import AddressBook
 from teleexpertise.forms import load_catalogue
 from teleexpertise.letters import Mailbox
+from teleexpertise.patient_bounces import load_bounces
 from teleexpertise.rules import RuleBook, RuleError, load_rules
 from teleexpertise.texts import ServiceView, Texts
 
@@ -186,6 +187,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             dkim=_dkim(settings),
             own=own,
             directories=Directories(_synonyms(), departments()),
+            patient_bounces=load_bounces(read_resource("patient_bounces.toml")),
         )
 
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from uuid import UUID
 
 from gateway.errors import GatewayError
+from gateway.store.doctors import DoctorRow
 from gateway.store.errors import ConstraintBroken
 from gateway.store.patient_pairs import ApartRow
 from gateway.store.rows import OutboxRow, PatientRow
@@ -32,7 +33,17 @@ from teleexpertise.matching import (
 from teleexpertise.names import name_words, search_words
 from teleexpertise.patients import Patient
 
-__all__ = ["Desk", "LikelyDoubles", "enter", "enter_new", "folder_name", "patient_of", "recognise", "settle"]
+__all__ = [
+    "Desk",
+    "LikelyDoubles",
+    "enter",
+    "enter_new",
+    "folder_name",
+    "patient_of",
+    "recognise",
+    "record_treating",
+    "settle",
+]
 
 #: What is noted of the doubles that somebody was shown before entering a patient all the same.
 _ENTERED_AS_ANOTHER = "shown before the patient was entered as somebody else"
@@ -83,7 +94,8 @@ async def enter_new(tx: Transaction, patient: Patient, now: datetime) -> Patient
 
 async def settle(tx: Transaction, patient_id: int) -> int:
     """Put conversations that are in nobody's history into the patient's, as soon as there is no doubt left
-    whom they mean; how many is returned. What may be several, or contradicts the register, stays.
+    whom they mean; how many is returned. What may be several, or contradicts the register, stays. So it is
+    with conversations that other gateways hold, of which nothing completes the register.
     """
     linked = 0
     undecided = set(await tx.patients.may_concern(patient_id))
@@ -105,6 +117,10 @@ async def settle(tx: Transaction, patient_id: int) -> int:
             # By what this one says, others may be told now.
             undecided |= set(await tx.patients.may_concern(known.id))
             looked_at.clear()
+    for mirror, stated in await tx.mirrors.may_concern(patient_id):
+        found = match(stated, await tx.patients.candidates(stated))
+        if isinstance(found, Same):
+            await tx.mirrors.about(mirror, found.known.id)
     return linked
 
 
@@ -116,6 +132,21 @@ async def patient_of(tx: Transaction, conversation: Conversation, now: datetime)
         if known is not None:
             await tx.patients.link(conversation.id, known.id)
     return known
+
+
+async def record_treating(tx: Transaction, patient_id: int, address: str, who: str, now: datetime) -> bool:
+    """Record the mailbox of a patient's treating doctor, or with '' none; ``False`` where nothing changes."""
+    before = await tx.doctors.of(patient_id)
+    if (before.address if before else "") == address:
+        return False
+    if address:
+        await tx.doctors.record(DoctorRow(patient_id=patient_id, address=address, set_by=who, set_at=now))
+    else:
+        await tx.doctors.clear(patient_id)
+    await tx.audit.write(
+        now, who, "treating doctor", f"patient {patient_id}", "set" if address else "cleared"
+    )
+    return True
 
 
 def folder_name(patient: Patient, taken: Collection[str], current: str = "") -> str:
@@ -258,6 +289,7 @@ class Desk:
             raise GatewayError(
                 f"patients {lost.id} and {kept.id} have {error}: remove the wrong one first"
             ) from error
+        await self.tx.doctors.hand_over(lost.id, kept.id)
         await self.tx.patient_pairs.hand_over(lost.id, kept.id)
         await self._audit("merge patient", lost.id, "merged", {"into": kept.id})
         await settle(self.tx, kept.id)

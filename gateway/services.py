@@ -22,6 +22,7 @@ from gateway.sealing import Sealing
 from gateway.store.store import Store
 from teleexpertise.addressing import AddressBook
 from teleexpertise.forms import Catalogue
+from teleexpertise.patient_bounces import BounceTable
 from teleexpertise.rules import RuleBook
 from teleexpertise.texts import Texts
 
@@ -133,6 +134,7 @@ class Services:
     dkim: DkimSpace
     own: OwnKeys
     directories: Directories
+    patient_bounces: BounceTable
 
     @property
     def sealing(self) -> Sealing:

@@ -13,11 +13,17 @@ from uuid import UUID
 
 from teleexpertise.tokens import seal, unseal
 
-__all__ = ["AddressBook", "Addressed"]
+__all__ = ["AddressBook", "Addressed", "without_detail"]
 
 _REPLY = "reply"
 _BOUNCE = "bounce"
 _BOUNCE_WORD = "retour"
+
+
+def without_detail(address: str) -> str:
+    """The mailbox of an address with detail: ``marie+essai@d`` is delivered to ``marie@d`` (``RFC 5233``)."""
+    local, _, domain = address.rpartition("@")
+    return f"{local.partition('+')[0]}@{domain}"
 
 
 @dataclass(frozen=True, slots=True)

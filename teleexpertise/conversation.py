@@ -96,6 +96,7 @@ class Completion:
     cumulated: bool = False
     listed_patient: bool | None = None
     billed: tuple[Billed, ...] = ()
+    unfiled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,6 +283,7 @@ def _closed(
         cumulated=event.cumulated,
         listed_patient=event.listed_patient,
         billed=event.billed,
+        unfiled=event.unfiled,
     )
     return replace(
         closed,

@@ -218,7 +218,8 @@ class Completed:
     billed with it; ``listed_patient`` whether the patient is in a situation that the act is for, ``None``
     where nobody was asked or said. The places are ``None`` in records made before they were kept. ``billed``
     is what was told then; exports rate again, since later acts and corrections change counts and never this
-    record.
+    record. ``unfiled`` are accounts into whose patient's folder the report does not go, though they file
+    reports.
     """
 
     requester: Party
@@ -233,6 +234,7 @@ class Completed:
     requester_place: Place | None = None
     expert_place: Place | None = None
     billed: tuple[Billed, ...] = ()
+    unfiled: tuple[str, ...] = ()
     kind: Literal["completed"] = "completed"
 
 

@@ -31,6 +31,7 @@ from gateway.store import AlreadyExists, NotFound, Store, Transaction
 from mailboxes.dovecot.logins import mailbox_address
 from teleexpertise.addressing import AddressBook
 from teleexpertise.identifiers import Identifier, read_billing_number, read_finess, read_rpps
+from teleexpertise.patient_mail import in_patients_domain
 from teleexpertise.people import Account, AccountKind, NoticeMode
 
 __all__ = ["account"]
@@ -310,6 +311,9 @@ def deposit(invocation: Invocation, address: str, mailbox: str, remove: bool, js
         raise GatewayError(f"{mailbox!r} is no mail address")
     if remove and not mailbox:
         raise click.UsageError("--remove wants a MAILBOX")
+
+    if box and not remove and in_patients_domain(box, invocation.settings().documents.patient_domain):
+        raise GatewayError(f"{mailbox!r} is a patient's: reports go there on request, at the finalisation")
 
     async def work(store: Store) -> tuple[str, ...]:
         async with store.transaction() as tx:

@@ -27,6 +27,7 @@ from gateway.journal import configure_logging
 from gateway.services import Services
 from gateway.store import ConversationRow, Store, StoreError, Transaction
 from mailboxes.errors import MailboxError
+from teleexpertise.patient_mail import masked
 from teleexpertise.rules import RuleError
 
 __all__ = [
@@ -50,7 +51,6 @@ _Result = TypeVar("_Result")
 
 #: What is written to a pipe is not folded: each row stays one line for grep and awk.
 _ENDLESS = 10_000
-_PATIENT_ADDRESS = re.compile(r"[0-9ABab]{15}(\+[^@\s]{0,64})?(?=@patient\.)")
 _BREAK = re.compile(r"\s*[\t\n\v\f\r]\s*")
 _REFERENCE = re.compile(r"TLE-\d{4}-\d{6,}")
 
@@ -170,11 +170,7 @@ def plain(value: object) -> str:
     A patient's mailbox is named by the INS (``<INS>@patient.<domain>``); only its domain is shown.
     """
     line = _BREAK.sub(" ", str(value))
-    return _masked("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line))
-
-
-def _masked(text: str) -> str:
-    return _PATIENT_ADDRESS.sub("*" * 15, text)
+    return masked("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line))
 
 
 def stamp(moment: datetime | None) -> str:
@@ -192,7 +188,7 @@ def as_json(value: Any) -> None:
     masked.
     """
     text = json.dumps(value, ensure_ascii=False, indent=2, default=_json_of)
-    click.echo(_masked(text).encode("utf-8", "replace").decode("utf-8"))
+    click.echo(masked(text).encode("utf-8", "replace").decode("utf-8"))
 
 
 def _json_of(value: object) -> object:

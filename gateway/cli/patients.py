@@ -112,6 +112,7 @@ class _Shown:
     numbers: dict[str, str]
     folders: int
     history: tuple[_Past, ...]
+    treating: str = ""
 
 
 @patient.command(epilog=example("patient show 12 --patient"))
@@ -129,10 +130,11 @@ def show(invocation: Invocation, number: int, named: bool, json_: bool) -> None:
             history = [await _past(tx, each) for each in rows if each is not None]
             folders = len(await tx.patient_folders.of(row.id))
             numbers = dict(await tx.patients.numbers(row.id))
+            doctor = await tx.doctors.of(row.id)
         if named:
             await note_shown(store, [row.id])
         history.sort(key=lambda past: past.row.opened_at, reverse=True)
-        return _Shown(row, numbers, folders, tuple(history))
+        return _Shown(row, numbers, folders, tuple(history), doctor.address if doctor else "")
 
     found = invocation.run_on_store(read)
     if json_:
@@ -155,6 +157,7 @@ def _described(found: _Shown, named: bool) -> dict[str, Any]:
     return {
         **listed(found.row, named),
         "folders": found.folders,
+        "treating": found.treating,
         **({"numbers": found.numbers} if named else {}),
         "conversations": [
             {
@@ -176,6 +179,7 @@ def _print(found: _Shown, named: bool, asked: int) -> None:
     row = found.row
     say(f"patient {row.id}" + (f" (patient {asked} turned out to be this one)" if asked != row.id else ""))
     say(f"identity {standing(row)}, folders in {found.folders} mailboxes, since {stamp(row.created_at)}")
+    say(f"treating {found.treating or '-'}")
     if named:
         say(f"who      {who(row.patient)}")
         for place, number in found.numbers.items():

@@ -22,6 +22,7 @@ from gateway.cli.documents import document
 from gateway.cli.experts import expert
 from gateway.cli.explain import explain
 from gateway.cli.exports import export
+from gateway.cli.patient_mail import exchanges, treating
 from gateway.cli.patients import patient
 from gateway.cli.pki import pki
 from gateway.cli.queue import queue
@@ -77,6 +78,8 @@ for command in (
 ):
     cli.add_command(command)
 document.add_command(open_command)
+patient.add_command(exchanges)
+patient.add_command(treating)
 
 
 def main() -> None:

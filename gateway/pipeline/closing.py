@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from gateway.pipeline import acts
 from gateway.pipeline.consequences import Act, carry_out
-from gateway.pipeline.depositing import depositees, patient_mailbox
+from gateway.pipeline.depositing import depositees, folder_lines, folder_owner
 from gateway.pipeline.document_facts import report_facts
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.refusing import refused
@@ -33,6 +33,7 @@ from teleexpertise.forms import (
     synthesis_form,
 )
 from teleexpertise.letters import Mailbox
+from teleexpertise.patient_mail import mailbox_for
 from teleexpertise.people import Party
 from teleexpertise.placing import Authorship, authorship
 from teleexpertise.plaintext import readable_text
@@ -117,13 +118,12 @@ async def _finalise_sheet(
     """
     exchanges = _offered(conversation, options)
     members = {party.address: party for party in conversation.active()}
-    deposits = await depositees(unit, conversation)
+    patient = mailbox_for(conversation.patient, unit.services.settings.documents.patient_domain)
+    others = await depositees(unit, conversation) | await folder_lines(unit, conversation)
+    if patient:
+        others[patient] = unit.services.texts.words.of("forms", "patient")
     wanted = options.get("addressees")
-    addresses = [str(address) for address in wanted] if isinstance(wanted, list) else [*members, *deposits]
-    patient = patient_mailbox(unit.services.settings, conversation)
-    if patient and not isinstance(wanted, list):
-        addresses.append(patient)
-    others = {**deposits, patient: unit.services.texts.words.of("forms", "patient")}
+    addresses = [str(address) for address in wanted] if isinstance(wanted, list) else [*members, *others]
     people = await _eligible(unit, conversation, login.address)
     done = conversation.completion
     codes, proposal, situations = await _proposal(unit, conversation)
@@ -306,12 +306,13 @@ async def _completed(unit: Unit, conversation: Conversation, filled: FilledForm,
     expert = people.get(filled.text("expert"), conversation.expert)
     addresses = filled.sheet.options["addressees"]
     assert isinstance(addresses, list), "the sent form listed its addressees"
-    ticked = [
-        str(addresses[number - 1]) for number in filled.ticked("addressees") if number <= len(addresses)
-    ]
+    offered = [str(address) for address in addresses]
+    ticked = {offered[number - 1] for number in filled.ticked("addressees") if number <= len(offered)}
+    chosen = [address for address in offered if address in ticked and not folder_owner(address)]
     situation = filled.values.get("listed_patient")
     # The report is due to the requester and stays with the expert, whatever is unticked (art. R6316-4 CSP).
-    due = dict.fromkeys([requester.address, expert.address, *ticked])
+    due = dict.fromkeys([requester.address, expert.address, *chosen])
+    left_out = (folder_owner(address) for address in offered if address not in ticked)
     said = Completed(
         requester=replace(requester, billing_number=filled.text("requester_billing")),
         expert=replace(expert, billing_number=filled.text("expert_billing")),
@@ -324,6 +325,7 @@ async def _completed(unit: Unit, conversation: Conversation, filled: FilledForm,
         listed_patient=situation if isinstance(situation, bool) else None,
         requester_place=await acts.place(unit, requester),
         expert_place=await acts.place(unit, expert),
+        unfiled=tuple(filter(None, left_out)),
     )
     return replace(said, billed=acts.billed(await acts.rated(unit, conversation, said)))
 

@@ -47,7 +47,8 @@ class Act:
     letter.
     ``attachments`` are what a post may carry on, ``fields`` the header fields that go with them; ``also``
     are told although they are no members (any more); ``only``, where given, are the addresses that posts and
-    files go to; ``about`` is the Message-ID that an answer follows where no letter came.
+    files go to; ``about`` is the Message-ID that an answer follows where no letter came; ``cause`` is why a
+    patient was not reached, ``None`` of others.
     """
 
     facts: Facts
@@ -68,6 +69,7 @@ class Act:
     sent_at: datetime | None = None
     diagnostic: str = ""
     code: str = ""
+    cause: str | None = None
     about: str = ""
 
 
@@ -187,6 +189,7 @@ class _Work:
             sent_at=act.sent_at,
             diagnostic=act.diagnostic,
             code=act.code,
+            cause=act.cause,
         )
 
     async def _post(self, post: Post) -> None:
@@ -341,7 +344,10 @@ class _Work:
     async def _file(self) -> None:
         conversation = self.conversation
         assert self.posted is not None, "a rule files what it has posted"
+        unfiled = conversation.completion.unfiled if conversation.completion else ()
         for party in self._parties():
+            if party.address in unfiled:
+                continue
             account = await self.unit.account(party.address) if party.local else None
             if account is None or not account.files_reports:
                 continue

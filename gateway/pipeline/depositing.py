@@ -11,6 +11,7 @@ from uuid import NAMESPACE_OID, uuid5
 from config import Settings, __version__
 from gateway.compose.composer import Draft
 from gateway.pipeline.fanout import thread_fields
+from gateway.pipeline.patient_exchanges import record_sent_report
 from gateway.pipeline.unit import Unit
 from teleexpertise.archives import ArchiveDocument, Sender, Transfer, build_archive
 from teleexpertise.archives.headers import header_of
@@ -18,49 +19,56 @@ from teleexpertise.archives.mails import DocumentMail, MailedDocument, report_ma
 from teleexpertise.archives.markup import read_markup
 from teleexpertise.conversation import Conversation
 from teleexpertise.events import Author, Posted
-from teleexpertise.identifiers import read_ins
 from teleexpertise.letters import Attachment, Mailbox
-from teleexpertise.texts.contexts import Refusal, RefusalReason
+from teleexpertise.patient_mail import MES_FIELD, MES_FIN, in_patients_domain, patient_of
 from teleexpertise.texts.document_contexts import EnclosedReport
+from teleexpertise.texts.patient_contexts import ReportWithheld
+from teleexpertise.texts.typography import size
 
-__all__ = ["archive_of", "deposit", "depositees", "enclosed", "from_patient", "patient_mailbox"]
+__all__ = ["archive_of", "deposit", "depositees", "enclosed", "folder_lines", "folder_owner"]
 
-#: What a patient's mailbox takes in all (Mon espace santé, section 6), in octets as sent.
-_MOST_FOR_PATIENTS = 25 * 1024 * 1024
+#: No address begins so: it has no ``@`` before the colon.
+_FOLDER = "folder:"
 _TEMPLATE = EnclosedReport.template
 
 
 async def depositees(unit: Unit, conversation: Conversation) -> dict[str, str]:
     """Who gets the report beside the members: mailbox -> its line on the form that finalises.
 
-    The mailboxes that the two parties named for their documents, and the treating doctor of the request.
+    The mailboxes that the two parties named for their documents, and the treating doctor: the one of the
+    request, else the one recorded for the patient.
     """
-    words = unit.services.texts.words
+    words, domain = unit.services.texts.words, unit.services.settings.documents.patient_domain
     names = {party.address: party.name for party in (conversation.requester, conversation.expert)}
     members = {party.address for party in conversation.active()}
     found: dict[str, str] = {}
     for address, mailbox in await unit.tx.deposits.of(names):
-        if mailbox not in members:
+        if mailbox not in members and not in_patients_domain(mailbox, domain):
             line = words.of("forms", "deposit")
             found.setdefault(mailbox, line.format(name=names[address], address=mailbox))
-    treating = conversation.opening.treating
-    if treating and treating not in members:
-        found.setdefault(treating, words.of("forms", "treating").format(address=treating))
+    treating, word = conversation.opening.treating, "treating"
+    if not treating:
+        known = await unit.tx.patients.of_conversation(conversation.id)
+        recorded = await unit.tx.doctors.of(known.id) if known is not None else None
+        treating, word = (recorded.address, "treating_recorded") if recorded is not None else ("", "")
+    if treating and treating not in members and not in_patients_domain(treating, domain):
+        found.setdefault(treating, words.of("forms", word).format(address=treating))
     return found
 
 
-def patient_mailbox(settings: Settings, conversation: Conversation) -> str:
-    """The patient's own mailbox, '' without a qualified INS (ECO.2.2.6) or where no domain is configured."""
-    domain, patient = settings.documents.patient_domain, conversation.patient
-    if domain is None or patient.anonymous or not patient.qualified or not read_ins(patient.ins).valid:
-        return ""
-    return f"{patient.ins.lower()}@{domain}"
+async def folder_lines(unit: Unit, conversation: Conversation) -> dict[str, str]:
+    """In whose mailbox the report is also filed into the patient's folder: entry -> its line on the form."""
+    line, found = unit.services.texts.words.of("forms", "folder"), {}
+    for party in conversation.active():
+        account = await unit.account(party.address) if party.local else None
+        if account is not None and account.files_reports:
+            found[f"{_FOLDER}{party.address}"] = line.format(name=party.name)
+    return found
 
 
-def from_patient(settings: Settings, address: str) -> bool:
-    """Whether an address is a patient's."""
-    domain = settings.documents.patient_domain
-    return domain is not None and address.lower().rpartition("@")[2] == domain
+def folder_owner(entry: str) -> str:
+    """The account of an entry of :func:`folder_lines`, '' for an entry that is an address."""
+    return entry.removeprefix(_FOLDER) if entry.startswith(_FOLDER) else ""
 
 
 def _sender(settings: Settings) -> Sender:
@@ -137,7 +145,8 @@ def _mail(settings: Settings, conversation: Conversation, pdf: bytes, cda: bytes
 async def _send(
     unit: Unit, conversation: Conversation, made: DocumentMail, address: str, *, structured: bool
 ) -> Conversation:
-    texts = unit.services.texts
+    texts, documents = unit.services.texts, unit.services.settings.documents
+    patient = patient_of(address, documents.patient_domain)
     mail = EnclosedReport(
         reference=conversation.ref,
         state=conversation.state,
@@ -145,11 +154,11 @@ async def _send(
         expert=conversation.expert,
         version=conversation.version,
         structured=structured,
+        patient=bool(patient),
     )
     body = texts.render(mail)
-    patient = from_patient(unit.services.settings, address)
     # The exchange with the patient is closed as it is opened: nobody here waits for an answer to the service.
-    closing = (("X-MSS-MES", "FIN"),) if patient else ()
+    closing = ((MES_FIELD, MES_FIN),) if patient else ()
     in_reply_to, references = thread_fields(conversation.thread)
     draft = Draft(
         body=replace(body, subject=made.subject or body.subject),
@@ -163,12 +172,14 @@ async def _send(
     )
     identifier = unit.services.new_id()
     written = unit.services.composer.write(draft, identifier, unit.now)
-    if patient and len(written.raw) > _MOST_FOR_PATIENTS:
+    if patient and len(written.raw) > documents.patient_max_bytes:
         return await _too_large(unit, conversation)
     message = await unit.keep(identifier, written.mail_id, written.raw, conversation.id)
     author = Author(unit.services.book.service, unit.services.settings.service.display_name)
     after = await unit.record(conversation, conversation.id, [Posted(template=_TEMPLATE)], author, message)
     await unit.send(message, address, conversation=conversation.id, receipt=True)
+    if patient:
+        await record_sent_report(unit, conversation, patient, written.mail_id)
     shown = "the patient" if patient else address
     await unit.audit(author.address, "deposit report", str(conversation.id), "sent", to=shown)
     return after
@@ -178,8 +189,12 @@ async def _too_large(unit: Unit, conversation: Conversation) -> Conversation:
     """Tell who finalised that the patient could not be written to; the others have got theirs."""
     completion = conversation.completion
     assert completion is not None, "a report follows a finalisation"
-    statement = unit.services.texts.words.of("documents", "patient_too_large")
-    mail = Refusal(reason=RefusalReason.OTHER, statement=statement, links=())
+    most = size(unit.services.settings.documents.patient_max_bytes)
+    statement = unit.services.texts.words.of("documents", "patient_too_large").format(size=most)
+    mail = ReportWithheld(reference=conversation.ref, state=conversation.state, statement=statement)
     to = Mailbox(completion.finaliser.address, completion.finaliser.name)
-    await unit.answer(mail, to, conversation=conversation.id)
+    last, _ = thread_fields(conversation.thread)
+    await unit.answer(mail, to, in_reply_to=last, conversation=conversation.id)
+    service = unit.services.book.service
+    await unit.audit(service, "deposit report", str(conversation.id), "too large", to="the patient")
     return conversation

@@ -34,7 +34,9 @@ from gateway.smtp.refusals import (
     TemporaryFailure,
 )
 from gateway.store.errors import StoreError
+from teleexpertise.addressing import without_detail
 from teleexpertise.commands import Annuaire, NewRequest, read_command
+from teleexpertise.patient_mail import is_patients_mailbox, patient_of
 from teleexpertise.texts.contexts import RefusalReason
 
 __all__ = ["GatewayDoors", "password_hasher"]
@@ -45,12 +47,6 @@ _POSTMASTER = "postmaster"
 def password_hasher() -> PasswordHasher:
     """Argon2id at OWASP's smallest setting; one lane, because Dovecot's libsodium verifies no other."""
     return PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-
-
-def _mailbox(address: str) -> str:
-    """The mailbox of an address with detail: ``marie+essai@d`` is delivered to ``marie@d`` (``RFC 5233``)."""
-    local, _, domain = address.rpartition("@")
-    return f"{local.partition('+')[0]}@{domain}"
 
 
 @dataclass(slots=True)
@@ -216,10 +212,15 @@ class GatewayDoors:
                 raise RecipientUnknown()
         elif self.services.is_local(address):
             await self._check_local(address)
+            if peer.kind is PeerKind.OPERATOR:
+                await self._check_exchange(peer, mail_from, address)
         elif peer.kind is PeerKind.OPERATOR:
             raise PolicyRefused("Relaying denied")
         elif not self.services.trust.listed(address.rpartition("@")[2]):
             raise self._unlisted(address)
+        elif not is_patients_mailbox(address, self.services.settings.documents.patient_domain):
+            reason = RefusalReason.PATIENT_ADDRESS
+            raise refused(self.services, reason, code=553, enhanced="5.1.3")
 
     def _unlisted(self, address: str) -> Refusal:
         """An address outside the trust space; a list that is too old cannot tell, so that the answer is "not
@@ -241,11 +242,26 @@ class GatewayDoors:
                 raise RecipientUnknown()
             return
         async with self.services.store.reading() as tx:
-            account = await tx.accounts.get(address) or await tx.accounts.get(_mailbox(address))
+            account = await tx.accounts.get(address) or await tx.accounts.get(without_detail(address))
         if account is None:
             raise RecipientUnknown()
         if not account.active:
             raise PolicyRefused("Mailbox suspended", code=550, enhanced="5.2.1")
+
+    async def _check_exchange(self, peer: Peer, mail_from: str, address: str) -> None:
+        """A patient to whom this mailbox has never written is refused before DATA, so that who is also
+        addressed still gets the mail. Which exchange is answered, and whether it is open, the mail tells.
+        """
+        patient = patient_of(mail_from, self.services.settings.documents.patient_domain)
+        if not patient or self.services.book.is_ours(address):
+            return
+        async with self.services.store.reading() as tx:
+            known = await tx.exchanges.between(address, patient)
+            known = known or await tx.exchanges.between(without_detail(address), patient)
+        if not known:
+            refusal = refused(self.services, RefusalReason.PATIENT_FIRST)
+            await self._note(peer, f"{refusal.code} {refusal.enhanced}", "patient without exchange")
+            raise refusal
 
     def _is_postmaster(self, address: str) -> bool:
         """Whether an address in lower case is the one that every mail system answers to, with or without a

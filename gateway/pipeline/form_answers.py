@@ -41,6 +41,8 @@ async def receive(unit: Unit, incoming: Incoming, found: FoundForm) -> str:
     problems = {**checked.problems, **reading.problems}
     if row.kind == FormKind.PREFERENCES:
         problems = {**await preferences.examine(unit, incoming, row, sheet, checked.values), **problems}
+    if row.kind == FormKind.REQUEST:
+        problems = {**await requesting.examine(unit, sheet, checked.values), **problems}
     warnings = {**checked.warnings, **reading.warnings}
     if row.kind == FormKind.DELEGATES:
         # Rights are not guessed: a line that is gone or was not understood withdraws nobody.

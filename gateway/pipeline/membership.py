@@ -15,6 +15,7 @@ from teleexpertise.conversation import Conversation
 from teleexpertise.events import Author, MemberJoined, MemberLeft
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.letters import Letter, Mailbox
+from teleexpertise.patient_mail import in_patients_domain
 from teleexpertise.people import Party
 from teleexpertise.placing import Authorship, strangers
 from teleexpertise.texts.contexts import RefusalReason
@@ -26,7 +27,11 @@ MOST_MEMBERS = 30
 
 
 async def reachable(unit: Unit, mailbox: Mailbox) -> Party:
-    """The party that an address stands for; refused where it is nobody's here, or outside the trust space."""
+    """The party that an address stands for; refused where it is nobody's here, a patient's, or
+    outside the trust space.
+    """
+    if in_patients_domain(mailbox.address, unit.services.settings.documents.patient_domain):
+        raise refused(unit.services, RefusalReason.PATIENT_MEMBER)
     if unit.services.is_local(mailbox.address):
         account = await unit.account(mailbox.address)
         if account is None:

@@ -13,14 +13,13 @@ from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.peer_belief import Belief, Disbelief, Way, judge, may_be_for
 from gateway.pipeline.unit import MAX_REFERENCES, Unit
 from gateway.pipeline.wishes import wishes_of
-from gateway.register import enter_new
 from gateway.smtp.refusals import TemporaryFailure
 from gateway.store.exported import DigestRow
 from gateway.store.rows import MessageRow, OutboxState
 from teleexpertise.claims import STANDING, Claim, claim_fields
 from teleexpertise.events import Author
 from teleexpertise.letters import Letter, Mailbox
-from teleexpertise.matching import Same, Unknown, match, traits_key
+from teleexpertise.matching import Same, match
 from teleexpertise.mirrors import (
     INVITATION,
     Flow,
@@ -147,8 +146,10 @@ async def _told(unit: Unit, incoming: Incoming, belief: Belief) -> Told | None:
 
 
 async def _recognise(unit: Unit, mirror: Mirror) -> None:
-    """Which patient of the register the mirror is about, so that yearly limits count it with ours; where
-    that is not certain, nobody is.
+    """Which patient of the register the mirror is about, so that yearly limits count it with ours.
+
+    Where that is not certain yet, the register looks again when it learns of somebody
+    (``gateway.register.settle``). What another operator tells enters nobody: our register is our users'.
     """
     patient = mirror.told.patient if mirror.told else None
     if patient is None or patient.anonymous or await unit.tx.mirrors.patient_of(mirror.id) is not None:
@@ -156,9 +157,6 @@ async def _recognise(unit: Unit, mirror: Mirror) -> None:
     found = match(patient, await unit.tx.patients.candidates(patient))
     if isinstance(found, Same):
         await unit.tx.mirrors.about(mirror.id, found.known.id)
-    elif isinstance(found, Unknown) and (patient.ins or traits_key(patient)):
-        known = await enter_new(unit.tx, patient, unit.now)
-        await unit.tx.mirrors.about(mirror.id, known.id)
 
 
 async def _members(unit: Unit, claim: Claim) -> tuple[str, ...]:

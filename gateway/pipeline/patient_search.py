@@ -23,7 +23,7 @@ from teleexpertise.plaintext import readable_text
 from teleexpertise.quotation import own_words
 from teleexpertise.searching import read_query
 from teleexpertise.texts.contexts import Role
-from teleexpertise.texts.patient_contexts import PastCase, PatientFound, PatientsFound
+from teleexpertise.texts.search_contexts import PastCase, PatientFound, PatientsFound
 
 __all__ = ["prefilled", "search"]
 

@@ -11,6 +11,7 @@ from hashlib import sha256
 
 from gateway.declarations import declared_by, read_declaration, save_declaration
 from gateway.pipeline.directory_pages import absence_on
+from gateway.pipeline.document_mailboxes import deposits_of, read_deposits, save_deposits
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.requesting import FilledForm
@@ -67,10 +68,11 @@ async def sheet(unit: Unit, login: Mailbox, address: str, options: Mapping[str, 
     listed = await _listed(unit, before, options)
     today = unit.now.astimezone(unit.services.zone).date()
     values = preferences_values(account, before.expert, today)
+    deposits = await deposits_of(unit, address)
     return Sheet(
         form=_form(unit, before, listed),
-        values={**values, "documents": list(range(1, len(listed) + 1))},
-        options={"kept": [], **options, "account": address, "base": _base(before)},
+        values={**values, "deposits": "\n".join(deposits), "documents": list(range(1, len(listed) + 1))},
+        options={"kept": [], **options, "account": address, "base": _base(before, deposits)},
     )
 
 
@@ -88,11 +90,12 @@ def _line(document: Document) -> str:
     return f"{document.filename} ({-(-len(document.content) // _KIBIBYTE)} Ko)"
 
 
-def _base(before: Declaration) -> str:
+def _base(before: Declaration, deposits: Sequence[str]) -> str:
     """What the form was filled in on: another one means that somebody else saved meanwhile."""
     account, expert = before.account, before.expert
     facts: list[object] = [account.billing_number, account.unit, account.notice, account.files_reports]
     facts += [expert is None]
+    facts += deposits
     if expert is not None:
         facts += [repr(replace(expert, documents=(), account=account))]
         facts += [(each.filename, sha256(each.content).hexdigest()) for each in expert.documents]
@@ -158,6 +161,9 @@ async def examine(
         return {"": filled.form.say("overtaken")}
     files = await _files(unit, incoming, before, filled, values)
     problems = dict((await read_declaration(unit, before, filled.form, files.chosen, values)).problems)
+    wrong = await read_deposits(unit, filled.form, before.account.address, values)
+    if wrong:
+        problems["deposits"] = wrong
     if files.refused:
         names = ", ".join(each.filename for each in files.refused)
         problems["documents"] = filled.form.say("file_kind", typed=names[:200])
@@ -202,6 +208,9 @@ async def save(unit: Unit, incoming: Incoming, filled: FilledForm) -> str:
     await unit.store(incoming)
     changed = await save_declaration(unit, before, declared, login.address)
     account, expert = declared.account, declared.expert
+    if await save_deposits(unit, account.address, filled.values):
+        changed = True
+        await unit.audit(login.address, "preferences", account.address, "deposits saved")
     absence = absence_on(unit, expert) if expert is not None else None
     deputy = await unit.account(absence.deputy) if absence is not None and absence.deputy else None
     mail = PreferencesSaved(
@@ -209,6 +218,7 @@ async def save(unit: Unit, incoming: Incoming, filled: FilledForm) -> str:
         expert=expert,
         absence=absence,
         deputy=deputy.name if deputy is not None else "",
+        deposits=await deposits_of(unit, account.address),
         changed=changed,
         warnings=filled.warnings,
         again=unit.services.links.to(

@@ -12,19 +12,21 @@ from teleexpertise.texts.contexts import Refusal as RefusalMail
 __all__ = ["not_opened", "refused", "within_rate"]
 
 
-def refused(services: Services, reason: RefusalReason, detail: str = "") -> Refusal:
-    """The refusal of a mail for a reason of the service: ``550 5.7.1`` with its sentence (``RFC 5321
-    §4.2``).
+def refused(
+    services: Services, reason: RefusalReason, detail: str = "", *, code: int = 550, enhanced: str = "5.7.1"
+) -> Refusal:
+    """The refusal of a mail for a reason of the service: ``550 5.7.1``, unless told, with its sentence
+    (``RFC 5321 §4.2``).
     """
-    return PolicyRefused(services.texts.sentence(RefusalMail(reason=reason, detail=detail)))
+    sentence = services.texts.sentence(RefusalMail(reason=reason, detail=detail))
+    return PolicyRefused(sentence, code=code, enhanced=enhanced)
 
 
 def not_opened(services: Services) -> Refusal:
     """The one refusal of an encrypted mail that was not opened, whatever the cause: ``550 5.7.5`` (``RFC 3463
     §3.8``).
     """
-    sentence = services.texts.sentence(RefusalMail(reason=RefusalReason.NOT_OPENED))
-    return Refusal(sentence, code=550, enhanced="5.7.5")
+    return refused(services, RefusalReason.NOT_OPENED, enhanced="5.7.5")
 
 
 async def within_rate(unit: Unit, sender: Mailbox) -> None:

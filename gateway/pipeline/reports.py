@@ -4,10 +4,13 @@ author.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gateway.compose.composer import Draft
 from gateway.pipeline import member_mail, receipts
 from gateway.pipeline.consequences import Act, carry_out
 from gateway.pipeline.incoming import Incoming
+from gateway.pipeline.patient_returns import cause_for, is_return, note_unreached, own_text
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.unit import Unit
 from gateway.relay.dsn import Action, read_report
@@ -37,7 +40,8 @@ async def match_bounce(unit: Unit, incoming: Incoming) -> str:
     receipt = receipts.receipt_of(incoming)
     if receipt is not None and bounce is not None:
         return await receipts.note_at_bounce(unit, incoming, receipt, bounce)
-    if incoming.automatic is None:
+    returned = is_return(unit, incoming)
+    if incoming.automatic is None and not returned:
         raise refused(unit.services, RefusalReason.REPORTS_ONLY)
     sent = await unit.tx.messages.get(bounce.message_id) if bounce and bounce.message_id else None
     if incoming.automatic is Automatic.ABSENCE and sent is not None and sent.conversation_id is not None:
@@ -47,9 +51,11 @@ async def match_bounce(unit: Unit, incoming: Incoming) -> str:
     message = await unit.store(incoming)
     report = read_report(incoming.readable)
     failed = [each for each in report.recipients if each.action is Action.FAILED] if report else []
-    if not failed or bounce is None:
+    if bounce is None or not (failed or (returned and report is None)):
         return "report ignored"
-    told = await tell_failure(unit, bounce, message, failed[0].status, failed[0].diagnostic)
+    status, diagnostic = (failed[0].status, failed[0].diagnostic) if failed else ("", "")
+    words = own_text(incoming.letter)
+    told = await tell_failure(unit, bounce, message, status, diagnostic, words=words)
     return "bounce told" if told else "bounce kept"
 
 
@@ -60,14 +66,16 @@ async def tell_failure(
     status: str,
     diagnostic: str,
     *,
+    words: Sequence[str] = (),
     told: bool = False,
 ) -> bool:
     """Record that a mail of a conversation did not reach somebody, and tell its author; ``False`` without
     one.
 
     ``evidence`` is the stored report; where our own queue gave up there is none, and a signed mail of ours is
-    kept in its place: every event has its message. Once per recipient and message: reports repeat. ``told``
-    says that the author knows already, by the evidence itself.
+    kept in its place: every event has its message. Once per recipient and message: reports repeat. ``words``
+    are what the report says beside ``diagnostic``; ``told`` that the author knows already, by the evidence
+    itself.
     """
     failed = await unit.tx.messages.get(bounce.message_id) if bounce.message_id else None
     if failed is None or failed.conversation_id is None:
@@ -76,7 +84,9 @@ async def tell_failure(
     if conversation is None or (failed.mail_id, bounce.recipient) in conversation.failures:
         return False
     writer = await receipts.sender_of(unit, conversation, failed, bounce.recipient, _DEPOSITS)
-    evidence = evidence or await _testimony(unit, conversation, failed, bounce.recipient, diagnostic)
+    cause = cause_for(unit.services, bounce.recipient, status, (diagnostic, *words))
+    await note_unreached(unit, bounce.recipient, failed.mail_id, status, diagnostic)
+    evidence = evidence or await _testimony(unit, conversation, failed, bounce.recipient, diagnostic, cause)
     service = unit.services.book.service
     facts = Facts(
         trigger=Trigger.BOUNCE,
@@ -90,13 +100,20 @@ async def tell_failure(
         recipient=bounce.recipient,
         sent_at=failed.received_at,
         diagnostic=diagnostic,
+        cause=cause,
+        about=failed.mail_id,
     )
     await carry_out(unit, conversation, conversation.id, act)
     return True
 
 
 async def _testimony(
-    unit: Unit, conversation: Conversation, failed: MessageRow, recipient: str, diagnostic: str
+    unit: Unit,
+    conversation: Conversation,
+    failed: MessageRow,
+    recipient: str,
+    diagnostic: str,
+    cause: str | None,
 ) -> MessageRow:
     """The message of an event that no mail caused: written and signed, sent to nobody."""
     service = Mailbox(unit.services.book.service, unit.services.settings.service.display_name)
@@ -106,6 +123,7 @@ async def _testimony(
         recipient=recipient,
         sent_at=failed.received_at,
         diagnostic=diagnostic,
+        cause=cause,
     )
     draft = Draft(
         body=unit.services.texts.render(mail),

@@ -7,14 +7,17 @@ from dataclasses import dataclass, replace
 
 from gateway.pipeline.attachment_notes import notes_of
 from gateway.pipeline.consequences import Act, carry_out
+from gateway.pipeline.document_mailboxes import receives_documents
 from gateway.pipeline.document_numbers import Met, meet, note, numbers_in
 from gateway.pipeline.identifying import candidates_of, enter_patient, stated_patient
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.refusing import refused
 from gateway.pipeline.sending_forms import Sheet, kept_attachments
 from gateway.pipeline.unit import Unit
+from gateway.register import record_treating
 from gateway.store.rows import FormRow
 from teleexpertise.archives import holds_documents
+from teleexpertise.conversation import Conversation
 from teleexpertise.events import Author, Opened, Side
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.forms import FormKind, Value, element_answers, request_form
@@ -23,7 +26,7 @@ from teleexpertise.people import Absence, Account, AccountKind, Expert, Identity
 from teleexpertise.prerequisites import count_given
 from teleexpertise.texts.contexts import CommandConfirmation, CommandDone, RefusalReason
 
-__all__ = ["FilledForm", "is_vital", "open_request", "sheet"]
+__all__ = ["FilledForm", "examine", "is_vital", "open_request", "sheet"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +167,32 @@ async def _opened_already(unit: Unit, incoming: Incoming, met: Met) -> str:
     return f"request document known: {conversation.ref}"
 
 
+async def examine(unit: Unit, filled: Sheet, values: Mapping[str, Value]) -> dict[str, str]:
+    """Sentences about lines that are well formed and yet wrong, by field."""
+    treating = str(values.get("treating", "")).lower()
+    if not treating or await receives_documents(unit, treating):
+        return {}
+    return {"treating": filled.form.say("treating", typed=treating[:80])}
+
+
+def _told_of_treating(unit: Unit, filled: FilledForm) -> tuple[str, ...]:
+    """What becomes of the treating doctor recorded for the patient, where the form speaks of all requests."""
+    if filled.text("treating_kept") != "always":
+        return ()
+    words, address = unit.services.texts.words, filled.text("treating").lower()
+    if filled.truth("anonymous"):
+        return (words.of("forms", "treating_anonymous"),)
+    word = "treating_kept" if address else "treating_cleared"
+    return (words.of("forms", word).format(address=address),)
+
+
+async def _keep_treating(unit: Unit, conversation: Conversation, who: str) -> None:
+    """Record the treating doctor that a request names for its patient; without a name none from now on."""
+    known = await unit.tx.patients.of_conversation(conversation.id)
+    if known is not None:
+        await record_treating(unit.tx, known.id, conversation.opening.treating, who, unit.now)
+
+
 def _without_rpps(unit: Unit, requester: Account | None) -> tuple[str, ...]:
     """Who asks hears that the expert will miss the RPPS number of a person's account (A.23)."""
     if requester is None or requester.kind is not AccountKind.PERSON or requester.rpps:
@@ -186,15 +215,13 @@ async def open_request(unit: Unit, incoming: Incoming, filled: FilledForm) -> st
     if not rights.may_act(login.address, chosen):
         raise refused(unit.services, RefusalReason.MAY_NOT_ACT, chosen)
     account = await unit.account(chosen)
-    if account is not None:
-        requester = Party.of(account)
-    else:
-        requester = Party(chosen, login.name or chosen, local=False)
+    requester = Party.of(account) if account else Party(chosen, login.name or chosen, local=False)
     requester = replace(requester, billing_number=filled.text("billing_number"))
     author = Author(login.address, login.name or login.address)
     if chosen != login.address:
         author = replace(author, acting_for=chosen, acting_for_name=requester.name)
     earlier = await kept_attachments(unit, filled.row.options)
+    # An archive that asked is a form: what it says is in the question, what it holds beside it.
     # An archive that asked is a form: what it says is in the question, what it holds beside it.
     brought = (
         *(a for a in incoming.letter.signed_attachments if not filled.brought_by_document(a)),
@@ -219,13 +246,25 @@ async def open_request(unit: Unit, incoming: Incoming, filled: FilledForm) -> st
         answer_to=login,
         documents=expert.documents,
         attachments=attachments,
-        warnings=(*filled.warnings, *_without_rpps(unit, account), *_left_out(unit, incoming.letter)),
+        warnings=(
+            *filled.warnings,
+            *_without_rpps(unit, account),
+            *_left_out(unit, incoming.letter),
+            *_told_of_treating(unit, filled),
+        ),
     )
     _, conversation = await carry_out(unit, None, identifier, act)
     if conversation is None:
         return "request answered, nothing opened"
     await unit.tx.messages.place(message.id, conversation.id)
-    await enter_patient(unit, conversation.id, conversation.patient, filled.known_patient)
+    await _remember(unit, conversation, filled, login.address)
     if numbers is not None:
         await note(unit, conversation, numbers, message)
     return f"opened {conversation.ref}"
+
+
+async def _remember(unit: Unit, conversation: Conversation, filled: FilledForm, who: str) -> None:
+    """What outlasts the conversation: its patient in the register, the treating doctor of all requests."""
+    await enter_patient(unit, conversation.id, conversation.patient, filled.known_patient)
+    if filled.text("treating_kept") == "always":
+        await _keep_treating(unit, conversation, who)

@@ -4,8 +4,15 @@ a mailbox.
 
 from __future__ import annotations
 
-from gateway.pipeline import member_mail, mirroring, receipts, reports, service_mail
-from gateway.pipeline.depositing import from_patient
+from gateway.pipeline import (
+    member_mail,
+    mirroring,
+    patient_exchanges,
+    patient_returns,
+    receipts,
+    reports,
+    service_mail,
+)
 from gateway.pipeline.document_filing import sort_documents
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.ordinary import pass_on
@@ -25,6 +32,8 @@ async def route(unit: Unit, incoming: Incoming) -> str:
     addressed = incoming.addressed
     if len(addressed.conversations) > 1:
         raise refused(unit.services, RefusalReason.TWO_CONVERSATIONS)
+    patient_exchanges.check_outgoing(unit, incoming)
+    admitted = await patient_exchanges.admit(unit, incoming)
     await learn_peer(unit, incoming)
     receipt = None if addressed.bounces else receipts.receipt_of(incoming)
     if receipt is not None:
@@ -32,10 +41,6 @@ async def route(unit: Unit, incoming: Incoming) -> str:
         if noted is not None:
             return noted
     belief = await mirroring.believed(unit, incoming)
-    to_service = addressed.conversations or addressed.service
-    patient = from_patient(unit.services.settings, incoming.written_as)
-    if to_service and patient and incoming.automatic is None:
-        raise refused(unit.services, RefusalReason.PATIENT)
     if addressed.conversations:
         (conversation,) = addressed.conversations
         return await member_mail.receive(unit, incoming, conversation)
@@ -50,4 +55,6 @@ async def route(unit: Unit, incoming: Incoming) -> str:
     message = await unit.store(incoming)
     await pass_on(unit, incoming, message, addressed.others)
     await sort_documents(unit, incoming, message, addressed.others)
+    await patient_exchanges.follow(unit, incoming, message, admitted)
+    await patient_returns.explain_return(unit, incoming)
     return "passed on"

@@ -22,6 +22,7 @@ from gateway.intake.rawmail import count_received, header_fields, split
 from gateway.pipeline.incoming import Incoming, noted
 from gateway.pipeline.opening import OpenedMail, open_mail
 from gateway.pipeline.writers import require_writer
+from gateway.relay.dsn import read_report
 from gateway.services import Services
 from gateway.smtp.envelope import Envelope, PeerKind
 from gateway.smtp.refusals import ContentRefused, OperatorRefused, PolicyRefused, Refusal
@@ -61,12 +62,12 @@ async def _user_may_write(services: Services, envelope: Envelope, letter: Letter
     return Mailbox(login.address, login.name)
 
 
-async def _operator_may_write(services: Services, envelope: Envelope, author: Mailbox) -> None:
+async def _operator_may_write(services: Services, envelope: Envelope, author: Mailbox, raw: bytes) -> None:
     """The domains of both MAIL FROM and From must be listed with the peer's certificate; ours never are.
 
-    A report to a bounce address of ours may also come from the operator that the mail went to, whatever its
-    From: mail servers write reports in their host's name (``MAILER-DAEMON@mx.…``), which no list holds, and a
-    report refused is a failure that nobody hears of.
+    A report to a bounce address of ours, or on a user's mail to a patient, may also come from the operator
+    that the mail went to, whatever its From: mail servers write reports in their host's name
+    (``MAILER-DAEMON@mx.…``), which no list holds, and a report refused is a failure that nobody hears of.
     """
     if services.is_local(author.address) or services.is_local(envelope.mail_from or "@"):
         raise OperatorRefused("Our own domains do not write from outside")
@@ -74,19 +75,30 @@ async def _operator_may_write(services: Services, envelope: Envelope, author: Ma
     fault = services.trust.sender_fault(certificate, envelope.mail_from, author.address)
     if fault is None:
         return
-    reported = await _reported(services, envelope)
+    reported = await _reported(services, envelope, raw)
     if not reported or services.trust.sender_fault(certificate, "", reported) is not None:
         raise OperatorRefused(fault)
 
 
-async def _reported(services: Services, envelope: Envelope) -> str:
-    """Whom our mail went to that a report answers, by its bounce address; '' for any other mail."""
+async def _reported(services: Services, envelope: Envelope, raw: bytes) -> str:
+    """Whom our mail went to that a report answers: by its bounce address, or, of a mail to a patient, by the
+    Message-ID that it names; '' for any other mail.
+    """
     addressed = services.book.sort(envelope.recipients)
-    if envelope.mail_from or len(envelope.recipients) != 1 or not addressed.bounces:
+    if envelope.mail_from or len(envelope.recipients) != 1:
         return ""
+    if addressed.bounces:
+        async with services.store.reading() as tx:
+            bounce = await tx.bounces.get(min(addressed.bounces))
+        return bounce.recipient if bounce else ""
+    report = await asyncio.to_thread(read_report, raw)
+    if report is None or not report.message_id:
+        return ""
+    reader = envelope.recipients[0].lower()
     async with services.store.reading() as tx:
-        bounce = await tx.bounces.get(min(addressed.bounces))
-    return bounce.recipient if bounce else ""
+        exchanges = await tx.exchanges.sent([report.message_id])
+    mine = (each.patient for each in exchanges if reader in (each.mailbox, each.opened_by))
+    return next(mine, "")
 
 
 def _unnamed(letter: Letter, login: Mailbox) -> bool:
@@ -154,7 +166,7 @@ async def screen(services: Services, envelope: Envelope, raw: bytes) -> Incoming
     if local:
         login = await _user_may_write(services, envelope, letter, author)
     else:
-        await _operator_may_write(services, envelope, author)
+        await _operator_may_write(services, envelope, author, raw)
     now = services.clock()
     mail, dkim = await asyncio.gather(
         open_mail(services, raw, letter, now), _dkim(services, raw, now, local=local)

@@ -24,6 +24,7 @@ from teleexpertise.claims import Claim, claim_fields
 from teleexpertise.conversation import Conversation, apply, fold
 from teleexpertise.events import AnyEvent, Author, Opened, Record
 from teleexpertise.letters import Attachment, Mailbox
+from teleexpertise.patient_mail import masked
 from teleexpertise.people import Account, NoticeMode, Party
 from teleexpertise.texts.contexts import Mail
 
@@ -359,8 +360,6 @@ class Unit:
         return ()
 
     async def audit(self, actor: str, action: str, target: str, result: str, **detail: str | int) -> None:
-        """One line of the audit trail, identifiers only."""
-        domain = self.services.settings.documents.patient_domain
-        if domain is not None and actor.lower().endswith(f"@{domain}"):
-            actor = f"patient@{domain}"  # the left side is an INS
-        await self.tx.audit.write(self.now, actor, action, target, result, detail)
+        """One line of the audit trail, identifiers only: of a patient's address, an INS, the domain alone."""
+        shown = {name: masked(value) if isinstance(value, str) else value for name, value in detail.items()}
+        await self.tx.audit.write(self.now, masked(actor), action, masked(target), result, shown)

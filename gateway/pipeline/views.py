@@ -44,6 +44,7 @@ class Case:
     sent_at: datetime | None = None
     diagnostic: str = ""
     code: str = ""
+    cause: str | None = None
 
 
 class _Head(TypedDict):
@@ -183,6 +184,7 @@ def _not_delivered(case: Case) -> mails.Mail:
         recipient=case.recipient,
         sent_at=case.sent_at or case.now,
         diagnostic=case.diagnostic,
+        cause=case.cause,
     )
 
 

@@ -13,13 +13,14 @@ _LONGEST_TEXT = 500
 
 class OwnWords(StrEnum):
     """How the text of a failure begins where it is ours and no host's answer: the templates of reports
-    explain each in French.
+    explain each in French (the last by the table of patients' bounces).
     """
 
     HOST_UNTRUSTED = "Host not trusted for this domain"
     HOST_UNUSABLE = "Host cannot be used"
     DOMAIN_UNLISTED = "Domain not in the trust space"
     LIST_STALE = "List of operators too old"
+    PATIENT_SIZE = "Message larger than patients' mailboxes take"
 
 
 class RelayFailed(Exception):

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from gateway.intake.rawmail import split
 from gateway.intake.structure import Part
 from gateway.relay.multipart_reports import (
+    enclosed_ids,
     fields_of,
     message_id_of,
     original_of,
@@ -165,14 +165,10 @@ def read_integration_mail(letter: Letter) -> DispositionReport | None:
     if match is None:
         return None
     code = _CODE.match(match[1] or "")
-    enclosed = [
-        item for item in letter.attachments if item.content_type in ("message/rfc822", "message/global")
-    ]
-    cited = [message_id_of(fields_of(split(item.content)[0]).get("message-id", "")) for item in enclosed]
-    cited += [*letter.in_reply_to, *reversed(letter.references)]
+    cited = (*enclosed_ids(letter), *letter.in_reply_to, *reversed(letter.references))
     return DispositionReport(
         disposition=Disposition.PROCESSED,
-        message_id=next(filter(None, cited), ""),
+        message_id=next(iter(cited), ""),
         failed=True,
         code=code[1] if code else "",
     )

@@ -15,9 +15,10 @@ from gateway.intake.faults import IntakeFault
 from gateway.intake.limits import IntakeLimits
 from gateway.intake.rawmail import header_fields, prepend_fields, split
 from gateway.intake.structure import Part, read_parts
-from teleexpertise.letters import Mailbox
+from teleexpertise.letters import Letter, Mailbox
 
 __all__ = [
+    "enclosed_ids",
     "fields_of",
     "message_id_of",
     "original_of",
@@ -117,6 +118,14 @@ def message_id_of(text: str) -> str:
     """The first Message-ID in a field's text, with angle brackets; '' without one."""
     match = _MESSAGE_ID.search(text)
     return f"<{match[1]}>" if match else ""
+
+
+def enclosed_ids(letter: Letter) -> tuple[str, ...]:
+    """The Message-IDs of the mails that a letter encloses."""
+    kinds = ("message/rfc822", "message/global")
+    enclosed = [item.content for item in letter.attachments if item.content_type in kinds]
+    named = [message_id_of(fields_of(split(content)[0]).get("message-id", "")) for content in enclosed]
+    return tuple(filter(None, named))
 
 
 def original_of(parts: Sequence[Part]) -> str:

@@ -8,14 +8,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, or_, select, update
 
 from gateway.store.dialect import insert
 from gateway.store.repository import Repository
 from gateway.store.schema import message, mirror_activity, mirror_event, mirror_member, peer_gateway
 from gateway.store.schema import mirror as mirrors
+from gateway.store.schema import patient as patients
 from teleexpertise.events import Author
+from teleexpertise.matching import traits_key
 from teleexpertise.mirrors import Flow, Mirror, MirrorEvent
+from teleexpertise.patients import Patient
 from teleexpertise.states import State
 from teleexpertise.told import dump_told, load_told
 
@@ -99,9 +102,12 @@ class Mirrors(Repository):
         if mirror.told is None:
             await self._changed(delete(mirror_activity).where(mirror_activity.c.mirror_id == mirror.id))
             return
+        patient = mirror.told.patient
         row = {
             "requester_address": mirror.told.requester.address,
             "expert_address": mirror.told.expert.address,
+            "ins": patient.ins if patient else "",
+            "traits": traits_key(patient) if patient else "",
             "told": told,
         }
         statement = insert(self._connection, mirror_activity).values(row | {"mirror_id": mirror.id})
@@ -112,6 +118,22 @@ class Mirrors(Repository):
         mine = mirror_activity.c.mirror_id == mirror_id
         unsaid = mirror_activity.c.patient_id.is_(None)
         await self._changed(update(mirror_activity).where(mine, unsaid).values(patient_id=patient_id))
+
+    async def may_concern(self, patient_id: int) -> tuple[tuple[UUID, Patient], ...]:
+        """The mirrors of which the register does not know whom they are about, that state the INS or traits
+        of a patient or of one who turned out to be this one, and whom they state.
+        """
+        mine = or_(patients.c.id == patient_id, patients.c.merged_into == patient_id)
+        known = await self._all(select(patients.c.ins, patients.c.traits).where(mine))
+        numbers = sorted({row["ins"] for row in known if row["ins"]})
+        keys = sorted({row["traits"] for row in known if row["traits"]})
+        alike = or_(mirror_activity.c.ins.in_(numbers), mirror_activity.c.traits.in_(keys))
+        wanted = select(mirror_activity.c.mirror_id, mirror_activity.c.told)
+        rows = await self._all(
+            wanted.where(mirror_activity.c.patient_id.is_(None), alike).order_by(mirror_activity.c.mirror_id)
+        )
+        stated = ((row["mirror_id"], load_told(row["told"]).patient) for row in rows)
+        return tuple((mirror_id, patient) for mirror_id, patient in stated if patient is not None)
 
     async def patient_of(self, mirror_id: UUID) -> int | None:
         """The number in the register of the patient whom a mirror is about, ``None`` where nothing says."""

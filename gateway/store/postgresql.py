@@ -61,6 +61,8 @@ _SESSION = (
     "SET tcp_keepalives_idle = 30",
     "SET tcp_keepalives_interval = 10",
     "SET tcp_keepalives_count = 3",
+    # A plan for any beginning of a word would read the whole table for the rare ones.
+    "SET plan_cache_mode = force_custom_plan",
     _DURABLE,
 )
 _WRITING = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE"

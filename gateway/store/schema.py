@@ -25,6 +25,7 @@ from sqlalchemy import (
 from gateway.store.columns import JsonData, PlainText, RowNumber, UtcDateTime, choice
 from gateway.store.directory_tables import directory_tables
 from gateway.store.document_tables import document_tables
+from gateway.store.patient_mail_tables import patient_mail_tables
 from gateway.store.rows import Direction, HeldState, OutboxState
 from teleexpertise.mirrors import Flow
 from teleexpertise.people import AccountKind, IdentityPolicy, NirPolicy, NoticeMode
@@ -65,6 +66,9 @@ __all__ = [
     "patient",
     "patient_apart",
     "patient_conversation",
+    "patient_doctor",
+    "patient_exchange",
+    "patient_exchange_mail",
     "patient_folder",
     "patient_number",
     "patient_stated",
@@ -305,6 +309,8 @@ patient_conversation = Table(
     Column("patient_id", RowNumber(), ForeignKey("patient.id"), nullable=False, index=True),
 )
 
+patient_exchange, patient_exchange_mail, patient_doctor = patient_mail_tables(metadata)
+
 message = Table(
     "message",
     metadata,
@@ -510,6 +516,9 @@ mirror_activity = Table(
     Column("requester_address", PlainText, nullable=False, index=True),
     Column("expert_address", PlainText, nullable=False, index=True),
     Column("patient_id", RowNumber(), ForeignKey("patient.id"), nullable=True, index=True),
+    # Whom it states, '' for nobody: the register may learn later who that is.
+    Column("ins", PlainText, nullable=False, index=True),
+    Column("traits", PlainText, nullable=False, index=True),
     Column("told", JsonData(), nullable=False),
 )
 

@@ -10,7 +10,9 @@ from gateway.store.certificates import Certificates
 from gateway.store.conversations import Conversations, Events
 from gateway.store.deposits import Deposits
 from gateway.store.directory import Contacts
+from gateway.store.doctors import Doctors
 from gateway.store.document_requests import DocumentRequests
+from gateway.store.exchanges import Exchanges
 from gateway.store.experts import Experts
 from gateway.store.exported import Digests, Exported
 from gateway.store.letters import Answers, Bounces, Forms, Held
@@ -44,8 +46,10 @@ class Transaction:
         "delegations",
         "deposits",
         "digests",
+        "doctors",
         "document_requests",
         "events",
+        "exchanges",
         "experts",
         "exported",
         "forms",
@@ -76,7 +80,9 @@ class Transaction:
         self.deposits = Deposits(connection)
         self.digests = Digests(connection)
         self.document_requests = DocumentRequests(connection)
+        self.doctors = Doctors(connection)
         self.events = Events(connection)
+        self.exchanges = Exchanges(connection)
         self.experts = Experts(connection)
         self.exported = Exported(connection)
         self.forms = Forms(connection)

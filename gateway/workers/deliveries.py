@@ -18,7 +18,7 @@ from gateway.pipeline.opening import with_entity
 from gateway.pipeline.screening import LOOP_FIELD
 from gateway.pipeline.unit import Unit
 from gateway.relay.dsn import Action
-from gateway.relay.failure import RelayFailed
+from gateway.relay.failure import OwnWords, RelayFailed
 from gateway.relay.outbound import Relay
 from gateway.services import Services
 from gateway.smtp.envelope import DsnOptions, RecipientOptions
@@ -29,6 +29,7 @@ from gateway.workers.failure import ActionFailed
 from gateway.workers.receipts import report_delivery, wishes_success
 from mailboxes.errors import DeliveryFailed
 from mailboxes.lmtp import LmtpDelivery
+from teleexpertise.patient_mail import in_patients_domain
 
 __all__ = ["Deliveries"]
 
@@ -125,6 +126,7 @@ class Deliveries:
         raw = copy_for(raw, [(LOOP_FIELD, self.services.settings.service.domain)])
         raw = await sealed(self.services, row, message, raw)
         raw = await self._signed(raw, row)
+        self._check_size(row.recipient, raw)
         try:
             service = await self.outbound.send(row.mail_from, row.recipient, raw, *_wishes(row))
         except RelayFailed as failure:
@@ -133,6 +135,12 @@ class Deliveries:
             raise ActionFailed(False, "4.7.5", type(failure).__name__) from failure
         if row.conversation_id is not None and service:
             await self._learn_peer(row.recipient.lower().rpartition("@")[2], service)
+
+    def _check_size(self, recipient: str, raw: bytes) -> None:
+        """No more goes to a patient than the mailbox takes: what was just under it may be above by now."""
+        documents = self.services.settings.documents
+        if len(raw) > documents.patient_max_bytes and in_patients_domain(recipient, documents.patient_domain):
+            raise ActionFailed(True, "5.3.4", OwnWords.PATIENT_SIZE)
 
     async def _learn_peer(self, domain: str, service: str) -> None:
         """Remember that an operator runs a gateway: it is told where conversations of ours stand.

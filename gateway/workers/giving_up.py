@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from gateway.pipeline.patient_returns import note_unreached
 from gateway.pipeline.reports import tell_failure
 from gateway.pipeline.unit import Unit
 from gateway.relay.dsn import Action
@@ -61,8 +62,10 @@ class GivingUp:
             await tell_failure(
                 unit, bounce, evidence, failure.status, failure.text, told=evidence is not None
             )
-        elif bounce_id is None and wishes_failure(row):
-            await report_delivery(unit, row, message, Action.FAILED, failure.status, failure.text)
+        elif bounce_id is None:
+            await note_unreached(unit, row.recipient, message.mail_id, failure.status, failure.text)
+            if wishes_failure(row):
+                await report_delivery(unit, row, message, Action.FAILED, failure.status, failure.text)
 
 
 async def _tell_not_filed(unit: Unit, row: OutboxRow) -> None:

@@ -1,5 +1,5 @@
 """What is forgotten in time: forms nobody answered, counts of answers given in hours long past, letters that
-nobody confirmed, and the octets of mails whose retention has ended.
+nobody confirmed, exchanges with patients and the octets of mails whose retention has ended.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ async def tidy_up(services: Services) -> None:
         await tx.answers.forget_before(now - _COUNTS_STAY)
     await _drop_doubts(services, now)
     await _purge(services, now)
+    await _forget_exchanges(services, now)
 
 
 async def _drop_doubts(services: Services, now: datetime) -> None:
@@ -94,3 +95,12 @@ async def _purge(services: Services, now: datetime) -> None:
                 await tx.messages.purge(message.id)
             unit = Unit(services, tx, now)
             await unit.audit("housekeeping", "purge", "messages", "done", count=len(old))
+
+
+async def _forget_exchanges(services: Services, now: datetime) -> None:
+    """Exchanges with patients whose last mail has outlived the retention: an answer is refused then."""
+    moment = now - timedelta(days=services.settings.retention.messages_days)
+    async with services.store.transaction() as tx:
+        count = await tx.exchanges.forget_before(moment)
+        if count:
+            await Unit(services, tx, now).audit("housekeeping", "purge", "exchanges", "done", count=count)

@@ -5,6 +5,7 @@ wished (RFC 3461).
 from __future__ import annotations
 
 from gateway.intake.rawmail import split
+from gateway.pipeline.patient_returns import cause_for
 from gateway.pipeline.unit import Unit
 from gateway.relay.dsn import Action, RecipientReport, ReportFacts, build_report
 from gateway.store.rows import MessageRow, OutboxRow
@@ -41,6 +42,7 @@ async def report_delivery(
         diagnostic=diagnostic,
         delivered=action is Action.DELIVERED,
         unsealed=status == NOT_SEALED,
+        cause=cause_for(services, row.recipient, status, [diagnostic]),
     )
     body = services.texts.render(mail)
     identifier = services.new_id()

@@ -35,6 +35,7 @@ from teleexpertise.events import AttachmentNote, Completed, Posted, Record, Repo
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.forms import FormKind
 from teleexpertise.letters import Attachment, Letter, Mailbox
+from teleexpertise.patient_mail import patient_of
 from teleexpertise.plaintext import readable_text, unsigned_text
 from teleexpertise.quotation import own_words
 from teleexpertise.report import Report, ReportAttachment, ReportExchange
@@ -287,12 +288,15 @@ class ReportWork:
             conclusion=completion.conclusion if completion else "",
             outcome=completion.outcome if completion else "",
             missing=conversation.missing,
-            incidents=tuple(
-                words.of("incidents", "not_delivered").format(recipient=recipient)
-                for _, recipient in conversation.failures
-            ),
+            incidents=tuple(self._incident(recipient) for _, recipient in conversation.failures),
             addressees=completion.addressees if completion else (),
         )
+
+    def _incident(self, recipient: str) -> str:
+        """The sentence about a mail that did not arrive; a patient's address, an INS, is not in it."""
+        patient = patient_of(recipient, self.services.settings.documents.patient_domain)
+        word = "patient_not_delivered" if patient else "not_delivered"
+        return self.services.texts.words.of("incidents", word).format(recipient=recipient)
 
     def _urgency_label(self, urgency: str) -> str:
         option = self.services.forms.form("request").field("urgency").option(urgency)

@@ -409,13 +409,14 @@ class Closed(ConversationMail):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotDelivered(ConversationMail):
     """``non-remise``: the author's mail did not reach ``recipient``; ``diagnostic`` is the other server's
-    answer.
+    answer. ``cause``: of a patient, see ``PatientUnreached``; ``None`` of others.
     """
 
     template: ClassVar[str] = "non-remise"
     recipient: str
     sent_at: datetime
     diagnostic: str = ""
+    cause: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -426,6 +427,7 @@ class Undelivered(Mail):
     recipient: str
     sent_at: datetime
     diagnostic: str = ""
+    cause: str | None = None
     delivered: bool = False
     unsealed: bool = False
     """It came encrypted, and nothing is known to encrypt it for this recipient."""

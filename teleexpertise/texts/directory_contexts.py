@@ -35,7 +35,8 @@ class DirectoryPage(Mail):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreferencesSaved(Mail):
     """``preferences``: what an account has declared, as it holds now; ``deputy`` is a name, ``again`` asks
-    anew. ``by`` is whose act it was, in the copy that the account itself gets of an act of a delegate.
+    anew, ``deposits`` are mailboxes that get its documents as well. ``by`` is whose act it was, in the copy
+    that the account itself gets of an act of a delegate.
     """
 
     template: ClassVar[str] = "preferences"
@@ -44,6 +45,7 @@ class PreferencesSaved(Mail):
     again: Link
     absence: Absence | None = None
     deputy: str = ""
+    deposits: tuple[str, ...] = ()
     changed: bool = True
     warnings: tuple[str, ...] = ()
     by: str = ""

@@ -14,13 +14,16 @@ __all__ = ["DocumentPlaced", "EnclosedReport", "IntegrationRefused", "Processed"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnclosedReport(ConversationMail):
-    """``document-joint``: the report for somebody outside of the conversation; ``structured``: with a CDA."""
+    """``document-joint``: the report for somebody outside of the conversation; ``structured``: with a CDA,
+    ``patient``: for the patient, who cannot answer.
+    """
 
     template: ClassVar[str] = "document-joint"
     requester: Party
     expert: Party
     version: int = 1
     structured: bool = True
+    patient: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

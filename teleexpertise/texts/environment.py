@@ -11,6 +11,7 @@ from importlib.resources import files
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
+from teleexpertise.patient_mail import masked
 from teleexpertise.patients import Patient, age
 from teleexpertise.texts import typography
 from teleexpertise.texts.words import Words
@@ -44,6 +45,11 @@ def _years(patient: Patient, moment: datetime, zone: tzinfo) -> str:
     return f"{months} mois"
 
 
+def _addressee(address: str, words: Words) -> str:
+    """An address as readers see it: a patient's, which is an INS, by who it is."""
+    return words.of("forms", "patient") if masked(address) != address else address
+
+
 def french_environment(package: str, words: Words, zone: tzinfo, *, html: bool) -> Environment:
     """An environment over the templates of ``package``; dates are shown in ``zone``, values escaped if
     ``html``.
@@ -66,6 +72,7 @@ def french_environment(package: str, words: Words, zone: tzinfo, *, html: bool) 
         euros=typography.euros,
         grouped=typography.grouped,
         one_line=typography.one_line,
+        addressee=partial(_addressee, words=words),
         wrap=typography.wrap,
         verbatim=typography.verbatim,
         line_breaks=typography.line_breaks,

@@ -101,6 +101,12 @@ class RefusalReason(StrEnum):
     NOT_OPENED = "not_opened"
     UNSIGNED_FORM = "unsigned_form"
     PATIENT = "patient"
+    PATIENT_FIRST = "patient_first"
+    PATIENT_CLOSED = "patient_closed"
+    PATIENT_NOT_ANSWERING = "patient_not_answering"
+    PATIENT_ADDRESS = "patient_address"
+    PATIENT_SIZE = "patient_size"
+    PATIENT_MEMBER = "patient_member"
     OTHER = "other"
 
 

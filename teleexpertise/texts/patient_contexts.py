@@ -1,56 +1,31 @@
-"""What the answer to a search of the register says: see ``contexts``."""
+"""What the mails about exchanges with patients say: one frozen class per template, as in ``contexts.py``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import datetime
 from typing import ClassVar
 
-from teleexpertise.patients import Patient
-from teleexpertise.texts.contexts import Mail, Role
-from teleexpertise.texts.views import Link
+from teleexpertise.texts.contexts import ConversationMail, Mail
 
-__all__ = ["PastCase", "PatientFound", "PatientsFound"]
+__all__ = ["PatientUnreached", "ReportWithheld"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PastCase:
-    """One conversation of a patient; ``version`` is that of the last report, 0 before the first, ``held_by``
-    the domain of another operator that holds it.
+class PatientUnreached(Mail):
+    """``patient-non-joint``: a professional's mail did not reach the patient; ``cause`` is a name of the
+    table of bounces, '' for an unknown one, ``diagnostic`` what the other side said.
     """
 
-    reference: str
-    state: str
-    role: Role
-    other: str
-    opened_on: date
-    finalised_on: date | None
-    version: int
-    held_by: str = ""
-    links: tuple[Link, ...] = ()
+    template: ClassVar[str] = "patient-non-joint"
+    sent_at: datetime
+    cause: str = ""
+    diagnostic: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PatientFound:
-    """One patient: of the identity name, birth and sex are shown. ``cases`` are the last of ``total``,
-    ``again`` the names of experts who were asked, each with the link that asks anew for this patient.
-    """
+class ReportWithheld(ConversationMail):
+    """``rapport-non-envoye``: the report was not sent to the patient; ``statement`` says why."""
 
-    patient: Patient
-    cases: tuple[PastCase, ...]
-    total: int
-    again: tuple[tuple[str, Link], ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PatientsFound(Mail):
-    """``patients``: who was found for ``query``; ``understood`` is False where nothing was asked for,
-    ``more`` that there are others.
-    """
-
-    template: ClassVar[str] = "patients"
-    query: str
-    understood: bool
-    patients: tuple[PatientFound, ...]
-    more: bool = False
-    links: tuple[Link, ...] = ()
+    template: ClassVar[str] = "rapport-non-envoye"
+    statement: str

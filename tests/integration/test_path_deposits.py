@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import json
 import re
 import smtplib
 import subprocess
@@ -12,30 +12,25 @@ from dataclasses import replace
 from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from gateway.cli.root import cli
+from gateway.register import record_treating
 from gateway.services import Services
 from gateway.store.rows import OutboxState
 from teleexpertise.archives import open_archive
-from teleexpertise.identifiers import nir_key
 from tests.support import region
 from tests.support.archives import VALIDATOR
+from tests.support.forms import quoted, typed_into
 from tests.support.gateway import Client, TestGateway, gateway, read, refusal_text, text_of, words_of
-from tests.support.threads import Thread, answered, attachments, open_thread
+from tests.support.patients import PATIENTS, finalise_for_patient, new_ins
+from tests.support.threads import Thread, answered, attachments, open_thread, request_form, request_values
 
-PATIENTS = "patient.mssante.example"
 #: "Applicative" mailboxes: where reports are to be deposited.
 BOX, OTHER_BOX = region.STRANGER, region.CARDIOLOGIST
-_PERSONS = itertools.count(1)
-
-
-def new_ins() -> str:
-    """The INS of somebody whom no other test knows, born in February 1957 in Le Puy."""
-    body = f"2570243192{next(_PERSONS):03}"
-    return body + nir_key(body)
 
 
 def ins_of(thread: Thread) -> str:
@@ -237,18 +232,6 @@ async def _to_patients(services: Services) -> list[bytes]:
     return [raw for raw in found if raw is not None]
 
 
-def finalised_for_patient(thread: Thread) -> None:
-    """Finalise with the patient's line ticked."""
-    form = thread.form(thread.expert, "Finaliser")
-    filled = answered(thread.expert, form, {"Conclusion": "Rien.", "Suite proposée": "Surveillance"})
-    text = text_of(filled)
-    line = re.search(r"\[ \] (\d+\. le patient, dans sa messagerie sécurisée)", text)
-    assert line is not None, "the patient is not ticked beforehand"
-    filled.set_content(text.replace(line[0], f"[x] {line[1]}"))
-    thread.expert.answer_to(thread.expert.send(filled))
-    thread.report(thread.requester)
-
-
 def test_the_patient_gets_it_only_on_request_and_the_exchange_is_closed(deposited: TestGateway) -> None:
     before = deposited.ask(_to_patients)
     thread = identified(deposited)
@@ -257,7 +240,7 @@ def test_the_patient_gets_it_only_on_request_and_the_exchange_is_closed(deposite
     deposited.settled()
     assert deposited.ask(_to_patients) == before, "nobody ticked the patient"
     asked = identified(deposited)
-    finalised_for_patient(asked)
+    finalise_for_patient(asked)
     deposited.settled()
     (raw,) = [each for each in deposited.ask(_to_patients) if each not in before]
     mail = read(raw)
@@ -299,3 +282,158 @@ def test_accounts_name_their_mailboxes_at_the_command_line(deposited: TestGatewa
     assert call("nobody@gateway.mssante.example", "a@b.example")[0] == 1
     assert call(region.NURSE.address, "--remove")[0] == 2
     assert "no deposit" in call(region.NURSE.address, "dossier@cabinet.mssante.example", "--remove")[1]
+
+
+def finalised(thread: Thread, *untick: str) -> str:
+    """Finalise with the lines that hold these words unticked; the form's words are returned."""
+    form = thread.form(thread.expert, "Finaliser")
+    filled = answered(thread.expert, form, {"Conclusion": "Rien.", "Suite proposée": "Surveillance"})
+    text = text_of(filled)
+    for words in untick:
+        line = re.search(r"\[x\] (\d+\. [^\n]*" + re.escape(words) + ")", text)
+        assert line is not None, words
+        text = text.replace(line[0], f"[ ] {line[1]}")
+    filled.set_content(text)
+    thread.expert.answer_to(thread.expert.send(filled))
+    thread.report(thread.requester)
+    return words_of(form)
+
+
+def test_each_patients_folder_is_shown_to_be_unticked(deposited: TestGateway) -> None:
+    thread = identified(deposited)
+    line = "classement dans le dossier du patient, chez"
+    form = finalised(thread, f"{line} {region.DERMATOLOGIST.name}")
+    assert f"{line} {region.GP.name}" in form
+    folder = f"Patients/{thread.values['Nom de naissance']} Jeanne 1957-02-03"
+    thread.requester.wait(lambda mail: thread.ref in str(mail["subject"]), folder)
+    deposited.settled()
+    assert folder not in thread.expert.folders()
+    thread.report(thread.expert)
+
+
+def asked_again(thread: Thread, treating: str = "", kept: str = "") -> Thread:
+    """Another request about the same patient."""
+    return open_thread(
+        thread.gateway,
+        nir=ins_of(thread),
+        name=thread.values["Nom de naissance"],
+        first="Jeanne Marie",
+        born="03/02/1957",
+        birth_place="43192",
+        qualified="oui",
+        treating=treating,
+        treating_kept=kept,
+    )
+
+
+async def _record_doctor(services: Services, ref: str, address: str) -> None:
+    async with services.store.transaction() as tx:
+        row = await tx.conversations.by_ref(ref)
+        assert row is not None
+        known = await tx.patients.of_conversation(row.id)
+        assert known is not None
+        await record_treating(tx, known.id, address, "test", services.clock())
+
+
+def test_the_treating_doctor_of_the_register_is_proposed_and_one_of_the_request_goes_before(
+    deposited: TestGateway,
+) -> None:
+    nurse, secretary = region.NURSE.address, region.SECRETARY.address
+    thread = identified(deposited)
+    deposited.ask(lambda services: _record_doctor(services, thread.ref, nurse))
+    form = finalised(thread)
+    assert f"médecin traitant enregistré pour ce patient ‹{nurse}›" in form
+    arrived(deposited.client(region.NURSE), thread, "XDM/1.0/DDM+")
+    again = asked_again(thread, treating=secretary)
+    again.tell(again.expert, "Bonjour.")
+    form = words_of(again.form(again.expert, "Finaliser"))
+    assert f"médecin traitant ‹{secretary}›" in form
+    assert nurse not in form
+    # By the form of a request it is recorded for all, and with no address forgotten.
+    kept = asked_again(thread, treating=secretary, kept="toutes")
+    assert f"{secretary} est enregistré pour ce patient" in words_of(kept.confirmation)
+    form = words_of(thread.form(thread.expert, "Finaliser"))
+    assert f"enregistré pour ce patient ‹{secretary}›" in form
+    cleared = asked_again(thread, kept="toutes")
+    assert "plus aucun médecin traitant" in words_of(cleared.confirmation)
+    assert "médecin traitant" not in words_of(thread.form(thread.expert, "Finaliser"))
+
+
+def test_a_patients_mailbox_is_no_treating_doctor_and_no_deposit(deposited: TestGateway) -> None:
+    patient = f"{new_ins()}@{PATIENTS}"
+    client = deposited.client(region.GP)
+    form = request_form(client)
+    returned = client.answer_to(client.send(answered(client, form, request_values(treating=patient))))
+    assert "et pas celle d'un patient" in words_of(returned)
+    config = str(deposited.services.settings.files.mac_key_file.parent / "gateway.toml")
+    naming = (["account", "deposit", region.NURSE.address, patient], ["patient", "treating", "1", patient])
+    for arguments in naming:
+        told = CliRunner().invoke(cli, ["--config", config, *arguments])
+        assert told.exit_code == 1
+        assert "is a patient's" in told.output
+        assert patient not in told.output
+
+
+def json_in(output: str) -> Any:
+    """The JSON object that a command printed among log lines of the gateway."""
+    return json.loads(output[output.index("{\n") : output.rindex("}") + 1])
+
+
+def test_operators_show_record_and_clear_a_treating_doctor(deposited: TestGateway, finished: Thread) -> None:
+    config = str(deposited.services.settings.files.mac_key_file.parent / "gateway.toml")
+
+    def call(*arguments: str) -> str:
+        told = CliRunner().invoke(cli, ["--config", config, "patient", *arguments])
+        assert told.exit_code == 0, told.output
+        return told.output
+
+    number = json_in(call("search", ins_of(finished), "--json"))["patients"][0]["id"]
+    assert "no treating doctor is recorded" in call("treating", str(number))
+    assert region.NURSE.address in call("treating", str(number), region.NURSE.address.upper())
+    assert region.NURSE.address in call("show", str(number))
+    assert json_in(call("treating", str(number), "--clear", "--json"))["treating"] is None
+
+
+def test_an_account_names_its_deposits_by_mail(deposited: TestGateway) -> None:
+    client = deposited.client(region.CARDIOLOGIST)
+
+    def answer(lines: str) -> EmailMessage:
+        form = client.ask_service("Préférences")
+        text = typed_into(text_of(form), {"Dépôt dans le dossier patient": lines})
+        return client.answer_to(client.send(client.reply(form, quoted(text))))
+
+    for wrong in (f"{new_ins()}@{PATIENTS}", "x@ailleurs.test", client.address, "pas une adresse"):
+        returned = answer(f"{BOX.address}\n{wrong}")
+        assert "ne peut pas recevoir vos comptes rendus" in words_of(returned)
+    saved = answer(f"{BOX.address.upper()}\n{region.NURSE.address}")
+    assert f"{region.NURSE.address}, {BOX.address}" in words_of(saved)
+    assert f"{region.NURSE.address} {BOX.address}" in words_of(client.ask_service("Préférences"))
+    assert BOX.address in words_of(answer(BOX.address))
+    assert "Dépôt des comptes rendus" not in words_of(answer(""))
+
+
+async def _exchanges(services: Services, patient: str) -> list[tuple[str, str, bool]]:
+    async with services.store.reading() as tx:
+        found = await tx.exchanges.list(10, patient=patient)
+    return [(each.mailbox, each.closed_by, each.open) for each in found]
+
+
+def test_what_became_of_the_patients_copy_is_kept_and_told_without_the_ins(deposited: TestGateway) -> None:
+    asked = identified(deposited)
+    finalise_for_patient(asked)
+    deposited.settled()
+    patient = f"{ins_of(asked)}@{PATIENTS}"
+    (raw,) = [each for each in deposited.ask(_to_patients) if patient.encode() in each]
+    assert deposited.ask(lambda services: _exchanges(services, patient)) == [
+        (deposited.service, asked.expert.address, False)
+    ]
+    # The patients' operator is not in the trust list here: that is told in the thread.
+    notice = asked.expert.wait(
+        lambda mail: "Message non remis" in str(mail["subject"]) and asked.ref in str(mail["subject"])
+    )
+    assert "au patient" in words_of(notice)
+    assert patient not in words_of(notice)
+    assert str(notice["in-reply-to"]) in raw.decode("ascii", "replace")
+    report, _ = asked.report(asked.requester)
+    assert "le patient, dans sa messagerie sécurisée" in words_of(report)
+    assert patient not in words_of(report)

@@ -13,6 +13,7 @@ from lxml import etree
 
 from gateway.services import Services
 from teleexpertise.archives import ArchiveDocument, build_archive
+from teleexpertise.documents.oids import INS_TEST
 from teleexpertise.documents.tlmda import make_request
 from teleexpertise.searching import read_query
 from tests.support import region
@@ -32,8 +33,9 @@ def tlm_da(
     expert: str = EXPERT.address,
     urgency: str = "72h",
     question: str = "Faut-il une exérèse ?",
+    order: str = "",
 ) -> bytes:
-    """A request as our own software writes it."""
+    """A request as our own software writes it; ``order`` tells several for one patient apart."""
     facts = request_facts(5)
     born = date(1957, 2, 3)
     patient = replace(
@@ -49,7 +51,8 @@ def tlm_da(
         replace(
             facts,
             # Software gives each request numbers of its own.
-            conversation=uuid5(facts.conversation, name),
+            conversation=uuid5(facts.conversation, name + order),
+            ins_oid=INS_TEST,
             patient=patient,
             consent=consent,
             question=question,
@@ -109,8 +112,8 @@ def test_a_known_patient_is_recognised_and_a_contradiction_comes_back_as_the_for
     served: TestGateway,
 ) -> None:
     client, name, other = served.client(region.GP), patient_name(), patient_name()
-    for _ in range(2):  # the second request names somebody whom the register has
-        answer = client.answer_to(sent(client, zipped(tlm_da(name))))
+    for order in ("", "2"):  # the second request names somebody whom the register has
+        answer = client.answer_to(sent(client, zipped(tlm_da(name, order=order))))
         assert "ouverte" in str(answer["subject"]), text_of(answer)
     number = ins("F", date(1957, 2, 3), "43192", 1 + crc32(name.encode()) % 900).encode()
     another = ins("F", date(1957, 2, 3), "43192", 1 + crc32(other.encode()) % 900).encode()

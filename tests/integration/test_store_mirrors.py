@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from gateway.mirror_check import MirrorCheck
+from gateway.register import enter_new
 from gateway.store import Direction, MessageRow, OutboxRow, Store, Transaction
 from gateway.store.mirrors import mirror_projection
 from teleexpertise.billing.exports import ExportedLine
@@ -296,3 +297,14 @@ async def test_a_line_shown_to_who_is_no_side_any_more_is_found_again(store: Sto
     async with store.reading() as tx:
         assert await tx.told.moved_away([DOCTOR]) == (name,)
         assert [row.ref async for row in tx.told.named([name])] == [name]
+
+
+async def test_a_mirror_waits_for_the_register_to_know_its_patient(store: Store) -> None:
+    await recorded(store, event(1, told=told()))
+    async with store.transaction() as tx:
+        assert await tx.mirrors.patient_of(ID) is None
+        other = Patient(birth_name="XTOLDC", first_names="Zoé", birth_date=BORN, sex="F")
+        await enter_new(tx, other, NOW)
+        assert await tx.mirrors.patient_of(ID) is None
+        known = await enter_new(tx, told().patient or Patient(), NOW)
+        assert await tx.mirrors.patient_of(ID) == known.id

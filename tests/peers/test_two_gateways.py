@@ -5,18 +5,25 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
 from email.message import EmailMessage
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from gateway.services import Services
+from teleexpertise.archives import open_archive
+from teleexpertise.documents.reading import read_document
 from tests.support import region
+from tests.support.documents import ins
 from tests.support.gateway import Client, TestGateway, eventually, octets_after_header, text_of
 from tests.support.neighbours import THERE, Neighbours, deployment, mirror, neighbours
-from tests.support.operators import opened, operator_session, own_certificate
+from tests.support.operators import opened, operator_session, own_certificate, resident
 from tests.support.threads import (
     Thread,
+    answered,
     attachments,
     open_thread,
 )
@@ -215,10 +222,43 @@ def test_a38_who_asked_an_expert_elsewhere_has_an_own_line_here_and_no_other(
         assert row[same] == there["demandeur"][same], same
     amounts = (row["Montant (€)"], there["demandeur"]["Montant (€)"])
     assert amounts == ("10,00", ""), "the holder does not know where she works"
-    # By mail it is the same line; she finds the patient too, and the conversation under its holder's name.
     ((_, content),) = attachments(doctor.ask_service("Export demandeur csv")).items()
-    assert name in content.decode("utf-8-sig")
+    assert name in content.decode("utf-8-sig"), "by mail it is the same line"
+    # Once the register here knows the patient by a request of hers, the search finds both conversations.
+    own = open_thread(both.here, name=thread.values["Nom de naissance"])
     found = " ".join(text_of(doctor.ask_service(f"Patient {thread.values['Nom de naissance']}")).split())
     assert f"{thread.ref} - terminée" in found
     assert f"{THERE} (autre opérateur)" in found
+    assert f"{own.ref} - demandée" in found
     assert deployment(both.here.settings).json("rebuild", "--check")["differences"] == []
+
+
+def test_the_report_is_filed_into_the_patients_folder_of_the_other_operator_too(both: Neighbours) -> None:
+    number, doctor = ins("F", date(1957, 2, 3), "43157", 871), both.doctor
+    expert = replace(resident(region.DERMATOLOGIST, THERE), organisation="CH LE PUY", finess="430000018")
+
+    async def complete(services: Services) -> None:
+        async with services.store.transaction() as tx:
+            await tx.accounts.save(expert)
+
+    both.there.ask(complete)
+    about = {"nir": number, "birth_place": "43157", "qualified": "oui"}
+    thread = opened(doctor, both.expert, both.there.service, **about)
+    thread.finalise(both.expert)
+    report, pdf = thread.report(doctor)
+    assert report["x-mss-codecda"] == "85208-7"
+    (document,) = open_archive(attachments(report)["IHE_XDM.zip"]).documents
+    assert read_document(document.content or b"").pdf == pdf
+    # Her own operator does not know the patient yet, whom the other one was asked about.
+    asked = doctor.wait(
+        lambda mail: "à classer" in str(mail["subject"]) and mail["in-reply-to"] == report["message-id"]
+    )
+    told = doctor.answer_to(doctor.send(answered(doctor, asked, {"Dossier du patient": "nouveau"})))
+    assert "Document classé" in str(told["subject"])
+    # From now on it is certain.
+    again = answered(both.expert, thread.form(both.expert, "Finaliser"), {"Conclusion": "Corrigée."})
+    both.expert.answer_to(both.expert.send(again))
+    second, _ = thread.report(doctor, 2)
+    (folder,) = [name for name in doctor.folders() if name.startswith("Patients/")]
+    versions = {report["message-id"], second["message-id"]}
+    eventually(lambda: versions <= {m["message-id"] for m in doctor.mails(folder)}, "both versions filed")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 from email.message import EmailMessage
 from functools import partial
 
@@ -14,14 +14,11 @@ import pytest
 from gateway.services import Services
 from gateway.store import OutboxState
 from gateway.workers.timekeeping import on_the_clock
-from teleexpertise.archives import open_archive
-from teleexpertise.documents.reading import read_document
 from teleexpertise.mirrors import fold_mirror
 from teleexpertise.people import NoticeMode
 from teleexpertise.states import State
 from tests.support import region
 from tests.support.deployment import mails_to
-from tests.support.documents import ins
 from tests.support.forging import Forger
 from tests.support.forms import quoted, typed_into
 from tests.support.gateway import (
@@ -33,7 +30,7 @@ from tests.support.gateway import (
     words_of,
 )
 from tests.support.neighbours import HERE, THERE, THIRD, Neighbours, deployment, held, mirror, neighbours
-from tests.support.operators import opened, operator_session, own_certificate, resident
+from tests.support.operators import operator_session, own_certificate, resident
 from tests.support.pairs import Pair
 from tests.support.threads import FOLDER, answered, attachments, open_thread, photo
 
@@ -79,37 +76,6 @@ def test_after_each_step_both_records_say_the_same(pair: Pair) -> None:
     thread.report(doctor, 2)
     found = pair.alike("completed")
     assert found.seq == held(pair.holder, pair.ref)[2]
-
-
-def test_the_report_is_filed_into_the_patients_folder_of_the_other_operator_too(both: Neighbours) -> None:
-    number, doctor = ins("F", date(1957, 2, 3), "43157", 871), both.doctor
-    expert = replace(resident(region.DERMATOLOGIST, THERE), organisation="CH LE PUY", finess="430000018")
-
-    async def complete(services: Services) -> None:
-        async with services.store.transaction() as tx:
-            await tx.accounts.save(expert)
-
-    both.there.ask(complete)
-    about = {"nir": number, "birth_place": "43157", "qualified": "oui"}
-    thread = opened(doctor, both.expert, both.there.service, **about)
-    thread.finalise(both.expert)
-    report, pdf = thread.report(doctor)
-    assert report["x-mss-codecda"] == "85208-7"
-    (document,) = open_archive(attachments(report)["IHE_XDM.zip"]).documents
-    assert read_document(document.content or b"").pdf == pdf
-    # Her own operator does not know the patient yet, whom the other one was asked about.
-    asked = doctor.wait(
-        lambda mail: "à classer" in str(mail["subject"]) and mail["in-reply-to"] == report["message-id"]
-    )
-    told = doctor.answer_to(doctor.send(answered(doctor, asked, {"Dossier du patient": "nouveau"})))
-    assert "Document classé" in str(told["subject"])
-    # From now on it is certain.
-    again = answered(both.expert, thread.form(both.expert, "Finaliser"), {"Conclusion": "Corrigée."})
-    both.expert.answer_to(both.expert.send(again))
-    second, _ = thread.report(doctor, 2)
-    (folder,) = [name for name in doctor.folders() if name.startswith("Patients/")]
-    versions = {report["message-id"], second["message-id"]}
-    eventually(lambda: versions <= {m["message-id"] for m in doctor.mails(folder)}, "both versions filed")
 
 
 def test_the_expert_declines(both: Neighbours) -> None:

@@ -1,40 +1,28 @@
-"""Sample contexts of the answers to a search for patients; invented people."""
+"""Sample mails about what goes to patients, and does not."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import date
+from datetime import datetime
 
-from teleexpertise.patients import Patient
-from teleexpertise.texts.contexts import Mail, Role
-from teleexpertise.texts.patient_contexts import PastCase, PatientFound, PatientsFound
-from teleexpertise.texts.views import Link
+from teleexpertise.people import Party
+from teleexpertise.texts import contexts
+from teleexpertise.texts.document_contexts import EnclosedReport
+from teleexpertise.texts.patient_contexts import PatientUnreached, ReportWithheld
+
+__all__ = ["patient_mails"]
 
 
-def search_mails(patient: Patient, link: Link) -> dict[str, Mail]:
-    """Found with what there is, found nobody, and asked for nothing."""
-    own = PastCase(
-        reference="TLE-2026-000123",
-        state="completed",
-        role=Role.REQUESTER,
-        other="Avis Dermatologie CH LE PUY",
-        opened_on=date(2026, 11, 20),
-        finalised_on=date(2026, 11, 22),
-        version=2,
-        links=(link,),
-    )
-    elsewhere = replace(own, reference="TLE-2026-000007", held_by="voisin.mssante.example", version=0)
-    found = PatientFound(
-        patient=replace(patient, birth_order=2),
-        cases=(own, elsewhere),
-        total=3,
-        again=(("Avis Dermatologie CH LE PUY", link),),
-    )
-    mail = PatientsFound(
-        query="fauxcompte", understood=True, patients=(found, found), more=True, links=(link,)
-    )
+def patient_mails(ref: str, requester: Party, expert: Party, now: datetime) -> dict[str, contexts.Mail]:
+    """Reports for others, one of them the patient, and mails that did not arrive, by a name for each case."""
+    state = "completed"
     return {
-        "patients": mail,
-        "patients-aucun": replace(mail, patients=(), more=False),
-        "patients-aide": replace(mail, query="", understood=False, patients=(), more=False),
+        "document-joint": EnclosedReport(
+            reference=ref, state=state, requester=requester, expert=expert, version=2, structured=False
+        ),
+        "document-joint-patient": EnclosedReport(
+            reference=ref, state=state, requester=requester, expert=expert, patient=True
+        ),
+        "patient-non-joint": PatientUnreached(sent_at=now, cause="closed"),
+        "patient-non-joint-inconnu": PatientUnreached(sent_at=now, diagnostic="599 ?"),
+        "rapport-non-envoye": ReportWithheld(reference=ref, state=state, statement="Trop grand."),
     }

@@ -30,7 +30,8 @@ from tests.support.region import DOMAIN as OURS
 
 AUTRE = "autre.mssante.example"
 #: Who has a mailbox there; whom its listener refuses at once. Anybody else is accepted, then bounced.
-PEOPLE = ("luc.morel", "ines.garnier", "paul.girard")
+PATIENT_INS = "257024319299785"
+PEOPLE = ("luc.morel", "ines.garnier", "paul.girard", PATIENT_INS)
 UNKNOWN = "inconnu"
 MASTER = Path("/usr/lib/postfix/sbin/master")
 _QUEUES = "active bounce corrupt defer deferred flush hold incoming maildrop pid private public saved trace"
@@ -286,20 +287,23 @@ def _end_group(group: int) -> None:
 
 @contextmanager
 def operators(
-    extra_domains: Mapping[str, str] | None = None, *, retry_minutes: Sequence[int] = (60,)
+    extra_domains: Mapping[str, str] | None = None,
+    *,
+    retry_minutes: Sequence[int] = (60,),
+    more: str = "",
 ) -> Iterator[Operators]:
     """Our gateway and Postfix. ``extra_domains`` are further foreign domains of the list and their way:
 
-    ``stranger`` (Postfix, but the list names another certificate), ``clear`` (Postfix without TLS), ``mute``
-    (nobody listens).
+    ``own`` (Postfix, like its first domain), ``stranger`` (Postfix, but the list names another certificate),
+    ``clear`` (Postfix without TLS), ``mute`` (nobody listens). ``more`` are further tables of our settings.
     """
     require_postfix()
     with operators_folder() as folder:
         mx_port, clear_port, mute_port = free_port(), free_port(), free_port()
-        ports = {"stranger": mx_port, "clear": clear_port, "mute": mute_port}
+        ports = {"own": mx_port, "stranger": mx_port, "clear": clear_port, "mute": mute_port}
         extra = dict(extra_domains or {})
         routes = {AUTRE: mx_port, **{domain: ports[way] for domain, way in extra.items()}}
-        settings = made_operator(folder / "var", OURS, routes, retry_minutes=retry_minutes)
+        settings = made_operator(folder / "var", OURS, routes, retry_minutes=retry_minutes, more=more)
         theirs = issued_certificate(settings, folder, f"mx.{AUTRE}")
         nobody = issued_certificate(settings, folder, "mx.tiers.mssante.example")
         listed = {OURS: own_certificate(settings), AUTRE: theirs}

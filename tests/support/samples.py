@@ -26,16 +26,12 @@ from teleexpertise.texts import (
     directory_contexts,
     followup_contexts,
 )
-from teleexpertise.texts.document_contexts import (
-    DocumentPlaced,
-    EnclosedReport,
-    IntegrationRefused,
-    Processed,
-)
 from teleexpertise.texts.standing import Standing
 from tests.support.directory_samples import declaring_mails
+from tests.support.document_samples import document_mails
 from tests.support.export_samples import export_mails
-from tests.support.patient_samples import search_mails
+from tests.support.patient_samples import patient_mails
+from tests.support.search_samples import search_mails
 
 NOW = datetime(2026, 11, 22, 9, 41, tzinfo=UTC)
 REF = "TLE-2026-000123"
@@ -311,27 +307,6 @@ def _answers() -> dict[str, contexts.Mail]:
     }
 
 
-def _document_mails() -> dict[str, contexts.Mail]:
-    return {
-        "document-joint": EnclosedReport(
-            requester=REQUESTER, expert=EXPERT, version=2, structured=False, **ABOUT
-        ),
-        "integration-echouee": IntegrationRefused(
-            recipient="dossier@autre.mssante.example",
-            sent_at=NOW,
-            code="902",
-            diagnostic="902^Identifiant de patient inconnu",
-            **ABOUT,
-        ),
-        "accuse-traitement": Processed(received_at=NOW),
-        "document-classe": DocumentPlaced(
-            subject_received="XDM/1.0/DDM+Compte rendu", received_at=NOW, folder="SAULNIER Odette 1979-03-28"
-        ),
-        "document-laisse": DocumentPlaced(subject_received="Compte rendu", received_at=NOW),
-        "document-non-classe": DocumentPlaced(subject_received="CR", received_at=NOW, failed=True),
-    }
-
-
 def _opening_mails() -> dict[str, contexts.Mail]:
     """What opens a conversation."""
     return {
@@ -480,12 +455,13 @@ def all_mails() -> dict[str, contexts.Mail]:
     return {
         **_directory_mails(),
         **declaring_mails(SERVICE_EXPERT, REQUEST, SERVICES, AWAY),
-        **search_mails(PATIENT, SYNTHESIS),
+        **patient_mails(REF, REQUESTER, EXPERT, NOW),
         **_form_mails(),
         **_acting(),
         **_answers(),
-        **_document_mails(),
+        **document_mails(NOW, ABOUT),
         **export_mails(REQUESTER, EXPERT, SERVICES),
+        **search_mails(PATIENT, SYNTHESIS),
         **_opening_mails(),
         **_thread_mails(),
         **_ended_mails(),

@@ -61,6 +61,7 @@ def request_values(**changes: str) -> dict[str, str]:
         "acting": "Agir en tant que",
         "billing": "Votre numéro de facturation",
         "treating": "Médecin traitant",
+        "treating_kept": "Ce choix du médecin traitant vaut pour",
     }
     for name, value in changes.items():
         values[names[name]] = value

@@ -17,12 +17,14 @@ def upgrade() -> None:
         sa.Column("requester_address", sa.Text(), nullable=False),
         sa.Column("expert_address", sa.Text(), nullable=False),
         sa.Column("patient_id", _ROW_NUMBER, nullable=True),
+        sa.Column("ins", sa.Text(), nullable=False),
+        sa.Column("traits", sa.Text(), nullable=False),
         sa.Column("told", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(["mirror_id"], ["mirror.id"], name=op.f("fk_mirror_activity_mirror_id")),
         sa.ForeignKeyConstraint(["patient_id"], ["patient.id"], name=op.f("fk_mirror_activity_patient_id")),
         sa.PrimaryKeyConstraint("mirror_id", name=op.f("pk_mirror_activity")),
     )
-    for column in ("requester_address", "expert_address", "patient_id"):
+    for column in ("requester_address", "expert_address", "patient_id", "ins", "traits"):
         op.create_index(op.f(f"ix_mirror_activity_{column}"), "mirror_activity", [column], unique=False)
 
 
