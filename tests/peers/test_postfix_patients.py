@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(120)
 
 @pytest.fixture(scope="module")
 def both() -> Iterator[Operators]:
-    with operators({PATIENTS: "own"}, more=f'[documents]\npatient_domain = "{PATIENTS}"\n') as made:
+    with operators({PATIENTS: "own"}, documents=f'patient_domain = "{PATIENTS}"') as made:
         yield made
 
 

@@ -113,9 +113,10 @@ def made_operator(
     mx_port: int = 0,
     retry_minutes: Sequence[int] = (60,),
     more: str = "",
+    documents: str = "",
 ) -> Settings:
     """A deployment with the test region's people in ``domain``; ``routes``: ports of other domains; ``more``:
-    further tables of its settings.
+    further tables of its settings, ``documents`` further lines of that table.
     """
     ports = (
         ("smtp", "mx_port", mx_port),
@@ -139,7 +140,8 @@ def made_operator(
     relay = ["", "[relay]", f"retry_minutes = {list(retry_minutes)}", "[relay.routes]"]
     relay += [f'"{name}" = "127.0.0.1:{port}"' for name, port in routes.items()]
     path = folder / "gateway.toml"
-    path.write_text(path.read_text("utf-8") + "\n".join(relay) + f"\n{more}\n", "utf-8")
+    text = path.read_text("utf-8").replace("[documents]\n", f"[documents]\n{documents}\n")
+    path.write_text(text + "\n".join(relay) + f"\n{more}\n", "utf-8")
     settings = make_deployment(new, datetime.now(UTC))
     asyncio.run(_fill(settings))
     return settings

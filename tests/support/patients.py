@@ -164,7 +164,8 @@ def patient_space(most: int = 200_000, more: str = "") -> Iterator[PatientSpace]
             folder / "var",
             region.DOMAIN,
             {PATIENTS: free_port()},
-            more=f'[documents]\npatient_domain = "{PATIENTS}"\npatient_max_bytes = {most}\n{more}',
+            documents=f'patient_domain = "{PATIENTS}"\npatient_max_bytes = {most}',
+            more=more,
         )
         operator = issued_certificate(settings, folder, f"mx.{PATIENTS}")
         stranger = issued_certificate(settings, folder, f"mx.{OTHERS}")

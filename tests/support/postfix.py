@@ -291,11 +291,13 @@ def operators(
     *,
     retry_minutes: Sequence[int] = (60,),
     more: str = "",
+    documents: str = "",
 ) -> Iterator[Operators]:
     """Our gateway and Postfix. ``extra_domains`` are further foreign domains of the list and their way:
 
     ``own`` (Postfix, like its first domain), ``stranger`` (Postfix, but the list names another certificate),
-    ``clear`` (Postfix without TLS), ``mute`` (nobody listens). ``more`` are further tables of our settings.
+    ``clear`` (Postfix without TLS), ``mute`` (nobody listens). ``more`` are further tables of our settings,
+    ``documents`` further lines of that table.
     """
     require_postfix()
     with operators_folder() as folder:
@@ -303,7 +305,9 @@ def operators(
         ports = {"own": mx_port, "stranger": mx_port, "clear": clear_port, "mute": mute_port}
         extra = dict(extra_domains or {})
         routes = {AUTRE: mx_port, **{domain: ports[way] for domain, way in extra.items()}}
-        settings = made_operator(folder / "var", OURS, routes, retry_minutes=retry_minutes, more=more)
+        settings = made_operator(
+            folder / "var", OURS, routes, retry_minutes=retry_minutes, more=more, documents=documents
+        )
         theirs = issued_certificate(settings, folder, f"mx.{AUTRE}")
         nobody = issued_certificate(settings, folder, "mx.tiers.mssante.example")
         listed = {OURS: own_certificate(settings), AUTRE: theirs}
