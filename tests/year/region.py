@@ -113,7 +113,7 @@ def make_region(chance: Random, size: Size, year: int) -> Region:
     patients = made.patients(size.patients)
     return Region(
         members=members,
-        advisers=tuple(replace(one, tool_url=_TOOL) if n % 20 == 19 else one for n, one in enumerate(experts)),
+        advisers=tuple(replace(one, tool_url=_TOOL) if n % 12 == 11 else one for n, one in enumerate(experts)),
         delegations=tuple(delegations),
         patients=patients,
         askers=tuple(people),
