@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
-from decimal import Decimal
 
 from xlsxwriter.utility import xl_col_to_name
 
@@ -21,8 +20,9 @@ __all__ = ["MAX_TEXT", "RowWriter", "cell_text"]
 
 MAX_TEXT = 32_767
 """The most UTF-16 units of one cell (Excel's limit)."""
-#: Day 60 is the 29 February 1900 that never was: from March 1900 on, days count from 30 December 1899.
+#: The format counts a 29 February 1900 that never was: before March 1900 days begin one later.
 _DAY_ZERO = date(1899, 12, 30).toordinal()
+_MARCH_1900 = date(1900, 3, 1).toordinal()
 _DAY_SECONDS = 86_400
 _ESCAPE = re.compile("(_x[0-9a-fA-F]{4}_)")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff\ud800-\udfff]")
@@ -51,8 +51,17 @@ def _shortened(text: str) -> str:
     return octets.decode("utf-16-le", "ignore")
 
 
-def _number(value: Decimal | int) -> str:
-    return f"{value:.16G}" if isinstance(value, Decimal) else str(value)
+def _day(value: Cell) -> int:
+    assert isinstance(value, date), "a column of days holds days"
+    day = value.toordinal()
+    return day - _DAY_ZERO - (day < _MARCH_1900)
+
+
+def _moment(value: Cell) -> str:
+    """Days and the part of a day; whole seconds, as the clock of the readers shows them."""
+    assert isinstance(value, datetime), "a column of moments holds moments"
+    seconds = value.hour * 3600 + value.minute * 60 + value.second
+    return f"{_day(value) + seconds / _DAY_SECONDS:.16G}"
 
 
 class RowWriter:
@@ -65,7 +74,6 @@ class RowWriter:
         marks = {kind: f' s="{number}"' for kind, number in styles.items()}
         self._makers = [self._maker(kind, marks.get(kind, "")) for kind in kinds]
         self._texts: dict[str, str] = {}
-        self._days: dict[date, int] = {}
 
     def row(self, number: int, cells: Sequence[Cell]) -> str:
         """The row with a number from 1 on; an empty cell is left out."""
@@ -82,11 +90,11 @@ class RowWriter:
             case ColumnKind.TEXT:
                 return lambda value: self._text(str(value), style)
             case ColumnKind.DAY:
-                return lambda value: f"{style}><v>{self._day(value)}</v>"
+                return lambda value: f"{style}><v>{_day(value)}</v>"
             case ColumnKind.MOMENT:
-                return lambda value: f"{style}><v>{self._moment(value)}</v>"
+                return lambda value: f"{style}><v>{_moment(value)}</v>"
             case _:
-                return lambda value: f"{style}><v>{_number(value)}</v>"
+                return lambda value: f"{style}><v>{value}</v>"
 
     def _text(self, value: str, style: str) -> str:
         # Names, professions, labels: a few texts fill most of the cells.
@@ -97,9 +105,3 @@ class RowWriter:
             found = self._texts[value] = f' t="inlineStr">{cell_text(value)}'
         return f"{style}{found}"
 
-    def _day(self, value: date) -> int:
-        return value.toordinal() - _DAY_ZERO
-
-    def _moment(self, value: datetime) -> str:
-        seconds = value.hour * 3600 + value.minute * 60 + value.second
-        return f"{self._day(value) + seconds / _DAY_SECONDS:.16G}"

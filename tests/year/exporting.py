@@ -35,7 +35,7 @@ async def exported(
     roles = {"": tuple(Role), "expert": (Role.EXPERT,), "demandeur": (Role.REQUESTER,)}[asked.role]
     async with services.store.reading() as tx:
         table: ExportTable = await gather(services, tx, Selection(addresses=asked.accounts, roles=roles))
-    rows = write_export(table, path, kind, "Total")
+    rows = write_export(table, path, kind, "Total", services.clock())
     if note_at is not None:
         async with services.store.transaction() as tx:
             await tx.exported.note(table.exported, note_at.astimezone(UTC))
