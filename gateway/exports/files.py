@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date, datetime
-from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 
 from gateway.exports.workbooks import write_workbook
-from teleexpertise.billing.exports import Cell, ExportTable
+from teleexpertise.billing.exports import Cell, ColumnKind, ExportTable
 
 __all__ = ["FileKind", "write_export"]
 
 #: What spreadsheets take for the start of a formula (OWASP, CSV injection).
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_FORMULA = frozenset("=+-@\t\r\n＝＋－＠")
 
 
 class FileKind(StrEnum):
@@ -66,25 +66,42 @@ def _write_csv(table: ExportTable, path: Path) -> int:
     it.
     """
     rows = 0
+    shown = [_SHOWN[column.kind] for column in table.columns]
     with path.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file, delimiter=";", lineterminator="\r\n")
         writer.writerow([column.name for column in table.columns])
         for rows, row in enumerate(table.rows, start=1):  # noqa: B007 - the last number is the count
-            writer.writerow(map(_csv_cell, row))
+            writer.writerow(
+                ["" if value is None else show(value) for show, value in zip(shown, row, strict=True)]
+            )
     return rows
 
 
-def _csv_cell(value: Cell) -> str:
-    match value:
-        case None:
-            return ""
-        case datetime():
-            return value.strftime("%d/%m/%Y %H:%M")
-        case date():
-            return value.strftime("%d/%m/%Y")
-        case Decimal():
-            return f"{value:.2f}".replace(".", ",")
-        case int():
-            return str(value)
-        case str():
-            return f"'{value}" if value.startswith(_FORMULA) else value
+def _text(value: Cell) -> str:
+    text = str(value)
+    return f"'{text}" if text[:1] in _FORMULA else text
+
+
+def _money(value: Cell) -> str:
+    return f"{value:.2f}".replace(".", ",")
+
+
+def _day(value: Cell) -> str:
+    assert isinstance(value, date), "a column of days holds days"
+    return f"{value.day:02}/{value.month:02}/{value.year:04}"
+
+
+def _moment(value: Cell) -> str:
+    assert isinstance(value, datetime), "a column of moments holds moments"
+    return f"{_day(value)} {value.hour:02}:{value.minute:02}"
+
+
+_SHOWN: Mapping[ColumnKind, Callable[[Cell], str]] = MappingProxyType(
+    {
+        ColumnKind.TEXT: _text,
+        ColumnKind.COUNT: str,
+        ColumnKind.MONEY: _money,
+        ColumnKind.DAY: _day,
+        ColumnKind.MOMENT: _moment,
+    }
+)

@@ -1,9 +1,9 @@
-"""The rows of a worksheet as the format's XML (ECMA-376 part 1, 18.3.1.73), written without a cell object each.
+"""The rows of a worksheet as the format's XML (ECMA-376 part 1, 18.3.1.73), without an object for each cell.
 
-XlsxWriter makes the workbook; its rows cost four fifths of a large export, most of it in one call per cell. So
-the rows are written here, and only the six kinds of cell that an export has. What XlsxWriter writes for the
-same cells is held equal by a test, with one difference: in its mode of constant memory a text that begins with
-``<r>`` and ends with ``</r>`` goes into the XML as it is, so that a name could bring cells of its own.
+XlsxWriter makes the workbook; its rows cost half of a large export, most of it in the calls for one cell. So
+the rows are written here, and only the kinds of cell that an export has. A test holds them equal to what
+XlsxWriter writes for the same cells, with one difference: in its mode of constant memory a text that begins
+with ``<r>`` and ends with ``</r>`` goes into the XML as it is, so that a name could bring cells of its own.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _KEPT_TEXTS = 20_000
 
 
 def cell_text(text: str) -> str:
-    """The element ``is`` of a text, whatever it holds: what XML cannot hold is written ``_xHHHH_`` (ST_Xstring,
-    ECMA-376 part 1, 22.9.2.19), and what looks like that has its underscore escaped.
+    """The element ``is`` of a text, whatever it holds: what XML cannot hold is written ``_xHHHH_``
+    (ST_Xstring, ECMA-376 part 1, 22.9.2.19), and what looks like that has its underscore escaped.
     """
     shown = _shortened(text)
     if _MARKED.search(shown):
@@ -65,43 +65,52 @@ def _moment(value: Cell) -> str:
 
 
 class RowWriter:
-    """Writes the rows of one table. ``styles`` are the numbers of the cell formats by kind of column; a kind
-    without one has plain cells.
+    """Writes the rows of one table. ``styles`` are the numbers of the cell formats by kind of column; text
+    has plain cells.
     """
 
     def __init__(self, kinds: Sequence[ColumnKind], styles: Mapping[ColumnKind, int]) -> None:
-        self._names = [xl_col_to_name(number) for number in range(len(kinds))]
-        marks = {kind: f' s="{number}"' for kind, number in styles.items()}
-        self._makers = [self._maker(kind, marks.get(kind, "")) for kind in kinds]
+        self._columns = [
+            (f'<c r="{xl_col_to_name(number)}', _value_writer(kind), f'" s="{styles.get(kind, 0)}"><v>')
+            for number, kind in enumerate(kinds)
+        ]
         self._texts: dict[str, str] = {}
 
     def row(self, number: int, cells: Sequence[Cell]) -> str:
         """The row with a number from 1 on; an empty cell is left out."""
-        parts = [f'<row r="{number}">']
-        for name, make, value in zip(self._names, self._makers, cells, strict=True):
-            if value is not None and value != "":
-                parts.append(f'<c r="{name}{number}"{make(value)}</c>')
+        parts, texts = [f'<row r="{number}">'], self._texts
+        for (begin, written, style), value in zip(self._columns, cells, strict=True):
+            if value is None or value == "":
+                continue
+            if written is None:
+                shown = str(value)
+                # Names, professions, labels: a few texts fill most of the cells.
+                parts.append(f"{begin}{number}{texts.get(shown) or self._text(shown)}")
+            else:
+                parts.append(f"{begin}{number}{style}{written(value)}</v></c>")
         parts.append("</row>")
         return "".join(parts)
 
-    def _maker(self, kind: ColumnKind, style: str) -> Callable[[Cell], str]:
-        """What writes a cell of one kind of column, from its style on to before its end."""
-        match kind:
-            case ColumnKind.TEXT:
-                return lambda value: self._text(str(value), style)
-            case ColumnKind.DAY:
-                return lambda value: f"{style}><v>{_day(value)}</v>"
-            case ColumnKind.MOMENT:
-                return lambda value: f"{style}><v>{_moment(value)}</v>"
-            case _:
-                return lambda value: f"{style}><v>{value}</v>"
+    def _text(self, value: str) -> str:
+        """What follows a cell's name, kept for the next one with the same text."""
+        if len(self._texts) >= _KEPT_TEXTS:
+            self._texts.clear()
+        found = self._texts[value] = f'" t="inlineStr">{cell_text(value)}</c>'
+        return found
 
-    def _text(self, value: str, style: str) -> str:
-        # Names, professions, labels: a few texts fill most of the cells.
-        found = self._texts.get(value)
-        if found is None:
-            if len(self._texts) >= _KEPT_TEXTS:
-                self._texts.clear()
-            found = self._texts[value] = f' t="inlineStr">{cell_text(value)}'
-        return f"{style}{found}"
 
+def _value_writer(kind: ColumnKind) -> Callable[[Cell], str] | None:
+    """What writes the number of a cell; ``None`` for text."""
+    match kind:
+        case ColumnKind.TEXT:
+            return None
+        case ColumnKind.DAY:
+            return _day_number
+        case ColumnKind.MOMENT:
+            return _moment
+        case _:
+            return str
+
+
+def _day_number(value: Cell) -> str:
+    return str(_day(value))

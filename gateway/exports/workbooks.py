@@ -154,4 +154,3 @@ def _fill(archive: zipfile.ZipFile, frame: zipfile.ZipFile, rows: IO[bytes]) -> 
             target.write(content[: sample.start()])
             shutil.copyfileobj(rows, target, _PIECE)
             target.write(content[sample.end() :])
-
