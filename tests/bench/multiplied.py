@@ -1,5 +1,5 @@
-"""A kept year ten times over: the rows of its conversations copied within the database, so that what reads many
-of them is measured on the spread of a region without playing ten years.
+"""A kept year ten times over: the rows of its conversations copied within the database, so that what reads
+many of them is measured on the spread of a region without playing ten years.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ _BY_CONVERSATION = ("conversation_member", "event")
 
 
 def multiplied(database: Path, folder: Path, times: int) -> Path:
-    """A copy of an SQLite database at rest with each conversation ``times`` times, ten at most, under other identifiers and
-    references. What a conversation points to (messages, patients) stays one.
+    """A copy of an SQLite database at rest with each conversation ``times`` times, ten at most, under other
+    identifiers and references. What a conversation points to (messages, patients) stays one.
     """
     copy = folder / "multiplied.sqlite3"
     shutil.copyfile(database, copy)
@@ -25,10 +25,9 @@ def multiplied(database: Path, folder: Path, times: int) -> Path:
         step = connection.execute("SELECT max(last) FROM reference_counter").fetchone()[0]
         originals = "SELECT id FROM conversation WHERE CAST(substr(ref, 10) AS INTEGER) <= ?"
         for number in range(1, times):
-            new = {
-                "id": _renamed("id", number),
-                "ref": f"substr(ref, 1, 9) || printf('%06d', CAST(substr(ref, 10) AS INTEGER) + {number * step})",
-            }
+            counted = f"CAST(substr(ref, 10) AS INTEGER) + {number * step}"
+            ref = f"substr(ref, 1, 9) || printf('%06d', {counted})"
+            new = {"id": _renamed("id", number), "ref": ref}
             _copy(connection, "conversation", new, originals, step, "id")
             child = {"conversation_id": _renamed("conversation_id", number)}
             for table in _BY_CONVERSATION:
@@ -52,7 +51,5 @@ def _copy(
     if table == "event":
         columns.remove("id")
     values = ", ".join(new.get(column, column) for column in columns)
-    connection.execute(
-        f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM {table} WHERE {key} IN ({originals})",
-        (step,),
-    )
+    into = f"INSERT INTO {table} ({', '.join(columns)})"
+    connection.execute(f"{into} SELECT {values} FROM {table} WHERE {key} IN ({originals})", (step,))

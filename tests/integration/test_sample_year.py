@@ -1,4 +1,4 @@
-"""A generated year of a region: loaded through the domain, its exports say what is reckoned from its plan alone.
+"""A generated year of a region: loaded through the domain, its exports say what is reckoned from its plan.
 
 The same generator makes the whole year of ``make sample-year``.
 """
@@ -12,7 +12,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -120,7 +120,13 @@ def test_a_wrong_tariff_does_not_pass(played: PlayedYear, lines: list[ReckonedLi
 def test_the_year_holds_what_a_region_meets(played: PlayedYear, lines: list[ReckonedLine]) -> None:
     year = played.year
     assert {case.fate for case in year.cases} == set(Fate)
-    assert {line.reason for line in lines} >= {"", "inside the hospital", "same practice", "cumulated", "profession"}
+    assert {line.reason for line in lines} >= {
+        "",
+        "inside the hospital",
+        "same practice",
+        "cumulated",
+        "profession",
+    }
     assert {point for line in lines for point in line.open_points} >= {
         *("own number missing", "own number wrong", "other number missing", "other number wrong"),
         *("anonymous", "insured", "late", "profession", "limit"),
@@ -158,7 +164,9 @@ def test_a_year_has_acts_on_both_sides_of_a_change_of_rules(change: date) -> Non
     days = {
         closing.at.astimezone(PARIS).date()
         for year in years
-        for case in make_year(year, SEED, Size(professionals=200, experts=20, patients=500, conversations=1500)).cases
+        for case in make_year(
+            year, SEED, Size(professionals=200, experts=20, patients=500, conversations=1500)
+        ).cases
         for closing in case.closings
     }
     assert {before, after} <= days

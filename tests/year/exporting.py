@@ -80,4 +80,3 @@ async def checked(
     if round(total * 100) != sum(line.cents or 0 for line in theirs):
         found.append(f"line of totals says {total}")
     return rows, found
-

@@ -90,7 +90,8 @@ class _Cases:
 
     def _openings(self, count: int) -> list[datetime]:
         """Working hours of working days mostly; a few are asked just before a change of rules."""
-        chance, found = self.chance, []
+        chance = self.chance
+        found: list[datetime] = []
         first, days = date(self.year, 1, 1), (date(self.year + 1, 1, 1) - date(self.year, 1, 1)).days
         while len(found) < count:
             day = first + timedelta(days=chance.randrange(days))
@@ -102,7 +103,9 @@ class _Cases:
         return sorted(found)
 
     def _at(self, day: date, minute: int) -> datetime:
-        moment = time(minute // 60, minute % 60, self.chance.randrange(60), self.chance.randrange(1000) * 1000)
+        moment = time(
+            minute // 60, minute % 60, self.chance.randrange(60), self.chance.randrange(1000) * 1000
+        )
         return datetime.combine(day, moment, PARIS)
 
     def _case(self, number: int, at: datetime) -> Case:
@@ -208,7 +211,9 @@ class _Cases:
 
     def _closed_at(self, at: datetime) -> datetime:
         chance = self.chance
-        found = self._later(at, 1, 60) + (timedelta(days=chance.randint(5, 12)) if chance.random() < _LATE else timedelta())
+        found = self._later(at, 1, 60) + (
+            timedelta(days=chance.randint(5, 12)) if chance.random() < _LATE else timedelta()
+        )
         for day in self.changes:
             midnight = datetime.combine(day, time(), PARIS)
             near = at < midnight - timedelta(minutes=40) and midnight - at < timedelta(days=6)
@@ -236,7 +241,7 @@ class _Cases:
         return (first, self._corrected(first, answering))
 
     def _corrected(self, first: Closing, answering: Sequence[str]) -> Closing:
-        """A second finalisation, after an export as a rule: words, numbers, the cumulation or a side change."""
+        """A second finalisation, mostly after an export: words, numbers, the cumulation or a side change."""
         chance, region = self.chance, self.region
         at = first.at + timedelta(days=chance.randint(2, 80), minutes=chance.randint(1, 600))
         again = replace(first, at=at, conclusion="Conclusion complétée après relecture.")

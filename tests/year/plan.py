@@ -49,6 +49,16 @@ class Size:
     patients: int = 20_000
     conversations: int = 10_000
 
+    def scaled(self, conversations: int) -> Size:
+        """As many conversations, and people in proportion, but never too few to meet each other."""
+        share = conversations / self.conversations
+        return Size(
+            professionals=max(30, round(self.professionals * share)),
+            experts=max(12, round(self.experts * share)),
+            patients=max(40, round(self.patients * share)),
+            conversations=conversations,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:

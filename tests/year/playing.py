@@ -228,7 +228,8 @@ class Player:
         mail_id = f"<{identifier}@{unit.services.settings.service.domain}>"
         body = f"{text}\r\n".encode()
         head = (
-            f"From: {author.address}\r\nTo: {unit.services.book.reply(conversation)}\r\nSubject: {subject}\r\n"
+            f"From: {author.address}\r\nTo: {unit.services.book.reply(conversation)}\r\n"
+            f"Subject: {subject}\r\n"
             f"Date: {unit.now:%a, %d %b %Y %H:%M:%S +0000}\r\nMessage-ID: {mail_id}\r\nMIME-Version: 1.0\r\n"
             "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
         )

@@ -1,4 +1,4 @@
-"""Exports as other programs read them: Python's csv module and openpyxl; and how they differ from a reckoning."""
+"""Exports as other programs read them, csv and openpyxl, and how they differ from a reckoning."""
 
 from __future__ import annotations
 
@@ -46,15 +46,16 @@ def read_csv(path: Path) -> list[Row]:
 
 
 def read_xlsx(path: Path) -> tuple[list[Row], Decimal]:
-    """The rows of an XLSX export with its typed cells as the CSV would write them, and what the line of totals
-    was left with as the sum.
+    """The rows of an XLSX export with its typed cells as the CSV would write them, and the sum that the line
+    of totals was left with.
     """
     book = openpyxl.load_workbook(path, read_only=True, data_only=True)
     try:
         (sheet,) = book.worksheets
         values = sheet.iter_rows(values_only=True)
         head = [str(name) for name in next(values)]
-        rows, total = [], Decimal(0)
+        rows: list[Row] = []
+        total = Decimal(0)
         for line in values:
             if line[0] == "Total":
                 total = Decimal(str(line[head.index("Montant (€)")]))

@@ -1,7 +1,7 @@
 """What the exports of a year must say, reckoned from its plan alone by a reading of the rules of its own.
 
-The table is written from ``domain.md`` B by hand and nothing of the product is imported: a fault of the tariff
-table, the rating, the store or the export shows as a difference. Amounts are cents.
+The table is written from ``domain.md`` B by hand and nothing of the product is imported: a fault of the
+tariff table, the rating, the store or the export shows as a difference. Amounts are cents.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ _CENTS_OVERSEAS = {"expert": (None, 2760), "demandeur": (None, 1200)}
 class ReckonedLine:
     """One row of an export. ``cents`` is ``None`` where the rule gives no amount; ``reason`` why nothing is
     billed, ``open_points`` what has to be settled (names of this module); ``replaces`` is the exported
-    version that a correction names, and the day on which it was shown, ``passed_on`` that the side is another's now.
+    version that a correction names, and the day on which it was shown, ``passed_on`` that the side is
+    another's now.
     """
 
     ref: str
@@ -75,8 +76,8 @@ class ReckonedLine:
 
 
 def reckon(year: Year, refs: Mapping[int, str], at: datetime) -> list[ReckonedLine]:
-    """All rows of an export of everybody's finalised conversations made at a moment, by day and reference, the
-    expert's first. ``refs`` are the references by the numbers of the cases. A year is a calendar year.
+    """All rows of an export of everybody's finalised conversations made at a moment, by day and reference,
+    the expert's first. ``refs`` are the references by the numbers of the cases. A year is a calendar year.
     """
     closed = [(case, _closings(case, at)) for case in year.cases]
     finalised = [(case, closings) for case, closings in closed if closings]

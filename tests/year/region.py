@@ -113,7 +113,9 @@ def make_region(chance: Random, size: Size, year: int) -> Region:
     patients = made.patients(size.patients)
     return Region(
         members=members,
-        advisers=tuple(replace(one, tool_url=_TOOL) if n % 12 == 11 else one for n, one in enumerate(experts)),
+        advisers=tuple(
+            replace(one, tool_url=_TOOL) if n % 12 == 11 else one for n, one in enumerate(experts)
+        ),
         delegations=tuple(delegations),
         patients=patients,
         askers=tuple(people),
@@ -154,7 +156,9 @@ class _Making:
 
     def _name(self) -> str:
         chance = self.chance
-        return "".join(chance.choice(_SYLLABLES) for _ in range(chance.choice((1, 1, 2)))) + chance.choice(_ENDINGS)
+        return "".join(chance.choice(_SYLLABLES) for _ in range(chance.choice((1, 1, 2)))) + chance.choice(
+            _ENDINGS
+        )
 
     def _place(self) -> tuple[str, str]:
         department, town, _ = self.chance.choices(_PLACES, [weight for *_, weight in _PLACES])[0]
@@ -252,7 +256,9 @@ class _Making:
             here = [one for one in doctors if one.finess == service.finess] or doctors
             found += [(service.address, one.address) for one in chance.sample(here, min(3, len(here)))]
         for secretary in secretaries:
-            found += [(one.address, secretary.address) for one in chance.sample(doctors, min(4, len(doctors)))]
+            found += [
+                (one.address, secretary.address) for one in chance.sample(doctors, min(4, len(doctors)))
+            ]
         for doctor in chance.sample(doctors, len(doctors) // 6):
             found.append((doctor.address, chance.choice(doctors).address))
         found += [(entity.address, one.address) for one in secretaries[:2]]

@@ -69,7 +69,10 @@ def play_year(year: Year, folder: Path, tell: Tell | None = None) -> PlayedYear:
 
 
 def kept_year(year: int, seed: int, size: Size, folder: Path, tell: Tell | None = None) -> PlayedYear:
-    """The played year of a folder; played anew where it was made by another generator, or not to its end."""
+    """The played year of a folder; played anew where it was made by another generator, or not to its end.
+
+    Raises ``FileExistsError`` for a folder that holds something else.
+    """
     plan = make_year(year, seed, size)
     mark, key = folder / _MARK, _key(year, seed, size)
     if mark.exists():
@@ -77,15 +80,18 @@ def kept_year(year: int, seed: int, size: Size, folder: Path, tell: Tell | None 
         if kept["key"] == key:
             refs = {int(number): ref for number, ref in kept["refs"].items()}
             return PlayedYear(plan, load(folder / CONFIGURATION), folder, refs)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+        shutil.rmtree(folder)
+    elif folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} holds something that is no generated year")
+    folder.mkdir(parents=True, exist_ok=True)
+    mark.write_text(json.dumps({"key": ""}), "utf-8")
     played = play_year(plan, folder, tell)
     mark.write_text(json.dumps({"key": key, "refs": played.refs}), "utf-8")
     return played
 
 
 def _key(year: int, seed: int, size: Size) -> str:
-    """What a kept year depends on: its arguments, the generator, the schema and the rules of decisions."""
+    """What a kept year depends on: its arguments, the generator and the schema."""
     digest = sha256(json.dumps([year, seed, asdict(size), SCHEMA_REVISION]).encode())
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
