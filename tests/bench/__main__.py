@@ -40,6 +40,7 @@ from teleexpertise.facts import Facts, Trigger
 from teleexpertise.forms import FormCopy, find_form, read_form, render_html, render_text, validate
 from teleexpertise.people import AccountKind
 from teleexpertise.plaintext import html_lines
+from tests.bench.exports import measure_exports
 from tests.bench.patients import measure_patients
 from tests.bench.yardsticks import mail, median, openssl, tell
 from tests.support import certificates
@@ -47,6 +48,8 @@ from tests.support.cases import OVERVIEW, START, author, conversation, opened, r
 from tests.support.dkim import KEY, NOW, Dkimpy, dkim_signer, dkimpy, keys_of, record_text
 from tests.support.forms import FILLED, FORM_ID, TODAY, quoted, sample_request
 from tests.support.store import database_url
+from tests.year.plan import Member, Size
+from tests.year.region import make_region
 
 ENTRIES = 100_000
 
@@ -127,28 +130,29 @@ def measure_trust_list() -> None:
     )
 
 
+def people() -> tuple[Member, ...]:
+    """The professionals of a sample year, two hundred times as many as it has."""
+    size = Size(professionals=ENTRIES, experts=60, patients=40, conversations=0)
+    return make_region(Random(1), size, 2025).members[:ENTRIES]
+
+
 def measure_directory() -> None:
-    chance = Random(1)
-    first, last = ("Aude", "Rémy", "Léa", "Zoé", "Ysoline", "Léopold"), ("BELLON", "PERRET", "CHANY", "ROUX")
-    specialties = ("Dermatologie", "Cardiologie", "Gériatrie", "Rhumatologie", "Pneumologie", "Psychiatrie")
-    towns = ("Le Puy-en-Velay", "Saint-Étienne", "Lyon", "Clermont-Ferrand", "Blavozy", "Yssingeaux")
-
-    def entry(number: int) -> DirectoryEntry:
-        department = f"{number % 95 + 1:02}"
-        return DirectoryEntry(
-            address=f"medecin{number}@demo.mssante.example",
-            name=f"Dr {chance.choice(first)} {chance.choice(last)}{number % 5000}",
-            specialties=(chance.choice(specialties),),
-            department=department,
-            postcode=f"{department}{number % 900:03}",
-            town=chance.choice(towns),
+    entries = [
+        DirectoryEntry(
+            address=member.address,
+            name=member.name,
+            specialties=(member.specialty or member.profession,),
+            department=member.department,
+            postcode=f"{member.department[:2]}000",
+            town=member.town,
         )
-
-    entries = [entry(number) for number in range(ENTRIES)]
+        for member in people()
+    ]
     begun = time.process_time()
     directory = Directory(entries)
     tell(f"directory of {ENTRIES:,} entries, built once", time.process_time() - begun)
-    for query in ("dermatologie 43", "perret4711", "geriatrie saint etienne 42", "medecin inconnu"):
+    name = entries[0].name.split()[-1].lower()
+    for query in ("dermatologie 43", name, "geriatrie saint etienne 42", "medecin inconnu"):
         tell(
             f"search « {query} », {len(directory.search(query)):,} found",
             median(partial(directory.search, query)),
@@ -160,32 +164,31 @@ def measure_directory_on_sqlite() -> None:
 
     There is no PostgreSQL yet to measure.
     """
-    chance, names = Random(1), [each.name for each in specialties()]
     synonyms = {each.name: each.synonyms for each in specialties()}
-
-    def contact(number: int) -> Contact:
-        department = f"{number % 95 + 1:02}"
-        return Contact(
-            address=f"medecin{number}@demo.mssante.example",
+    contacts = [
+        Contact(
+            address=member.address,
             kind=AccountKind.PERSON,
-            name=f"Dr {chance.choice(('Aude', 'Rémy', 'Léa'))} ROUX{number % 5000}",
-            profession="Médecin",
-            specialty=chance.choice(names),
-            department=department,
-            postcode=f"{department}{number % 900:03}",
-            town=chance.choice(("Le Puy-en-Velay", "Saint-Étienne", "Lyon")),
+            name=member.name,
+            profession=member.profession,
+            specialty=member.specialty,
+            department=member.department,
+            postcode=f"{member.department[:2]}000",
+            town=member.town,
         )
+        for member in people()
+    ]
 
     async def whole(store: Store) -> None:
         async with store.transaction() as tx:
             for first in range(0, ENTRIES, 1000):
-                await tx.contacts.put([contact(number) for number in range(first, first + 1000)], "bench")
+                await tx.contacts.put(contacts[first : first + 1000], "bench")
             await tx.contacts.changed()
         kept = Directories(synonyms, departments())
         begun = time.process_time()
         await kept.refresh(store)
         tell(f"index of {ENTRIES:,} rows of SQLite, built once", time.process_time() - begun)
-        for query in ("dermato 43", "cardio lyon", "lyon", "médecin"):
+        for query in ("dermato 43", "cardio aurillac", "aurillac", "médecin"):
             times = []
             for _ in range(21):
                 begun = time.process_time()
@@ -231,6 +234,7 @@ def main() -> int:
         measure_directory_on_sqlite,
         measure_domain,
         partial(measure_patients, tell),
+        measure_exports,
     ):
         measure()
     return 0

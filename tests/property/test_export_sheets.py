@@ -127,10 +127,10 @@ def test_another_program_reads_what_was_written(tmp_path: Path) -> None:
     shapes = [cell.number_format for cell in sheet[2]]
     assert shapes == ["General", "0", "#,##0.00 €", "dd/mm/yyyy", "dd/mm/yyyy hh:mm"]
     for number, row in enumerate(rows, start=2):
-        text, count, money, day, moment = (cell.value for cell in sheet[number])
+        text, count, money, day, at = (cell.value for cell in sheet[number])
         assert (text or "", count) == row[:2]
         assert money is None or round(Decimal(money), 2) == row[2]
-        assert (day and day.date(), moment) == row[3:]
+        assert (day and day.date(), at) == row[3:]
     assert sheet["A7"].value == "Total"
     assert sheet["C7"].value == "=SUBTOTAL(109,C2:C5)"
     assert openpyxl.load_workbook(path, data_only=True).worksheets[0]["C7"].value == 123484.38
