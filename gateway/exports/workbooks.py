@@ -39,7 +39,7 @@ _FORMATS = {
 _SUM_OF_VISIBLE = 109
 _SHEET = "xl/worksheets/sheet1.xml"
 _PIECE = 1024 * 1024
-#: Half the time of the usual level, and files a sixth larger.
+#: Half the time of the usual level, and files an eighth larger.
 _COMPRESSION = 3
 #: Larger entries need the fields of ZIP64, which old readers do not know.
 _PLAIN_OCTETS = 1_900_000_000
