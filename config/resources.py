@@ -8,10 +8,13 @@ from importlib.resources import files
 
 @dataclass(frozen=True, slots=True)
 class Specialty:
-    """A specialty of the directory: its French name, and other words (lower case) that people use for it."""
+    """A specialty of the directory: its French name, other words (lower case) that people use for it, and
+    what its experts usually want to see, as lines of the form of preferences.
+    """
 
     name: str
     synonyms: tuple[str, ...]
+    usual_items: tuple[str, ...]
 
 
 def read_resource(name: str) -> str:
@@ -22,7 +25,10 @@ def read_resource(name: str) -> str:
 def specialties() -> tuple[Specialty, ...]:
     """Return the specialties of the directory, in the order of the table."""
     table = tomllib.loads(read_resource("specialties.toml"))
-    return tuple(Specialty(row["name"], tuple(row["synonyms"])) for row in table["specialty"])
+    return tuple(
+        Specialty(row["name"], tuple(row["synonyms"]), tuple(row["usual_items"]))
+        for row in table["specialty"]
+    )
 
 
 def departments() -> Mapping[str, str]:

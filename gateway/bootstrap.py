@@ -169,6 +169,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             ),
             key=key,
             synonyms=_synonyms(),
+            usual_items={specialty.name: specialty.usual_items for specialty in specialties()},
             departments=departments(),
             zone=settings.zone,
             clock=lambda: datetime.now(UTC),

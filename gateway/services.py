@@ -109,7 +109,7 @@ class TrustSpace(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """The parts of a running gateway. ``key`` seals addresses, forms and deliveries; ``zone`` is where its
-    readers live.
+    readers live; ``synonyms`` and ``usual_items`` are those of each specialty.
     """
 
     settings: Settings
@@ -124,6 +124,7 @@ class Services:
     limits: IntakeLimits
     key: bytes
     synonyms: Mapping[str, Sequence[str]]
+    usual_items: Mapping[str, Sequence[str]]
     departments: Mapping[str, str]
     zone: tzinfo
     clock: Callable[[], datetime]

@@ -93,6 +93,7 @@ class Completion:
     at: datetime
     level: str = ""
     cumulated: bool = False
+    listed_patient: bool | None = None
     billed: tuple[Billed, ...] = ()
 
 
@@ -101,7 +102,8 @@ class Conversation:
     """The state of one tele-expertise after its record so far.
 
     ``opening`` keeps the request as accepted; ``completion`` the last finalisation, ``closing_reason`` the
-    words of a refusal or cancellation; ``closed_by`` who closed it; ``version`` counts finalisations;
+    words of a refusal or cancellation; ``closed_by`` who closed it; ``acted_at`` is when it was finalised
+    first, which is the moment of the act; ``version`` counts finalisations;
     ``reports`` the versions made, ``reminded`` what was reminded of. ``asked`` is what the conversation
     waits for, empty unless it is on hold.
     """
@@ -122,6 +124,7 @@ class Conversation:
     closing_reason: str = ""
     closed_by: Author | None = None
     closed_at: datetime | None = None
+    acted_at: datetime | None = None
     version: int = 0
     reports: tuple[int, ...] = ()
     absences: tuple[str, ...] = ()
@@ -269,9 +272,15 @@ def _closed(
         at=record.at,
         level=event.level,
         cumulated=event.cumulated,
+        listed_patient=event.listed_patient,
         billed=event.billed,
     )
-    return replace(closed, completion=completion, version=conversation.version + 1)
+    return replace(
+        closed,
+        completion=completion,
+        acted_at=conversation.acted_at or record.at,
+        version=conversation.version + 1,
+    )
 
 
 def apply(conversation: Conversation, record: Record) -> Conversation:

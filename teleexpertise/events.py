@@ -211,9 +211,10 @@ class Completed:
     """Finalised: what the form said. ``exchanges`` are the sequence numbers that the report shows.
 
     ``level`` is the expert's act as chosen, '' where nobody was asked; ``cumulated`` that another act was
-    billed
-    with it. The places are ``None`` in records made before they were kept. ``billed`` is what was told then;
-    exports rate again, since later acts and corrections change counts and never this record.
+    billed with it; ``listed_patient`` whether the patient is in a situation that the act is for, ``None``
+    where nobody was asked or said. The places are ``None`` in records made before they were kept. ``billed``
+    is what was told then; exports rate again, since later acts and corrections change counts and never this
+    record.
     """
 
     requester: Party
@@ -224,6 +225,7 @@ class Completed:
     addressees: tuple[str, ...] = ()
     level: str = ""
     cumulated: bool = False
+    listed_patient: bool | None = None
     requester_place: Place | None = None
     expert_place: Place | None = None
     billed: tuple[Billed, ...] = ()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, replace
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import click
 
@@ -45,9 +45,9 @@ _NUMBERS: tuple[tuple[str, str, Callable[[str], Identifier]], ...] = (
 )
 
 
-@click.group(short_help="Accounts: add, list, passwd, rpps, notice, certificate, suspend, resume.")
+@click.group(short_help="Accounts: add, change, list, passwd, rpps, notice, certificate, suspend.")
 def account() -> None:
-    """Accounts: add, list, change password, RPPS number or way of notice, certificates, suspend and
+    """Accounts: add, list, change what is known of them, passwords, ways of notice, certificates, suspend and
     resume.
     """
 
@@ -56,6 +56,32 @@ account.add_command(certificate)
 
 
 account.add_command(administrator)
+
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_DESCRIBED = (
+    ("--profession", "Profession as shown."),
+    ("--specialty", "Specialty as the directory names it."),
+    ("--rpps", "RPPS number: 11 digits."),
+    ("--finess", "FINESS number of the organisation: 9 characters."),
+    ("--billing-number", "AM number, or FINESS and specialty code (430000018/05)."),
+    ("--organisation", "Name of the hospital, practice or house."),
+    ("--department", "Department code: 43, 2A, 974."),
+    ("--postcode", "Postcode."),
+    ("--town", "Town."),
+)
+
+
+def _described(default: str | None) -> Callable[[_Command], _Command]:
+    """The options that say who an account is; left out, each is ``default``."""
+
+    def decorated(command: _Command) -> _Command:
+        for name, told in reversed(_DESCRIBED):
+            command = click.option(name, default=default, help=told)(command)
+        return command
+
+    return decorated
 
 
 @account.command(
@@ -73,15 +99,7 @@ account.add_command(administrator)
     show_default=True,
     help="A person, a service of an organisation, or an application.",
 )
-@click.option("--profession", default="", help="Profession as shown.")
-@click.option("--specialty", default="", help="Specialty as the directory names it.")
-@click.option("--rpps", default="", help="RPPS number: 11 digits.")
-@click.option("--finess", default="", help="FINESS number of the organisation: 9 characters.")
-@click.option("--billing-number", default="", help="AM number, or FINESS and specialty code (430000018/05).")
-@click.option("--organisation", default="", help="Name of the hospital, practice or house.")
-@click.option("--department", default="", help="Department code: 43, 2A, 974.")
-@click.option("--postcode", default="", help="Postcode.")
-@click.option("--town", default="", help="Town.")
+@_described("")
 @password_file_option
 @json_option
 @click.pass_obj
@@ -122,17 +140,64 @@ def _checked(address: str, fields: dict[str, str], settings: Settings) -> Accoun
     )
     if book.is_ours(lower):
         raise GatewayError(f"{lower} is an address of the service itself")
-    if not fields["name"].strip() or not fields["name"].isprintable():
-        raise GatewayError("--name wants a name on one line")
-    for key, option, read in _NUMBERS:
-        if fields[key]:
-            found = read(fields[key])
-            if not found.valid:
-                raise GatewayError(f"{option} {fields[key]!r} is not valid ({found.problem})")
-            fields = {**fields, key: found.value}
     kind = AccountKind(fields["kind"])
-    texts: dict[str, Any] = {key: value.strip() for key, value in fields.items() if key != "kind"}
+    texts: dict[str, Any] = _read({key: value for key, value in fields.items() if key != "kind"})
     return Account(address=lower, kind=kind, **texts)
+
+
+def _read(fields: Mapping[str, str]) -> dict[str, str]:
+    """What an account is said to be, its numbers without the spaces that people type. Raises
+    :class:`GatewayError`.
+    """
+    texts = {key: value.strip() for key, value in fields.items()}
+    if not texts.get("name", "x"):
+        raise GatewayError("--name wants a name on one line")
+    for key, text in texts.items():
+        if not text.isprintable():
+            raise GatewayError(f"--{key.replace('_', '-')} wants its text on one line")
+    for key, option, read in _NUMBERS:
+        if texts.get(key):
+            found = read(texts[key])
+            if not found.valid:
+                raise GatewayError(f"{option} {texts[key]!r} is not valid ({found.problem})")
+            texts[key] = found.value
+    return texts
+
+
+@account.command(
+    epilog=example(
+        "account change lea.martin@demo.mssante.example --profession Médecin --finess 430000018",
+        'account change lea.martin@demo.mssante.example --organisation ""',
+    )
+)
+@click.argument("address")
+@click.option("--name", help='Name as mails show it, such as "Dr Léa MARTIN".')
+@_described(None)
+@json_option
+@click.pass_obj
+def change(invocation: Invocation, /, address: str, json_: bool, **fields: str | None) -> None:
+    """Change what is known of an account; what is not named stays, "" empties it.
+
+    Acts finalised before keep what was recorded with them: who finalises again settles what was missing.
+    """
+    wanted = _read({key: text for key, text in fields.items() if text is not None})
+    if not wanted:
+        raise click.UsageError("name what is to be changed")
+
+    async def work(store: Store) -> str:
+        async def save(tx: Transaction, address: str) -> None:
+            found = await tx.accounts.get(address)
+            if found is None:
+                raise NotFound(address)
+            texts: dict[str, Any] = dict(wanted)
+            await tx.accounts.save(replace(found, **texts))
+
+        try:
+            return await _change(store, "account change", address, save, ", ".join(sorted(wanted)))
+        except AlreadyExists as error:
+            raise GatewayError(f"{error} is that of another account") from error
+
+    _told(invocation.run_on_store(work), "changed", json_, {"fields": sorted(wanted)} if json_ else {})
 
 
 async def _refresh(store: Store, settings: Settings) -> None:
@@ -317,7 +382,11 @@ def resume(invocation: Invocation, address: str, json_: bool) -> None:
 
 
 async def _change(
-    store: Store, action: str, address: str, change: Callable[[Transaction, str], Awaitable[None]]
+    store: Store,
+    action: str,
+    address: str,
+    change: Callable[[Transaction, str], Awaitable[None]],
+    fields: str = "",
 ) -> str:
     """Change one account with its audit line; its address comes back. Raises :class:`GatewayError` for an
     unknown one.
@@ -328,5 +397,5 @@ async def _change(
             await change(tx, lower)
         except NotFound as error:
             raise GatewayError(f"there is no account {lower}") from error
-        await tx.audit.write(now(), operator(), action, lower, "done")
+        await tx.audit.write(now(), operator(), action, lower, "done", {"fields": fields} if fields else {})
     return lower

@@ -82,7 +82,14 @@ def export(
     async def work(services: Services) -> int:
         async with services.store.reading() as tx:
             addresses = await accounts_wanted(tx, accounts, establishment)
-        selection = Selection(addresses=addresses, roles=roles, first=begins, last=ends, pending=pending)
+        selection = Selection(
+            addresses=addresses,
+            asked_of=addresses if establishment and addresses else (),
+            roles=roles,
+            first=begins,
+            last=ends,
+            pending=pending,
+        )
         rows, table = await _written(services, selection, out, chosen)
         async with services.store.transaction() as tx:
             target = establishment or ",".join(accounts) or "all"

@@ -32,9 +32,11 @@ async def gather(services: Services, tx: Transaction, selection: Selection) -> E
     labels = {
         option.value: option.label for option in services.forms.form("request").field("urgency").options
     }
-    activities = [
-        activity_of(row, accounts, parties, labels) async for row in tx.activities.of(selection.addresses)
-    ]
+    read = selection.addresses
+    if read is not None and selection.asked_of:
+        # All of theirs: their yearly limits count what was not asked of these services as well.
+        read = frozenset(read) | await tx.activities.experts_for(selection.asked_of)
+    activities = [activity_of(row, accounts, parties, labels) async for row in tx.activities.of(read)]
     if selection.addresses is not None and not selection.pending:
         known = {activity.ref for activity in activities}
         lost = [ref for ref in await tx.exported.moved_away(selection.addresses) if ref not in known]
@@ -80,16 +82,20 @@ def activity_of(
         requested_at=row.opened_at,
         answered_at=row.answered_at,
         finalised_at=row.finalised_at,
+        acted_at=row.finalised_first_at,
         version=row.version,
         requester=_party(said.requester, done.requester_place if done else None, accounts, parties),
         expert=_party(said.expert, done.expert_place if done else None, accounts, parties),
+        asked_of=row.opening.expert.address,
         patient=row.opening.patient,
+        patient_id=row.patient_id,
         urgency=labels.get(row.opening.urgency, row.opening.urgency),
         outcome=row.completion.outcome if row.completion else "",
         finaliser=row.finaliser.shown if row.finaliser else "",
         delay_days=row.opening.delay_days,
         level=done.level if done else "",
         cumulated=done.cumulated if done else False,
+        listed_patient=done.listed_patient if done else None,
         insured_number=row.opening.insured_number,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 
 import structlog
 
@@ -12,7 +12,7 @@ from gateway.pipeline.unit import Unit
 from teleexpertise.billing.rating import Billable, Line, Year, profession_of, rate
 from teleexpertise.billing.tariffs import Role, TariffFault, Tariffs
 from teleexpertise.conversation import Conversation
-from teleexpertise.events import Billed, Completed, Place
+from teleexpertise.events import Billed, Completed, Place, Side
 from teleexpertise.people import Party
 
 __all__ = ["billed", "expert_acts", "place", "rated"]
@@ -35,35 +35,43 @@ def _table(unit: Unit) -> Tariffs | None:
         return None
 
 
-def expert_acts(unit: Unit, expert: Party) -> tuple[str, ...]:
-    """The codes of the acts that an expert may bill today, in the order of the table."""
+def expert_acts(unit: Unit, expert: Party, acted_at: datetime | None = None) -> tuple[str, ...]:
+    """The codes of the acts that an expert may bill for what was done then (``None``: now), in the order of
+    the table.
+    """
     tariffs = _table(unit)
     if tariffs is None:
         return ()
     profession = profession_of(billing_party(expert, Place()), tariffs)
-    day = unit.now.astimezone(unit.services.zone).date()
+    day = (acted_at or unit.now).astimezone(unit.services.zone).date()
     return tuple(dict.fromkeys(act.code for act in tariffs.acts_for(Role.EXPERT, profession, day)))
 
 
 async def rated(unit: Unit, conversation: Conversation, completed: Completed) -> tuple[Line, ...]:
     """The lines of both sides if the conversation were finalised so now, the earlier acts of both for the
-    same
-    patient counted. Nothing where the tariffs cannot be used.
+    same patient counted. A second finalisation corrects the act of the first one, and has its day. Nothing
+    where the tariffs cannot be used.
     """
     tariffs = _table(unit)
     if tariffs is None:
         return ()
     zone = unit.services.zone
+    acted = conversation.acted_at or unit.now
+    answers = (exchange.at for exchange in conversation.exchanges if exchange.side is Side.EXPERT)
+    known = await unit.tx.patients.of_conversation(conversation.id)
     mine = Billable(
         ref=conversation.ref,
-        day=unit.now.astimezone(zone).date(),
+        day=acted.astimezone(zone).date(),
         asked=conversation.opened_at.astimezone(zone).date(),
+        answered=min([acted, *answers]).astimezone(zone).date(),
         patient=conversation.patient,
+        patient_id=known.id if known else None,
         insured_number=conversation.opening.insured_number,
         requester=billing_party(completed.requester, completed.requester_place or Place()),
         expert=billing_party(completed.expert, completed.expert_place or Place()),
         level=completed.level,
         cumulated=completed.cumulated,
+        listed_patient=completed.listed_patient,
     )
     year = Year(unit.services.settings.billing.year)
     lines = rate([*await _earlier(unit, mine), mine], tariffs, year)
@@ -76,7 +84,8 @@ async def _earlier(unit: Unit, mine: Billable) -> list[Billable]:
         return []
     addresses = {mine.requester.address, mine.expert.address}
     zone, found = unit.services.zone, []
-    async for row in unit.tx.activities.of_patient(addresses, mine.patient, unit.now - _COUNTED):
+    since = datetime.combine(mine.day, time(), zone) - _COUNTED
+    async for row in unit.tx.activities.of_patient(addresses, mine.patient_id, mine.patient, since):
         if row.completion is None or row.finalised_at is None or row.ref == mine.ref:
             continue
         accounts = {}

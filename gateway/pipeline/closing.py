@@ -111,7 +111,7 @@ async def _finalise_sheet(
     others = {**deposits, patient: unit.services.texts.words.of("forms", "patient")}
     people = await _eligible(unit, conversation, login.address)
     done = conversation.completion
-    codes, proposal = await _proposal(unit, conversation)
+    codes, proposal, situations = await _proposal(unit, conversation)
     form = finalise_form(
         unit.services.forms,
         requesters=list(people.values()),
@@ -122,6 +122,7 @@ async def _finalise_sheet(
         requester_billing=await _numbers(unit, conversation.requester.address),
         acts=codes,
         proposal=proposal,
+        situations=situations,
     )
     values: dict[str, Value] = {
         "requester": conversation.requester.address,
@@ -136,6 +137,7 @@ async def _finalise_sheet(
     }
     if done is not None:
         values |= {"conclusion": done.conclusion, "outcome": done.outcome}
+        values |= {} if done.listed_patient is None else {"listed_patient": done.listed_patient}
     kept_options = {
         "kept": [],
         "version": conversation.version,
@@ -148,11 +150,11 @@ async def _finalise_sheet(
 
 async def _eligible(unit: Unit, conversation: Conversation, login: str) -> dict[str, Party]:
     """Who may be named requester or expert (A.32): the members, who finalises and for whom they may act, the
-    delegates of both sides.
+    delegates of both sides; each as their account stands today, so that what it lacked can be settled by
+    finalising again.
     """
-    found = {party.address: party for party in conversation.active()}
-    for party in (conversation.requester, conversation.expert):
-        found.setdefault(party.address, party)
+    parties = (*conversation.active(), conversation.requester, conversation.expert)
+    found = {party.address: await _today(unit, party) for party in parties}
     rights = await unit.tx.delegations.rights()
     sides = (conversation.requester.address, conversation.expert.address)
     delegates = (sorted(rights.delegates.get(address, ())) for address in sides)
@@ -163,37 +165,49 @@ async def _eligible(unit: Unit, conversation: Conversation, login: str) -> dict[
     return found
 
 
+async def _today(unit: Unit, party: Party) -> Party:
+    """A party as its account stands now; somebody of another operator as the record says."""
+    account = await unit.account(party.address) if party.local else None
+    return party if account is None else replace(Party.of(account), billing_number=party.billing_number)
+
+
 async def _numbers(unit: Unit, *addresses: str) -> list[tuple[str, str]]:
     """The billing numbers that these accounts are known by, with whose they are (A.33)."""
     accounts = [await unit.account(address) for address in addresses]
     return list({a.billing_number: a.name for a in accounts if a is not None and a.billing_number}.items())
 
 
-async def _proposal(unit: Unit, conversation: Conversation) -> tuple[tuple[str, ...], str]:
-    """The codes that the expert may bill, and what the rules propose for both sides as one sentence."""
-    codes = acts.expert_acts(unit, conversation.expert)
+async def _proposal(unit: Unit, conversation: Conversation) -> tuple[tuple[str, ...], str, tuple[str, ...]]:
+    """The codes that the expert may bill, what the rules propose for both sides as one sentence, and the
+    sources of acts that are for patients in some situations alone.
+    """
+    requester = await _today(unit, conversation.requester)
+    expert = await _today(unit, conversation.expert)
+    codes = acts.expert_acts(unit, expert, conversation.acted_at)
     words = unit.services.texts.words
-    told = [
-        words.of("forms", "proposed_side").format(
-            role=words.of("export_roles", line.role),
-            act=line.act.code,
-            amount=euros(line.amount) if line.amount is not None else words.of("forms", "no_amount"),
+    said = Completed(
+        requester=requester,
+        expert=expert,
+        conclusion="",
+        level=codes[0] if len(codes) == 1 else "",
+        requester_place=await acts.place(unit, requester),
+        expert_place=await acts.place(unit, expert),
+    )
+    told, situations = [], []
+    for line in await acts.rated(unit, conversation, said):
+        if line.act is None:
+            continue
+        if line.act.for_listed:
+            situations.append(line.act.source)
+        told.append(
+            words.of("forms", "proposed_side").format(
+                role=words.of("export_roles", line.role),
+                act=line.act.code,
+                amount=euros(line.amount) if line.amount is not None else words.of("forms", "no_amount"),
+            )
         )
-        for line in await acts.rated(
-            unit,
-            conversation,
-            Completed(
-                requester=conversation.requester,
-                expert=conversation.expert,
-                conclusion="",
-                level=codes[0] if len(codes) == 1 else "",
-                requester_place=await acts.place(unit, conversation.requester),
-                expert_place=await acts.place(unit, conversation.expert),
-            ),
-        )
-        if line.act is not None
-    ]
-    return codes, words.of("forms", "proposed").format(acts=" ; ".join(told)) if told else ""
+    proposal = words.of("forms", "proposed").format(acts=" ; ".join(told)) if told else ""
+    return codes, proposal, tuple(dict.fromkeys(situations))
 
 
 def _offered(conversation: Conversation, options: Mapping[str, object]) -> list[Exchange]:
@@ -274,6 +288,7 @@ async def _completed(unit: Unit, conversation: Conversation, filled: FilledForm,
     ticked = [
         str(addresses[number - 1]) for number in filled.ticked("addressees") if number <= len(addresses)
     ]
+    situation = filled.values.get("listed_patient")
     # The report is due to the requester and stays with the expert, whatever is unticked (art. R6316-4 CSP).
     due = dict.fromkeys([requester.address, expert.address, *ticked])
     said = Completed(
@@ -285,6 +300,7 @@ async def _completed(unit: Unit, conversation: Conversation, filled: FilledForm,
         addressees=tuple(due),
         level=filled.text("act"),
         cumulated=filled.values.get("cumulated") is True,
+        listed_patient=situation if isinstance(situation, bool) else None,
         requester_place=await acts.place(unit, requester),
         expert_place=await acts.place(unit, expert),
     )

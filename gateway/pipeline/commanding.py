@@ -52,7 +52,8 @@ async def _new_request(unit: Unit, incoming: Incoming, command: commands.NewRequ
     if len(found) != 1:
         await unit.reply(incoming, await directory_page(unit, command.expert, 1))
         return "expert to be chosen"
-    sheet = await requesting.sheet(unit, incoming.login, found[0].account.address, {})
+    options = {"acting": incoming.written_as}
+    sheet = await requesting.sheet(unit, incoming.login, found[0].account.address, options)
     if sheet is None:
         mail = mails.Refusal(reason=RefusalReason.UNKNOWN_EXPERT, detail=command.expert)
         await unit.reply(incoming, mail)
@@ -157,7 +158,7 @@ async def _export(unit: Unit, incoming: Incoming, command: commands.Export) -> s
 
 
 async def _delegates(unit: Unit, incoming: Incoming, command: commands.Delegates) -> str:
-    sheet = await delegating.sheet(unit, incoming, command.account or incoming.login.address, {})
+    sheet = await delegating.sheet(unit, incoming, command.account or incoming.written_as, {})
     await unit.store(incoming)
     await send_form(unit, incoming.login, sheet, incoming.letter.message_id)
     return "delegates form"

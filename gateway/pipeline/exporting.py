@@ -22,8 +22,7 @@ async def accounts_of(tx: Transaction, login: str) -> frozenset[str]:
     establishments that they administer.
     """
     rights = await tx.delegations.rights()
-    administered = await tx.administrators.services_of(login)
-    return frozenset({login, *rights.principals(login)}) | administered
+    return frozenset({login, *rights.principals(login)}) | await tx.administrators.services_of(login)
 
 
 def examples(unit: Unit) -> tuple[Link, ...]:
@@ -55,10 +54,16 @@ async def order(unit: Unit, incoming: Incoming, command: Export, addresses: Coll
     return "export"
 
 
-def ordered(payload: Mapping[str, Any], still_allowed: Collection[str]) -> Selection:
-    """The selection of an order, without the accounts that its author may no longer see."""
+def ordered(
+    payload: Mapping[str, Any], still_allowed: Collection[str], administered: Collection[str]
+) -> Selection:
+    """The selection of an order, without the accounts that its author may no longer see. Of the services
+    ``administered`` all is shown that was asked of them.
+    """
+    addresses = frozenset(payload["addresses"]) & frozenset(still_allowed)
     return Selection(
-        addresses=frozenset(payload["addresses"]) & frozenset(still_allowed),
+        addresses=addresses,
+        asked_of=addresses & frozenset(administered),
         roles=tuple(map(Role, payload["roles"])),
         first=date.fromisoformat(payload["first"]) if payload["first"] else None,
         last=date.fromisoformat(payload["last"]) if payload["last"] else None,

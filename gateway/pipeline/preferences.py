@@ -46,9 +46,11 @@ class _Files:
 
 
 async def ask(unit: Unit, incoming: Incoming, command: Preferences) -> str:
-    """Send the form of one's own account, or of one that one may act for."""
+    """Send the form of one's own account, or of one that one may act for: named in the subject, else the one
+    in whose name the mail is written.
+    """
     login = incoming.login
-    address = command.account or login.address
+    address = command.account or incoming.written_as
     found = await sheet(unit, login, address, {})
     if found is None:
         raise refused(unit.services, RefusalReason.UNKNOWN_ADDRESS, address)
@@ -72,10 +74,20 @@ async def sheet(unit: Unit, login: Mailbox, address: str, options: Mapping[str, 
     today = unit.now.astimezone(unit.services.zone).date()
     values = preferences_values(account, before.expert, today)
     return Sheet(
-        form=preferences_form(unit.services.forms, account, list(map(_line, listed))),
+        form=_form(unit, before, listed),
         values={**values, "documents": list(range(1, len(listed) + 1))},
         options={"kept": [], **options, "account": address, "base": _base(before)},
     )
+
+
+def _form(unit: Unit, before: Declaration, listed: Sequence[Document]) -> Form:
+    """The form of an account; who has no list of elements is shown the usual ones of their specialties."""
+    account, expert = before.account, before.expert
+    usual: dict[str, Sequence[str]] = {}
+    if expert is None or not expert.items:
+        names = expert.specialties if expert is not None and expert.specialties else (account.specialty,)
+        usual = {name: unit.services.usual_items[name] for name in names if name in unit.services.usual_items}
+    return preferences_form(unit.services.forms, account, list(map(_line, listed)), usual)
 
 
 def _line(document: Document) -> str:
@@ -192,7 +204,7 @@ async def returned(unit: Unit, incoming: Incoming, row: FormRow, again: Sheet) -
     numbers = [number for number in ticks if number <= old] if isinstance(ticks, list) else []
     if row.options.get("base") != options["base"]:
         numbers = list(range(1, old + 1))
-    form = preferences_form(unit.services.forms, before.account, list(map(_line, listed)))
+    form = _form(unit, before, listed)
     problems = dict(again.problems)
     if not listed and "documents" in problems:
         problems[""] = " ".join(filter(None, (problems.get("", ""), problems.pop("documents"))))

@@ -82,16 +82,17 @@ async def sheet(
     unit: Unit, login: Mailbox, expert_address: str, options: Mapping[str, object]
 ) -> Sheet | None:
     """The request form for one expert, prefilled with what is known; ``None`` when the expert has left the
-    directory.
+    directory. ``options["acting"]`` is the account in whose name it was asked for, the first choice.
     """
     expert = await unit.tx.experts.get(expert_address)
     if expert is None or not expert.listed or not expert.account.active:
         return None
     acting = await _acting(unit, login)
     form = request_form(unit.services.forms, expert, acting, await candidates_of(unit, options))
-    values: dict[str, Value] = {"acting": acting[0].address, "expert": expert.account.address}
-    if acting[0].billing_number:
-        values["billing_number"] = acting[0].billing_number
+    asking = next((account for account in acting if account.address == options.get("acting")), acting[0])
+    values: dict[str, Value] = {"acting": asking.address, "expert": expert.account.address}
+    if asking.billing_number:
+        values["billing_number"] = asking.billing_number
     return Sheet(
         form=form, values=values, options={"kept": [], **options, "expert": expert_address}, expert=expert
     )

@@ -14,6 +14,7 @@ from sqlalchemy import Text, and_, cast, or_, select, true
 
 from gateway.store.repository import Repository
 from gateway.store.schema import conversation as conversations
+from gateway.store.schema import conversation_member, patient_conversation
 from gateway.store.schema import event as events
 from teleexpertise.events import Author, Place
 from teleexpertise.patients import Patient
@@ -26,6 +27,10 @@ __all__ = ["Activities", "ActivityRow", "Asking", "Finalisation"]
 
 _CHUNK = 500
 _KINDS = ("opened", "taken_up", "completed", "declined")
+_READ = (conversations.c.id, conversations.c.ref, conversations.c.state, patient_conversation.c.patient_id)
+_REGISTERED = conversations.outerjoin(
+    patient_conversation, patient_conversation.c.conversation_id == conversations.c.id
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +55,7 @@ class Finalisation:
     outcome: str = ""
     level: str = ""
     cumulated: bool = False
+    listed_patient: bool | None = None
     requester_place: Place | None = None
     expert_place: Place | None = None
 
@@ -57,7 +63,7 @@ class Finalisation:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivityRow:
     """One conversation; what has not happened yet is None. ``finalised_at`` is that of the last
-    of ``version`` finalisations.
+    of ``version`` finalisations. ``patient_id`` is the patient's number in the register.
     """
 
     ref: str
@@ -71,6 +77,7 @@ class ActivityRow:
     version: int
     finalised_first_at: datetime | None
     declined_at: datetime | None
+    patient_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +106,27 @@ class Activities(Repository):
         async for activity in self._matching(_of_parties(addresses)):
             yield activity
 
+    async def experts_for(self, services: Collection[str]) -> frozenset[str]:
+        """Who are the experts now of conversations in which one of these accounts is a member."""
+        members = select(conversation_member.c.conversation_id).where(
+            conversation_member.c.address.in_(sorted(services))
+        )
+        found = select(conversations.c.expert_address).where(conversations.c.id.in_(members)).distinct()
+        return frozenset(row["expert_address"] for row in await self._all(found))
+
     async def of_patient(
-        self, addresses: Collection[str], patient: Patient, since: datetime
+        self, addresses: Collection[str], patient_id: int | None, patient: Patient, since: datetime
     ) -> AsyncIterator[ActivityRow]:
         """Those of the addresses to which anything happened since a moment and whose patient may be this one:
-        the same INS, or without INS the same birth date. Whether it is, the caller finds out.
+        the register's, or, of whom the register says nothing, the same INS, or without INS the same birth
+        date. Whether it is, the caller finds out.
         """
         said = events.c.payload["patient"]
+        if patient_id is not None:
+            mine = and_(_of_parties(addresses), conversations.c.updated_at >= since)
+            async for activity in self._matching(and_(mine, patient_conversation.c.patient_id == patient_id)):
+                yield activity
+            return
         if patient.ins:
             same = said["ins"].as_string() == patient.ins
         else:
@@ -126,9 +147,8 @@ class Activities(Repository):
     async def _matching(self, mine: ColumnElement[bool]) -> AsyncIterator[ActivityRow]:
         last = ""
         while True:
-            page = select(conversations.c.id, conversations.c.ref, conversations.c.state)
-            page = page.where(mine, conversations.c.ref > last).order_by(conversations.c.ref).limit(_CHUNK)
-            rows = await self._all(_told(page.subquery()))
+            page = select(*_READ).select_from(_REGISTERED).where(mine, conversations.c.ref > last)
+            rows = await self._all(_told(page.order_by(conversations.c.ref).limit(_CHUNK).subquery()))
             if not rows:
                 return
             for _, told in groupby(rows, key=lambda row: row["ref"]):
@@ -148,7 +168,7 @@ def _told(page: Subquery) -> Select[*tuple[object, ...]]:
     )
     of_page = and_(events.c.conversation_id == page.c.id, events.c.kind.in_(_KINDS))
     joined = page.outerjoin(events, of_page)
-    statement = select(page.c.ref, page.c.state, *columns).select_from(joined)
+    statement = select(page.c.ref, page.c.state, page.c.patient_id, *columns).select_from(joined)
     return statement.order_by(page.c.ref, events.c.seq)
 
 
@@ -191,4 +211,5 @@ def _activity(told: Sequence[RowMapping]) -> ActivityRow | None:
         version=version,
         finalised_first_at=first_at,
         declined_at=declined_at,
+        patient_id=opened["patient_id"],
     )

@@ -30,7 +30,8 @@ class ExportWork:
         """Answer with the file. Rights are those of now: a delegation withdrawn meanwhile opens nothing."""
         kind = FileKind(row.payload["kind"])
         async with self.services.store.reading() as tx:
-            selection = ordered(row.payload, await accounts_of(tx, row.recipient))
+            administered = await tx.administrators.services_of(row.recipient)
+            selection = ordered(row.payload, await accounts_of(tx, row.recipient), administered)
             table = await gather(self.services, tx, selection)
         content, rows = await asyncio.to_thread(self._written, table, kind)
         filename = export_name(selection, self.services.clock(), kind, self.services.zone)
@@ -38,6 +39,7 @@ class ExportWork:
             filename=filename,
             rows=rows,
             pending=selection.pending,
+            role=next(iter(selection.roles)) if len(selection.roles) == 1 else "",
             first=selection.first,
             last=selection.last,
             accounts=tuple(sorted(selection.addresses or ())),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.pipeline.unit import Unit
 from gateway.services import Services
@@ -57,7 +57,9 @@ class SharingWork:
             await tx.outbox.done(row, unit.now)
 
     async def _tell(self, unit: Unit, row: OutboxRow) -> None:
-        """The confirmation to the author, and a line to each who was named or withdrawn."""
+        """The confirmation to the author, the news to the account itself where somebody else changed it, and
+        a line to each who was named or withdrawn.
+        """
         payload = row.payload
         names = payload["names"]
         shown = {address: f"{name} ({address})" for address, name in names.items()}
@@ -73,6 +75,12 @@ class SharingWork:
         if row.recipient:  # nobody where an operator did it at the command line, who is told there
             to = Mailbox(row.recipient, payload["name"])
             await unit.answer(saved, to, in_reply_to=str(payload["in_reply_to"]))
+        address = str(payload["principal"])
+        account = await unit.account(address)
+        is_there = account is not None and account.active
+        if is_there and address != row.recipient and (saved.added or saved.removed):
+            news = replace(saved, told=True, by=str(payload["name"]))
+            await unit.answer(news, Mailbox(address, names[address]))
         for given in (True, False):
             for address in payload["added"] if given else payload["removed"]:
                 told = DelegateTold(

@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
-from teleexpertise.billing.rating import Billable, BillingParty, Line, Year, rate
+from teleexpertise.billing.rating import Billable, BillingParty, Line, Year, claimed_number, rate
 from teleexpertise.billing.tariffs import Role, Tariffs
 from teleexpertise.patients import Patient
 from teleexpertise.states import CLOSED, State
@@ -59,10 +59,11 @@ class Column:
 class Activity:
     """One conversation as exports and billing see it; moments are aware.
 
-    ``finalised_at`` is that of the last finalisation, ``version`` its number, 0 before the first.
-    ``finaliser`` is
-    who did it, ``Y pour X`` for a delegate. ``level`` and ``cumulated`` are what the finalisation said of
-    the act.
+    ``finalised_at`` is that of the last finalisation, ``version`` its number, 0 before the first;
+    ``acted_at`` is that of the first one, ``None`` where it is the last: the moment of the act. ``asked_of``
+    is the account that was asked, a service mostly, whoever is named the expert at the end. ``finaliser`` is
+    who did it, ``Y pour X`` for a delegate. ``level``, ``cumulated`` and ``listed_patient`` are what the
+    finalisation said of the act. ``patient_id`` is the patient's number in the register.
     """
 
     ref: str
@@ -74,12 +75,16 @@ class Activity:
     requester: BillingParty
     expert: BillingParty
     patient: Patient
+    acted_at: datetime | None = None
+    asked_of: str = ""
+    patient_id: int | None = None
     urgency: str = ""
     outcome: str = ""
     finaliser: str = ""
     delay_days: int = 7
     level: str = ""
     cumulated: bool = False
+    listed_patient: bool | None = None
     insured_number: str = ""
 
     def billable(self, zone: tzinfo) -> Billable:
@@ -88,13 +93,16 @@ class Activity:
             raise ValueError(f"{self.ref} is not finalised")
         return Billable(
             ref=self.ref,
-            day=self.finalised_at.astimezone(zone).date(),
+            day=(self.acted_at or self.finalised_at).astimezone(zone).date(),
             asked=self.requested_at.astimezone(zone).date(),
+            answered=self.answered_at.astimezone(zone).date() if self.answered_at else None,
             patient=self.patient,
+            patient_id=self.patient_id,
             requester=self.requester,
             expert=self.expert,
             level=self.level,
             cumulated=self.cumulated,
+            listed_patient=self.listed_patient,
             insured_number=self.insured_number,
         )
 
@@ -102,10 +110,12 @@ class Activity:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """What is wanted: ``addresses`` whose sides (None: everybody's), roles, days of the period, both ends
-    included
-    (None: open), and finalised conversations or, ``pending``, those that are not.
+    included (None: open), and finalised conversations or, ``pending``, those that are not.
 
-    The period counts by the finalisation, for pending ones by the request.
+    ``asked_of`` are services of which also what was asked of them is wanted, whoever was named the expert at
+    the end: the establishment's administrator sees all of its activity (A.41).
+    The period counts by the day of the act, for pending ones by the request. A correction of what was
+    exported also counts by its own day: who exports month by month hears of it.
     """
 
     addresses: Collection[str] | None
@@ -113,14 +123,18 @@ class Selection:
     first: date | None = None
     last: date | None = None
     pending: bool = False
+    asked_of: Collection[str] = ()
 
-    def wants(self, party: BillingParty, role: Role, day: date) -> bool:
-        """Whether one side of a conversation is asked for."""
+    def wants(self, party: BillingParty, role: Role, asked_of: str, *days: date) -> bool:
+        """Whether one side of a conversation, which counts on any of these days, is wanted."""
+        mine = self.addresses is None or party.address in self.addresses
         return (
             role in self.roles
-            and (self.addresses is None or party.address in self.addresses)
-            and (self.first is None or self.first <= day)
-            and (self.last is None or day <= self.last)
+            and (mine or (role is Role.EXPERT and asked_of in self.asked_of))
+            and any(
+                (self.first is None or self.first <= day) and (self.last is None or day <= self.last)
+                for day in days
+            )
         )
 
 
@@ -160,6 +174,7 @@ _COMMON: Mapping[str, ColumnKind] = {
     "role": ColumnKind.TEXT,
     "state": ColumnKind.TEXT,
     "urgency": ColumnKind.TEXT,
+    "asked_of": ColumnKind.TEXT,
     "requested": ColumnKind.MOMENT,
     "answered": ColumnKind.MOMENT,
 }
@@ -169,16 +184,20 @@ _PARTIES: Mapping[str, ColumnKind] = {
     "profession": ColumnKind.TEXT,
     "rpps": ColumnKind.TEXT,
     "number": ColumnKind.TEXT,
+    "finess": ColumnKind.TEXT,
     "counterpart_account": ColumnKind.TEXT,
     "counterpart_name": ColumnKind.TEXT,
     "counterpart_profession": ColumnKind.TEXT,
     "counterpart_rpps": ColumnKind.TEXT,
     "counterpart_number": ColumnKind.TEXT,
+    "counterpart_finess": ColumnKind.TEXT,
     "patient_name": ColumnKind.TEXT,
     "patient_first_names": ColumnKind.TEXT,
     "patient_birth": ColumnKind.DAY,
     "patient_sex": ColumnKind.TEXT,
+    "patient_birth_place": ColumnKind.TEXT,
     "patient_ins": ColumnKind.TEXT,
+    "patient_qualified": ColumnKind.TEXT,
 }
 _PENDING: Mapping[str, ColumnKind] = {**_COMMON, "promised_days": ColumnKind.COUNT, **_PARTIES}
 _FINALISED: Mapping[str, ColumnKind] = {
@@ -253,7 +272,7 @@ class _Writing:
                 (Role.EXPERT, activity.expert, activity.requester),
                 (Role.REQUESTER, activity.requester, activity.expert),
             ):
-                if self.selection.wants(party, role, day):
+                if self.selection.wants(party, role, activity.asked_of, day):
                     yield {
                         **self._described(activity, role, party, other),
                         "promised_days": activity.delay_days,
@@ -267,14 +286,15 @@ class _Writing:
         billable = (one.billable(self.zone) for one in finalised.values())
         for line in rate(billable, tariffs, year, self.selection.roles):
             activity = finalised[line.ref]
-            if self.selection.wants(line.party, line.role, line.day):
+            days = self._days(activity, line)
+            if self.selection.wants(line.party, line.role, activity.asked_of, *days):
                 self._note(activity, line.role, line.party.address)
                 yield {
                     **self._described(activity, line.role, line.party, line.counterpart),
                     **self._billed(activity, line),
                 }
             for gone in self._withdrawn(activity, line):
-                if self.selection.wants(gone.party, gone.role, gone.day):
+                if self.selection.wants(gone.party, gone.role, "", *days):
                     self._note(activity, gone.role, gone.party.address)
                     yield {
                         **self._described(activity, gone.role, gone.party, gone.counterpart),
@@ -288,6 +308,13 @@ class _Writing:
         """What was shown of earlier versions of one side, by version."""
         found = self.shown.get((activity.ref, str(role)), [])
         return [one for one in found if one.version < activity.version]
+
+    def _days(self, activity: Activity, line: Line) -> tuple[date, ...]:
+        """The days on which a line counts: that of the act, and of a correction its own."""
+        assert activity.finalised_at is not None, "only what is finalised has lines"
+        if not self._earlier(activity, line.role):
+            return (line.day,)
+        return (line.day, activity.finalised_at.astimezone(self.zone).date())
 
     def _withdrawn(self, activity: Activity, line: Line) -> Iterator[Line]:
         """For each account that was shown this side and has it no more, a line that bills nothing."""
@@ -327,6 +354,7 @@ class _Writing:
             "role": self.words.of("export_roles", role),
             "state": self.words.of("states", activity.state),
             "urgency": activity.urgency,
+            "asked_of": activity.asked_of or activity.expert.address,
             "requested": self._moment(activity.requested_at),
             "answered": self._moment(activity.answered_at),
             **_party("", party),
@@ -337,7 +365,9 @@ class _Writing:
             "patient_first_names": patient.first_names,
             "patient_birth": patient.birth_date,
             "patient_sex": patient.sex,
+            "patient_birth_place": patient.birth_place,
             "patient_ins": patient.ins,
+            "patient_qualified": self.words.of("export_words", "yes") if patient.qualified else "",
         }
 
     def _billed(self, activity: Activity, line: Line) -> dict[str, Cell]:
@@ -350,7 +380,7 @@ class _Writing:
             "correction": self._correction(activity, line),
             "finaliser": activity.finaliser,
             "outcome": activity.outcome,
-            "insured_number": activity.insured_number or activity.patient.ins,
+            "insured_number": claimed_number(activity.insured_number, activity.patient, line.day),
             "act_day": line.day,
             "act": act.code if act else "",
             "act_cnam": str(act.cnam) if act else "",
@@ -375,4 +405,5 @@ def _party(prefix: str, party: BillingParty) -> dict[str, Cell]:
         f"{prefix}profession": party.profession,
         f"{prefix}rpps": party.rpps,
         f"{prefix}number": party.number,
+        f"{prefix}finess": party.site,
     }

@@ -15,7 +15,8 @@ from enum import StrEnum
 
 from teleexpertise.billing.tariffs import Act, Role, Tariffs, territory_of
 from teleexpertise.identifiers import read_billing_number, read_nir
-from teleexpertise.patients import Patient
+from teleexpertise.matching import traits_key
+from teleexpertise.patients import Patient, age
 
 __all__ = [
     "ANSWER_DAYS",
@@ -25,12 +26,16 @@ __all__ = [
     "Line",
     "NotBillable",
     "Year",
+    "claimed_number",
     "profession_of",
     "rate",
 ]
 
 ANSWER_DAYS = 7
 """The convention's delay for an expert's answer."""
+
+INSURED_FROM = 16
+"""The age from which somebody is insured under a number of their own."""
 
 
 class Year(StrEnum):
@@ -48,7 +53,9 @@ class NotBillable(StrEnum):
     PROFESSION = "profession"
     """The profession may ask or answer, unpaid."""
     PATIENT_NOT_LISTED = "patient-not-listed"
-    """Before April 2022 only the patients of avenant 6."""
+    """The act is for patients in some situations alone, and this one is in none of them."""
+    SAME_PERSON = "same-person"
+    """Who asked answered: nobody is paid for their own advice."""
     SAME_PRACTICE = "same-practice"
     """Requester and expert work at the same site of a practice."""
     HOSPITAL_INTERNAL = "hospital-internal"
@@ -70,8 +77,13 @@ class Anomaly(StrEnum):
     NUMBER_WRONG = "number-wrong"
     COUNTERPART_NUMBER_MISSING = "counterpart-number-missing"
     COUNTERPART_NUMBER_WRONG = "counterpart-number-wrong"
+    RPPS_MISSING = "rpps-missing"
+    """A person bills under an RPPS number, and the other party's claim names it (A.23)."""
+    COUNTERPART_RPPS_MISSING = "counterpart-rpps-missing"
     INSURED_NUMBER_MISSING = "insured-number-missing"
     INSURED_NUMBER_WRONG = "insured-number-wrong"
+    PATIENT_SITUATION = "patient-situation"
+    """The act is for patients in some situations alone, and nobody said whether this one is."""
     PATIENT_UNIDENTIFIED = "patient-unidentified"
     """Anonymous: neither a claim nor a count for the year is possible."""
     ANSWER_LATE = "answer-late"
@@ -97,6 +109,11 @@ class BillingParty:
         return "/" in self.number
 
     @property
+    def site(self) -> str:
+        """The FINESS number of where it works: the account's, else the one that a hospital bills under."""
+        return self.finess or (self.number.partition("/")[0] if self.is_hospital else "")
+
+    @property
     def key(self) -> str:
         """Whose acts are counted together: the person's where known, else the account's."""
         return self.rpps or self.address
@@ -104,12 +121,15 @@ class BillingParty:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Billable:
-    """A finalised conversation. ``day`` is the day of the last finalisation, ``asked`` that of the request.
+    """A finalised conversation. ``day`` is that of the act: of the first finalisation, since a correction
+    makes no new act; ``asked`` that of the request, ``answered`` that of the first answer (``None``: the
+    act's).
 
+    ``patient_id`` is the patient's number in the register, ``None`` where the register does not say.
     ``insured_number`` is the insured person's NIR, which may be another's than the patient's INS; '' falls
-    back on
-    the patient's. ``level`` is the expert's act where two levels exist. ``listed_patient``: a patient of
-    avenant 6.
+    back on the patient's from an age on. ``level`` is the expert's act where two levels exist.
+    ``listed_patient``: whether the patient is in a situation that an act of ``patients = "listed"`` wants,
+    ``None`` where nobody said.
     """
 
     ref: str
@@ -118,9 +138,11 @@ class Billable:
     patient: Patient
     requester: BillingParty
     expert: BillingParty
+    answered: date | None = None
+    patient_id: int | None = None
     insured_number: str = ""
     level: str = ""
-    listed_patient: bool = False
+    listed_patient: bool | None = None
     cumulated: bool = False
 
     def party(self, role: Role) -> BillingParty:
@@ -129,14 +151,13 @@ class Billable:
 
     @property
     def patient_key(self) -> tuple[str, ...]:
-        """Whose acts are counted together; () for a patient whom nothing identifies."""
-        patient = self.patient
-        if patient.ins:
-            return (patient.ins,)
-        if patient.anonymous or patient.birth_date is None:
-            return ()
-        name = f"{patient.birth_name} {patient.first_names}".casefold()
-        return (name, patient.birth_date.isoformat(), patient.sex)
+        """Whose acts are counted together: the register's patient, however each request spelled the traits
+        and whether or not it gave the INS; () for a patient whom nothing identifies.
+        """
+        if self.patient_id is not None:
+            return ("register", str(self.patient_id))
+        named = self.patient.ins or traits_key(self.patient)
+        return (named,) if named else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,12 +315,24 @@ def _said(conversation: Billable, role: Role, tariffs: Tariffs, ledger: _Ledger,
     if refusal is not None:
         return _Said(refusal=refusal)
     anomalies = _open_questions(conversation, role, ledger)
+    if conversation.listed_patient is None and possible and all(act.for_listed for act in possible):
+        anomalies = (*anomalies, Anomaly.PATIENT_SITUATION)
     if not profession:
         return _Said(amount=None, anomalies=(Anomaly.PROFESSION_UNKNOWN, *anomalies))
     chosen = _chosen(possible, conversation.level, answered)
     if chosen is None:
         return _Said(amount=None, anomalies=(Anomaly.LEVEL_UNKNOWN, *anomalies))
     return _counted(chosen, anomalies, conversation, party, profession, ledger)
+
+
+def claimed_number(insured: str, patient: Patient, day: date) -> str:
+    """The NIR of a claim: the insured person's, else the patient's own where that can be the same. A child is
+    insured by somebody: by whom, nobody guesses.
+    """
+    if insured or not patient.ins:
+        return insured
+    years = age(patient, day)
+    return "" if years is not None and years < INSURED_FROM else patient.ins
 
 
 def profession_of(party: BillingParty, tariffs: Tariffs) -> str:
@@ -315,14 +348,16 @@ def _refusal(
     expert, requester = conversation.expert, conversation.requester
     if conversation.day < first_day:
         return NotBillable.BEFORE_CONVENTION
-    if expert.finess and expert.finess == requester.finess:
+    if expert.key == requester.key:
+        return NotBillable.SAME_PERSON
+    if expert.site and expert.site == requester.site:
         both = expert.is_hospital and requester.is_hospital
         return NotBillable.HOSPITAL_INTERNAL if both else NotBillable.SAME_PRACTICE
     if conversation.cumulated:
         return NotBillable.CUMULATED
     if profession and not possible:
         return NotBillable.PROFESSION
-    if possible and all(act.patients == "listed" for act in possible) and not conversation.listed_patient:
+    if conversation.listed_patient is False and possible and all(act.for_listed for act in possible):
         return NotBillable.PATIENT_NOT_LISTED
     return None
 
@@ -340,27 +375,27 @@ def _chosen(possible: tuple[Act, ...], level: str, answered: str) -> Act | None:
 def _open_questions(conversation: Billable, role: Role, ledger: _Ledger) -> tuple[Anomaly, ...]:
     """What has to be settled whatever the act is."""
     found: list[Anomaly] = []
-    other = Role.REQUESTER if role is Role.EXPERT else Role.EXPERT
+    own = conversation.party(role)
+    other = conversation.party(Role.REQUESTER if role is Role.EXPERT else Role.EXPERT)
     for party, missing, wrong in (
-        (conversation.party(role), Anomaly.NUMBER_MISSING, Anomaly.NUMBER_WRONG),
-        (
-            conversation.party(other),
-            Anomaly.COUNTERPART_NUMBER_MISSING,
-            Anomaly.COUNTERPART_NUMBER_WRONG,
-        ),
+        (own, Anomaly.NUMBER_MISSING, Anomaly.NUMBER_WRONG),
+        (other, Anomaly.COUNTERPART_NUMBER_MISSING, Anomaly.COUNTERPART_NUMBER_WRONG),
     ):
         if not party.number:
             found.append(missing)
         elif not ledger.is_billing_number(party.number):
             found.append(wrong)
-    insured = conversation.insured_number or conversation.patient.ins
+    for party, missing in ((own, Anomaly.RPPS_MISSING), (other, Anomaly.COUNTERPART_RPPS_MISSING)):
+        if not party.rpps and not party.is_hospital:
+            found.append(missing)
+    insured = claimed_number(conversation.insured_number, conversation.patient, conversation.day)
     if not conversation.patient_key:
         found.append(Anomaly.PATIENT_UNIDENTIFIED)
     elif not insured:
         found.append(Anomaly.INSURED_NUMBER_MISSING)
     elif not ledger.is_insured_number(insured):
         found.append(Anomaly.INSURED_NUMBER_WRONG)
-    if (conversation.day - conversation.asked).days > ANSWER_DAYS:
+    if ((conversation.answered or conversation.day) - conversation.asked).days > ANSWER_DAYS:
         found.append(Anomaly.ANSWER_LATE)
     return tuple(found)
 

@@ -46,9 +46,9 @@ class Act(BaseModel):
     """One row of the table.
 
     ``limits`` are acts a year for one patient and one professional of that profession; ``yearly_cap`` is what
-    one professional gets in a year in all. ``patients`` "listed" restricts it to the patients of avenant 6
-    (ALD,
-    rare disease, under-dense zone, nursing home, detention). ``answers`` ties a requester's act to the
+    one professional gets in a year in all. ``patients`` "listed" restricts it to those in the situations that
+    the source names: for avenant 6 ALD, rare disease, under-dense zone, nursing home, detention; for dentists
+    nursing home, disability, suspected oral cancer or rare disease. ``answers`` ties a requester's act to the
     expert's.
     A ``lump_sum`` is paid once a year by the insurance and not claimed act by act. Amounts are cents.
     """
@@ -69,6 +69,11 @@ class Act(BaseModel):
     yearly_cap: _Cents | None = None
     lump_sum: bool = False
     source: str = Field(min_length=1)
+
+    @property
+    def for_listed(self) -> bool:
+        """Whether it is for patients in the situations of its source alone."""
+        return self.patients == "listed"
 
     def on(self, day: date) -> bool:
         """Whether the row holds on a day, both ends included."""

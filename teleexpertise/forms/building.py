@@ -144,20 +144,23 @@ def finalise_form(
     requester_billing: Sequence[tuple[str, str]] = (),
     acts: Sequence[str] = (),
     proposal: str = "",
+    situations: Sequence[str] = (),
 ) -> Form:
     """The finalisation form; ``exchanges`` and ``addressees``: one text per line, numbered from 1.
 
     ``billing`` are (number, whose) pairs offered for the expert's line, a service's and the delegate's;
     ``requester_billing`` the same for the requester's. ``acts`` are the codes that the expert may bill
-    (without
-    any the line is left out), ``proposal`` says above it what the rules propose.
+    (without any the line is left out), ``proposal`` says what the rules propose. ``situations`` are the
+    sources of acts that are for some patients alone: without any nobody is asked whether the patient is one.
     """
     form = catalogue.form(FormKind.FINALISE)
     numbers = tuple(Option(number, f"{number} ({whose})") for number, whose in billing)
     theirs = tuple(Option(number, f"{number} ({whose})") for number, whose in requester_billing)
+    listed = form.field("listed_patient")
     act = replace(form.field("act"), options=tuple(Option(code, code) for code in acts), help=proposal)
     return form.changed(
         act=act if acts else None,
+        listed_patient=replace(listed, help=" ".join((listed.help, *situations))) if situations else None,
         requester_billing=replace(form.field("requester_billing"), options=theirs),
         requester=replace(form.field("requester"), options=_people(requesters)),
         expert=replace(form.field("expert"), options=_people(experts)),
@@ -196,10 +199,24 @@ def synthesis_form(catalogue: Catalogue, exchanges: Sequence[str]) -> Form:
     return form.changed(exchanges=_checklist(form.field("exchanges"), exchanges))
 
 
-def preferences_form(catalogue: Catalogue, account: Account, files: Sequence[str]) -> Form:
-    """The preferences of one account; ``files`` are the documents it hands out, one text per line, from 1."""
+def preferences_form(
+    catalogue: Catalogue,
+    account: Account,
+    files: Sequence[str],
+    usual: Mapping[str, Sequence[str]] | None = None,
+) -> Form:
+    """The preferences of one account; ``files`` are the documents it hands out, one text per line, from 1.
+
+    ``usual`` are the lines of elements that experts of its specialties usually want: shown, never filled in.
+    """
     form = catalogue.form(FormKind.PREFERENCES)
+    items = form.field("items")
+    told = [
+        form.notes["usual_items"].format(name=name, items=", ".join(f"« {line} »" for line in lines))
+        for name, lines in (usual or {}).items()
+    ]
     return form.changed(
+        items=replace(items, help=" ".join((items.help, *told))),
         account=replace(form.field("account"), options=_people([account])),
         documents=_checklist(form.field("documents"), files),
     )

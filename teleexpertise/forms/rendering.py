@@ -13,6 +13,7 @@ from teleexpertise.forms.declarations import Field, FieldKind, Form, Value
 from teleexpertise.forms.marks import END_MARK, ERROR_SIGN, ESCAPE, NOTE_SIGN, begin_mark
 from teleexpertise.forms.structure import looks_like_sign
 from teleexpertise.plaintext import one_space
+from teleexpertise.texts.typography import french
 
 __all__ = ["FormCopy", "render_html", "render_text", "shown_value"]
 
@@ -60,7 +61,7 @@ def shown_value(declared: Field, value: Value | None) -> str:
 
 
 def _signed(sign: str, text: str) -> list[str]:
-    words = " ".join(one_space(text).split())
+    words = french(" ".join(one_space(text).split()))
     return [
         f"{sign} {line}" for line in textwrap.wrap(words, _NOTE_WIDTH - len(sign) - 1, break_on_hyphens=False)
     ]
@@ -80,7 +81,10 @@ def _label(form: Form, declared: Field) -> str:
     hints = [declared.hint] if declared.hint else []
     if declared.kind is FieldKind.YES_NO and not declared.hint:
         hints.append(form.notes["yes_no"])
-    if not declared.required and declared.kind is not FieldKind.CHECKLIST:
+    # A hint that says itself when a field may stay empty stands alone.
+    if not (
+        declared.required or declared.kind is FieldKind.CHECKLIST or form.notes["optional"] in declared.hint
+    ):
         hints.append(form.notes["optional"])
     hint = f" ({', '.join(hints)})" if hints else ""
     return f"{declared.label}{hint} :"

@@ -14,6 +14,9 @@ __all__ = ["DelegateTold", "DelegatesSaved"]
 class DelegatesSaved(Mail):
     """``delegues``: what was changed, and who is named now; people by name and address.
 
+    It goes to who changed it, and, ``told``, to the account whose delegates they are where somebody else did:
+    ``by``, '' an operator.
+
     ``still`` are those removed who may act all the same, as a legal entity that is a delegate names them;
     ``common``: what one has read counts as read for all.
     """
@@ -25,6 +28,8 @@ class DelegatesSaved(Mail):
     still: tuple[str, ...]
     delegates: tuple[str, ...]
     common: bool
+    told: bool = False
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,13 +16,15 @@ __all__ = ["ExportReady", "ExportRefused"]
 class ExportReady(Mail):
     """``export``: the activity is attached as ``filename``.
 
-    ``first`` and ``last`` are days of the period, None where it is open; ``accounts`` whose activity it is.
+    ``role`` is the one side that was asked for, '' for both; ``first`` and ``last`` are days of the period,
+    None where it is open; ``accounts`` whose activity it is.
     """
 
     template: ClassVar[str] = "export"
     filename: str
     rows: int
     pending: bool
+    role: str
     first: date | None
     last: date | None
     accounts: tuple[str, ...]

@@ -21,6 +21,7 @@ __all__ = [
     "clean",
     "day",
     "euros",
+    "french",
     "grouped",
     "line_breaks",
     "moment",
@@ -43,7 +44,8 @@ _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u206
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def _french(text: str) -> str:
+def french(text: str) -> str:
+    """The text with no-break spaces before ``: ; ? ! »`` and after ``«``, so that no line ends there."""
     return _AFTER_QUOTE.sub(_NBSP, _BEFORE_SIGN.sub(_NBSP, text))
 
 
@@ -56,7 +58,7 @@ class FrenchSpaces(Extension):
         """Change literal text and quoted strings of the template, token by token."""
         for token in stream:
             if token.type in ("data", "string"):
-                yield Token(token.lineno, token.type, _french(token.value))
+                yield Token(token.lineno, token.type, french(token.value))
             else:
                 yield token
 

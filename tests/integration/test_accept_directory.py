@@ -10,6 +10,7 @@ from email.message import EmailMessage
 import pytest
 
 from gateway.services import Services
+from teleexpertise.forms.marks import NOTE_SIGN
 from teleexpertise.people import Absence, Account, Expert, IdentityPolicy, ItemKind, NirPolicy
 from tests.support import region
 from tests.support.forms import form_of, quoted, typed_into
@@ -291,6 +292,14 @@ def test_a18_prerequisites_as_text_as_files_and_as_a_checklist(
     assert after is not None
     assert [d.filename for d in after.documents] == ["consentement.docx"]
     assert after.items == found.items
+
+
+def test_a18_who_has_no_checklist_is_shown_the_usual_one_of_the_specialty(served: TestGateway) -> None:
+    form = text_of(form_for(served.client(region.CARDIOLOGIST)))
+    lines = (line.strip().removeprefix(NOTE_SIGN) for line in form.splitlines())
+    shown = " ".join(" ".join(lines).split())
+    assert "Pour Cardiologie, on demande souvent : « document obligatoire : ECG 12 dérivations »" in shown
+    assert "souvent" not in text_of(form_for(served.client(region.DERMATOLOGIST)))
 
 
 def test_a19_the_nir_is_mandatory_only_where_identity_is(

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from email.message import EmailMessage
+from typing import Any
 
 import pytest
 from pypdf import PdfReader
@@ -97,6 +98,73 @@ def test_a31_the_fifth_act_of_a_year_for_one_patient_is_said(served: TestGateway
         told = words_of(thread.finalise(thread.expert))
     assert "Acte de l'expert : TE2, 0,00 €" in told
     assert "nombre maximal d'actes de l'année dépassé pour ce patient" in told
+
+
+def test_a31_acts_of_one_patient_are_counted_however_the_identity_was_written(served: TestGateway) -> None:
+    told = ""
+    ways: tuple[dict[str, Any], ...] = (
+        {"nir": "257029999900194"},
+        {},
+        {"name": "XÉCRITAUTREMENT"},
+        {"first": "JEANNE-MARIE"},
+        {},
+    )
+    for way in ways:
+        thread = open_thread(served, **{"name": "XECRITAUTREMENT", **way})
+        assert "nombre maximal" not in told
+        told = words_of(thread.finalise(thread.expert))
+    assert "nombre maximal d'actes de l'année dépassé pour ce patient" in told
+    (row,) = rows(thread.expert, thread.ref)
+    assert (row["Rang dans l'année"], row["Maximum dans l'année"], row["Montant (€)"]) == ("5", "4", "0,00")
+
+
+def test_a31_nobody_is_paid_for_an_answer_to_their_own_request(served: TestGateway) -> None:
+    thread = open_thread(served)
+    told = words_of(thread.finalise(thread.expert, Demandeur=region.DERMATOLOGIST.address))
+    assert told.count("demandeur et expert sont la même personne") == 2
+    for row in rows(thread.expert, thread.ref):
+        assert (row["Acte"], row["Montant (€)"]) == ("", "0,00")
+
+
+def test_a31_it_is_asked_whether_a_dentists_patient_is_one_of_those_whom_the_act_is_for(
+    served: TestGateway,
+) -> None:
+    label = "Situation du patient prise en charge"
+    asked = open_thread(served)
+    assert label not in form_words(asked, asked.expert)
+    change(served, replace(region.GP, profession="Chirurgien-dentiste"))
+    try:
+        thread = open_thread(served)
+        form = form_words(thread, thread.expert)
+        assert label in form
+        assert "suspicion de cancer oral" in form or "NGAP 14.9.4" in form
+        to_settle = "situation du patient à vérifier"
+        assert to_settle in words_of(thread.finalise(thread.expert))
+        told = words_of(thread.finalise(thread.expert, **{label: "oui"}))
+        assert to_settle not in told
+        assert "Acte du demandeur : RQD, 10,00 €" in told
+        told = words_of(thread.finalise(thread.expert, **{label: "non"}))
+        assert told.count("patient hors des situations prises en charge") == 1
+        (row,) = rows(thread.requester, thread.ref)
+        assert row["Non facturable"] == "patient hors des situations prises en charge"
+    finally:
+        change(served, region.GP)
+
+
+def test_a31_what_an_account_lacked_is_settled_by_finalising_again(served: TestGateway) -> None:
+    change(served, replace(region.GP, rpps="", profession=""))
+    try:
+        thread = open_thread(served)
+        told = words_of(thread.finalise(thread.expert))
+        assert "numéro RPPS du correspondant manquant" in told
+        assert "profession à préciser" in told
+    finally:
+        change(served, region.GP)
+    told = words_of(thread.finalise(thread.expert))
+    assert "RPPS" not in told
+    assert "profession à préciser" not in told
+    (row,) = rows(thread.requester, thread.ref)
+    assert (row["Acte"], row["RPPS"]) == ("RQD", region.GP.rpps)
 
 
 def test_a31_an_act_that_the_rules_do_not_know_comes_back(served: TestGateway) -> None:
@@ -202,7 +270,8 @@ def test_a40_lines_name_the_service_and_who_finalised(by_service: Thread, cardio
     told = by_service.finalise(cardiologist, "ECG normal.")
     assert "finalisée" in words_of(told)
     (row,) = [row for row in rows(cardiologist, by_service.ref) if row["Rôle"] == "expert"]
-    assert row["Compte"] == region.SERVICE.address
+    assert row["Compte"] == row["Compte sollicité"] == region.SERVICE.address
+    assert row["FINESS"] == region.SERVICE.finess
     assert row["Finalisée par"] == f"{region.CARDIOLOGIST.name} pour {region.SERVICE.name}"
     assert (row["Numéro de facturation"], row["Suite proposée"]) == (
         region.SERVICE.billing_number,
@@ -251,6 +320,7 @@ def test_a32_an_act_that_passes_to_another_is_taken_back_where_it_was_exported(
     assert gone["Correction"].startswith("ligne annulée : la version 1")
     (hers,) = rows(cardiologist, thread.ref, f"Export expert {region.CARDIOLOGIST.address} csv")
     assert (hers["Acte"], hers["Numéro de facturation"]) == ("TE2", NUMBER)
+    assert hers["Compte sollicité"] == region.SERVICE.address, "her line still names the service"
 
 
 def test_a32_a_number_that_is_another_persons_is_said(served: TestGateway, cardiologist: Client) -> None:

@@ -8,6 +8,7 @@ import json
 import smtplib
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,7 @@ async def _more_services(services: Services) -> None:
     async with services.store.transaction() as tx:
         for account in (NURSING, ELSEWHERE):
             await tx.accounts.add(account, "", services.clock())
+        await tx.experts.put(replace(region.CARDIOLOGY, account=region.CARDIOLOGIST))
 
 
 # -- A.42: what a delegate does ------------------------------------------------------------------------
@@ -275,6 +277,9 @@ def test_a43_nobody_changes_the_delegates_of_an_account_they_do_not_act_for(serv
     assert region.STRANGER.name in words_of(answer)
     line = (secretary.address, "delegation add", {"delegate": region.STRANGER.address})
     assert line in journal(served, region.GP.address)
+    news = words_of(served.client(region.GP).wait("Vos délégués ont changé"))
+    assert f"{region.SECRETARY.name} a changé qui peut lire les dossiers du compte {region.GP.name}" in news
+    assert f"Ajoutés : {region.STRANGER.name}" in news
     tidied(served, region.GP.address, region.STRANGER.address)
 
 
@@ -420,7 +425,7 @@ def test_a45_members_of_a_service_see_in_its_folder_what_was_answered_and_by_who
 
 
 def test_a45_an_administrator_sees_the_exports_of_all_services_of_the_establishment(
-    served: TestGateway,
+    served: TestGateway, tmp_path: Path
 ) -> None:
     administrator = served.client(region.NURSE)
     services = {region.SERVICE.address, NURSING.address}
@@ -443,6 +448,22 @@ def test_a45_an_administrator_sees_the_exports_of_all_services_of_the_establishm
         administrator.send(administrator.compose(served.service, f"Export csv {ELSEWHERE.address}"))
     with session(administrator) as reader:
         assert not opens(reader, f"{OWN}/{region.SERVICE.address}/INBOX"), "exports only"
+    member = served.client(region.CARDIOLOGIST)
+    private = open_thread(served, expert=region.CARDIOLOGIST)
+    private.finalise(member)
+    thread.finalise(member, Expert=region.CARDIOLOGIST.address)
+
+    def finalised(order: str) -> dict[str, tuple[str, str]]:
+        ((_, content),) = attachments(administrator.ask_service(order)).items()
+        lines = csv.DictReader(io.StringIO(content.decode("utf-8-sig")), delimiter=";")
+        return {line["Référence"]: (line["Compte"], line["Compte sollicité"]) for line in lines}
+
+    passed_on = {thread.ref: (member.address, region.SERVICE.address)}
+    assert finalised("Export csv") == passed_on, "what was asked of a service stays the establishment's"
+    out = tmp_path / "establishment.csv"
+    told(served, "export", "--establishment", finess, "--out", str(out))
+    assert thread.ref in out.read_text("utf-8-sig")
+    assert private.ref not in out.read_text("utf-8-sig")
     assert "removed" in told(served, "account", "administrator", "remove", administrator.address, finess)
     assert "was none" in told(served, "account", "administrator", "remove", administrator.address, finess)
     assert exported(administrator.ask_service("Export en cours csv")) == {administrator.address}

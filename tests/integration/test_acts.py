@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from gateway.pipeline import acts
 from gateway.pipeline.unit import Unit
 from gateway.services import Services
+from teleexpertise.billing.rating import Anomaly
 from teleexpertise.events import Author, Completed, Place
 from teleexpertise.people import Party
 from tests.support import region
@@ -61,22 +63,40 @@ def test_a_table_that_cannot_be_used_loses_no_finalisation(
     deployment.work(work)
 
 
-def test_only_acts_of_the_year_and_the_patient_count(deployment: Deployment) -> None:
-    async def finalised(services: Services, ago: timedelta) -> None:
-        then = services.clock() - ago
-        identifier = await request(replace(services, clock=lambda: then), delay_days=2)
-        async with services.store.transaction() as tx:
-            unit = Unit(services, tx, then)
-            conversation = await unit.load(identifier)
-            message = (await tx.messages.of(identifier))[0]
-            author = Author(EXPERT.address, EXPERT.name)
-            assert conversation is not None
-            await unit.record(conversation, identifier, [SAID], author, message)
+async def finalised(services: Services, then: datetime) -> UUID:
+    """A conversation asked and finalised at a moment."""
+    identifier = await request(replace(services, clock=lambda: then), delay_days=2)
+    async with services.store.transaction() as tx:
+        unit = Unit(services, tx, then)
+        conversation = await unit.load(identifier)
+        message = (await tx.messages.of(identifier))[0]
+        author = Author(EXPERT.address, EXPERT.name)
+        assert conversation is not None
+        await unit.record(conversation, identifier, [SAID], author, message)
+    return identifier
 
+
+def test_a_second_finalisation_corrects_the_act_of_the_first_by_the_rule_of_its_day(
+    deployment: Deployment,
+) -> None:
+    async def work(services: Services) -> None:
+        identifier = await finalised(services, datetime(2025, 12, 31, 22, 30, tzinfo=UTC))
+        async with services.store.transaction() as tx:
+            unit = Unit(services, tx, services.clock())
+            conversation = await unit.load(identifier)
+            assert conversation is not None
+            expert, requester = await acts.rated(unit, conversation, SAID)
+        assert (str(expert.day), expert.amount, requester.amount) == ("2025-12-31", 2000, 1000)
+        assert Anomaly.ANSWER_LATE not in expert.anomalies
+
+    deployment.work(work)
+
+
+def test_only_acts_of_the_year_and_the_patient_count(deployment: Deployment) -> None:
     async def work(services: Services) -> list[int]:
         services = billing(services, year="rolling")
         for days in (700, 40, 30, 20, 10):
-            await finalised(services, timedelta(days=days))
+            await finalised(services, services.clock() - timedelta(days=days))
         identifier = await request(services, delay_days=2)
         async with services.store.transaction() as tx:
             unit = Unit(services, tx, services.clock())

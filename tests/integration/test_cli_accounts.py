@@ -63,6 +63,37 @@ def test_an_account_is_added_with_a_password_that_is_told_once(deployment: Deplo
     assert address("lea.roux") in logins(deployment)
 
 
+def test_what_is_known_of_an_account_is_changed_and_the_rest_of_it_stays(deployment: Deployment) -> None:
+    def known() -> dict[str, object]:
+        rows = deployment.json("account", "list")
+        (found,) = [each for each in rows if each["address"] == region.SECRETARY.address]
+        return dict(found)
+
+    before = known()
+    told = deployment.json(
+        *("account", "change", region.SECRETARY.address.upper(), "--profession", " Sage-femme "),
+        *("--finess", "43 0000 018", "--organisation", "Maison de santé"),
+    )
+    assert told["fields"] == ["finess", "organisation", "profession"]
+    changes = {"profession": "Sage-femme", "finess": "430000018", "organisation": "Maison de santé"}
+    assert known() == before | changes
+    assert "changed" in deployment.done("account", "change", region.SECRETARY.address, "--organisation", "")
+    assert known()["organisation"] == ""
+    for arguments, code, why in (
+        ((region.SECRETARY.address,), 2, "name what is to be changed"),
+        ((region.SECRETARY.address, "--finess", "12"), 1, "--finess"),
+        ((region.SECRETARY.address, "--rpps", region.GP.rpps), 1, "another account"),
+        ((region.SECRETARY.address, "--name", " "), 1, "--name"),
+        ((region.SECRETARY.address, "--town", "a\nb"), 1, "one line"),
+        ((address("personne"), "--town", "x"), 1, "no account"),
+    ):
+        result = deployment.call("account", "change", *arguments)
+        assert result.exit_code == code
+        assert why in result.stderr
+    undone = ("--profession", str(before["profession"]), "--finess", str(before["finess"]))
+    deployment.done("account", "change", region.SECRETARY.address, *undone)
+
+
 def test_a_password_comes_from_a_file_and_is_not_printed(deployment: Deployment, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text(PASSWORD + "\n", "utf-8")

@@ -27,6 +27,7 @@ UNENDING = {("serve",), ("run",)}
 #: Good arguments of every command that looks into a deployment.
 LOOKING = [
     ("account", "add", "a@b.example", "--name", "A"),
+    ("account", "change", "a@b.example", "--profession", "Médecin"),
     ("account", "deposit", "a@b.example", "x@y.example"),
     ("account", "list"),
     ("account", "passwd", "a@b.example"),

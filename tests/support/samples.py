@@ -234,6 +234,7 @@ def _exports() -> dict[str, contexts.Mail]:
         "export": export_contexts.ExportReady(
             filename="teleexpertises_finalisees_2026-01-01_2026-03-31_20261122-1041.xlsx",
             rows=12,
+            role="expert",
             pending=False,
             first=date(2026, 1, 1),
             last=date(2026, 3, 31),

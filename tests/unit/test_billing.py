@@ -3,13 +3,23 @@ refused."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from itertools import permutations
 from typing import Any
 
 import pytest
 
-from teleexpertise.billing.rating import Anomaly, Billable, BillingParty, Line, NotBillable, Year, rate
+from teleexpertise.billing.rating import (
+    Anomaly,
+    Billable,
+    BillingParty,
+    Line,
+    NotBillable,
+    Year,
+    claimed_number,
+    rate,
+)
 from teleexpertise.billing.tariffs import Role, TariffFault, Tariffs, Territory, load_tariffs, territory_of
 from teleexpertise.patients import Patient
 from tests.support.billing import PATIENT, shipped_tariffs
@@ -51,6 +61,7 @@ def person(profession: str, **changes: Any) -> BillingParty:
     values: dict[str, Any] = {
         "address": "quelqu.un@demo.mssante.example",
         "profession": profession,
+        "rpps": "10999900045",
         "number": "439900101",
         "department": "43",
     }
@@ -90,10 +101,13 @@ def test_both_sides_of_each_change_of_date(
 
 def test_before_april_2022_only_listed_patients_and_a_level_are_billed(tariffs: Tariffs) -> None:
     day = date(2021, 6, 1)
-    assert [line.refusal for line in rated(tariffs, case(day, level="TE1"))] == [
+    assert [line.refusal for line in rated(tariffs, case(day, level="TE1", listed_patient=False))] == [
         NotBillable.PATIENT_NOT_LISTED,
         NotBillable.PATIENT_NOT_LISTED,
     ]
+    for line in rated(tariffs, case(day, level="TE1")):
+        assert line.act is not None
+        assert line.anomalies == (Anomaly.PATIENT_SITUATION,), "what nobody said is to be settled"
     expert, requester = rated(tariffs, case(day, listed_patient=True))
     assert expert.amount is None
     assert expert.anomalies[0] is requester.anomalies[0] is Anomaly.LEVEL_UNKNOWN
@@ -122,6 +136,46 @@ def test_a_profession_bills_its_requests_from_its_day_on(
     _, after = rated(tariffs, case(first, requester=asking))
     assert told(after) == (code, 1000)
     assert before.act is None or before.act.code == "RQT"
+
+
+@pytest.mark.parametrize("day", [date(2025, 1, 18), date(2025, 12, 31), date(2026, 1, 1)])
+def test_a_dentist_bills_for_patients_in_some_situations_alone(tariffs: Tariffs, day: date) -> None:
+    asking, answering = person("Chirurgien-dentiste"), EXPERT
+    for parties in (
+        {"requester": asking, "expert": answering},
+        {"requester": answering, "expert": asking},
+    ):
+        lines = rated(tariffs, case(day, **parties))
+        mine = next(line for line in lines if line.party is asking)
+        others = next(line for line in lines if line.party is answering)
+        assert mine.act is not None
+        assert (mine.anomalies, others.anomalies) == ((Anomaly.PATIENT_SITUATION,), ())
+        lines = rated(tariffs, case(day, listed_patient=False, **parties))
+        assert {line.refusal for line in lines} == {NotBillable.PATIENT_NOT_LISTED, None}
+        assert all(line.anomalies == () for line in rated(tariffs, case(day, listed_patient=True, **parties)))
+
+
+@pytest.mark.parametrize(
+    ("stated", "profession"),
+    [
+        ("Docteur en médecine", "médecin"),
+        ("Docteur en pharmacie", "sans acte"),
+        ("Docteur en chirurgie dentaire", "chirurgien-dentiste"),
+        ("Docteur", ""),
+        ("Praticien hospitalier", ""),
+        ("Assistant hospitalier", ""),
+        ("Chirurgien oral", "chirurgien-dentiste"),
+        ("Chirurgien orthopédiste", "médecin"),
+        ("Dermatologue", "médecin"),
+        ("Pharmacienne", "sans acte"),
+        ("Masseuse-kinésithérapeute", "masseur-kinésithérapeute"),
+        ("Pédicure", "pédicure-podologue"),
+        ("Maïeuticienne", "sage-femme"),
+        ("Sage femme", "sage-femme"),
+    ],
+)
+def test_professions_as_people_write_them(tariffs: Tariffs, stated: str, profession: str) -> None:
+    assert tariffs.profession(stated) == profession
 
 
 @pytest.mark.parametrize("profession", ["", "Dermatologie", "Idempotent", "Médecine"])
@@ -186,6 +240,10 @@ def test_the_act_above_the_yearly_limit_is_an_anomaly_and_not_silence(
 
 def test_the_limit_is_for_one_patient_and_one_professional(tariffs: Tariffs) -> None:
     other_patient = Patient(birth_name="ESSAI", first_names="Camille", birth_date=date(1980, 7, 14), sex="F")
+    anybody = Patient(birth_name="ESSAI", birth_date=date(1980, 7, 14), sex="F")
+    assert case(date(2026, 1, 1), patient=anybody).patient_key == (), (
+        "nobody is recognised by half an identity"
+    )
     days = [date(2026, 1, 1) + timedelta(days=number) for number in range(4)]
     fifth = case(date(2026, 2, 1), expert=person("Médecin", rpps="10999900037"))
     elsewhere = case(date(2026, 2, 2), patient=other_patient)
@@ -193,6 +251,27 @@ def test_the_limit_is_for_one_patient_and_one_professional(tariffs: Tariffs) -> 
     assert lines[fifth.ref, Role.EXPERT].count == 1
     assert lines[fifth.ref, Role.REQUESTER].anomalies == (Anomaly.LIMIT_EXCEEDED,)
     assert lines[elsewhere.ref, Role.EXPERT].count == 1
+
+
+def test_a_patient_of_the_register_is_one_however_each_request_wrote_the_identity(tariffs: Tariffs) -> None:
+    spelled = (
+        PATIENT,
+        replace(PATIENT, ins=""),
+        replace(PATIENT, ins="", first_names="Bertille Anne"),
+        replace(PATIENT, ins="", birth_name="FAUX-COMPTE"),
+        replace(PATIENT, ins=""),
+    )
+    cases = [
+        case(date(2026, 1, day), patient=patient, patient_id=7)
+        for day, patient in enumerate(spelled, start=1)
+    ]
+    lines = [line for line in rate(cases, tariffs) if line.role is Role.EXPERT]
+    assert [line.count for line in lines] == [1, 2, 3, 4, 5]
+    assert Anomaly.LIMIT_EXCEEDED in lines[-1].anomalies
+    plain = replace(cases[1], patient_id=None)
+    accents = replace(plain, ref="TLE-X", patient=replace(spelled[1], birth_name="Fauxcompté"))
+    counts = [line.count for line in rate([plain, accents], tariffs) if line.role is Role.EXPERT]
+    assert counts == [1, 2], "without a number in the register the traits count, without case and accents"
 
 
 def test_a_year_is_the_calendar_s_or_rolls_by_setting(tariffs: Tariffs) -> None:
@@ -227,12 +306,18 @@ def test_the_requester_s_lump_sum_ends_at_its_cap(tariffs: Tariffs) -> None:
 def test_what_cannot_be_billed_says_why(tariffs: Tariffs) -> None:
     day = date(2026, 5, 5)
     practice = {"finess": "430000018"}
-    same = case(
-        day, requester=person("Médecin", **practice), expert=person("Médecin spécialiste", **practice)
-    )
+    same = case(day, requester=replace(REQUESTER, **practice), expert=replace(EXPERT, **practice))
     hospital = {"finess": "430000018", "number": "430000018/05"}
-    internal = case(day, requester=person("Médecin", **hospital), expert=person("Médecin", **hospital))
+    internal = case(day, requester=replace(REQUESTER, **hospital), expert=replace(EXPERT, **hospital))
+    by_number = case(
+        day,
+        requester=replace(REQUESTER, number="430000018/05"),
+        expert=replace(EXPERT, number="430000018/03"),
+    )
     for conversation, reason in (
+        (by_number, NotBillable.HOSPITAL_INTERNAL),
+        (case(day, requester=EXPERT), NotBillable.SAME_PERSON),
+        (case(day, requester=replace(EXPERT, address="autre@x.example")), NotBillable.SAME_PERSON),
         (same, NotBillable.SAME_PRACTICE),
         (internal, NotBillable.HOSPITAL_INTERNAL),
         (case(day, cumulated=True), NotBillable.CUMULATED),
@@ -260,6 +345,10 @@ def test_a_refused_act_is_not_counted(tariffs: Tariffs) -> None:
         ),
         ({"insured_number": "257039999900114"}, ["insured-number-wrong"], ["insured-number-wrong"]),
         ({"patient": Patient(anonymous=True)}, ["patient-unidentified"], ["patient-unidentified"]),
+        ({"expert": replace(EXPERT, rpps="")}, ["rpps-missing"], ["counterpart-rpps-missing"]),
+        ({"requester": replace(REQUESTER, rpps="")}, ["counterpart-rpps-missing"], ["rpps-missing"]),
+        ({"asked": date(2026, 4, 27), "answered": date(2026, 5, 4)}, [], []),
+        ({"asked": date(2026, 4, 26), "answered": date(2026, 5, 4)}, ["answer-late"], ["answer-late"]),
         ({"asked": date(2026, 4, 27)}, ["answer-late"], ["answer-late"]),
         ({"asked": date(2026, 4, 28)}, [], []),
     ],
@@ -277,6 +366,19 @@ def test_the_newborn_s_claim_takes_the_parent_s_number(tariffs: Tariffs) -> None
     expert, _ = rated(tariffs, case(date(2026, 5, 5), patient=newborn, insured_number=PATIENT.ins))
     assert expert.anomalies == ()
     assert expert.count == 1
+
+
+@pytest.mark.parametrize(
+    ("born", "found"), [(date(2010, 5, 6), ["insured-number-missing"]), (date(2010, 5, 5), [])]
+)
+def test_a_child_s_own_number_is_not_taken_for_the_insured_person_s(
+    tariffs: Tariffs, born: date, found: list[str]
+) -> None:
+    young = replace(PATIENT, birth_date=born)
+    for line in rated(tariffs, case(date(2026, 5, 5), patient=young)):
+        assert list(line.anomalies) == found
+    assert claimed_number("", young, date(2026, 5, 5)) == ("" if found else PATIENT.ins)
+    assert claimed_number("1", young, date(2026, 5, 5)) == "1"
 
 
 def test_a_hospital_service_bills_by_its_doctors(tariffs: Tariffs) -> None:

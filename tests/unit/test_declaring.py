@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config import departments, specialties
+from config import Specialty, departments, specialties
 from teleexpertise.declaring import (
     MOST_FILE_OCTETS,
     Declaration,
@@ -72,6 +72,18 @@ def expert(**lines: Value) -> Expert:
 )
 def test_specialties_by_name_or_by_a_word_for_them(typed: str, names: tuple[str, ...]) -> None:
     assert expert(specialties=typed).specialties == names
+
+
+@pytest.mark.parametrize("specialty", specialties(), ids=lambda each: each.name)
+def test_the_usual_elements_of_each_specialty_are_lines_that_the_form_takes(specialty: Specialty) -> None:
+    lines = specialty.usual_items
+    assert lines
+    items = expert(items="\n".join(lines)).items
+    shown = preferences_values(ME, Expert(account=ME, description="x", items=items), TODAY)["items"]
+    assert shown == "\n".join(lines)
+    form = preferences_form(CATALOGUE, ME, [], {specialty.name: lines})
+    assert f"Pour {specialty.name}, on demande souvent : « {lines[0]} »" in form.field("items").help
+    assert "souvent" not in preferences_form(CATALOGUE, ME, []).field("items").help
 
 
 def test_a_specialty_declared_before_needs_no_table() -> None:

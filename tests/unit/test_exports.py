@@ -269,3 +269,35 @@ def test_a_later_version_is_marked_and_an_act_that_passed_on_is_taken_back(
         (Role.REQUESTER, 2, GP.address),
         (Role.REQUESTER, 2, "ancien@ch.mssante.example"),
     ]
+
+
+@pytest.mark.parametrize("exported", [True, False])
+def test_a_correction_is_no_new_act_and_keeps_the_day_and_the_rule_of_the_first(
+    tariffs: Tariffs, words: Words, *, exported: bool
+) -> None:
+    corrected = activity(
+        "TLE-2025-000009",
+        datetime(2026, 1, 20, 12, tzinfo=UTC),
+        acted_at=OLD_YEAR,
+        answered_at=OLD_YEAR,
+        version=2,
+        asked_of="avis.ailleurs@ch.mssante.example",
+    )
+    shown = [
+        Shown("TLE-2025-000009", "expert", 1, EXPERT.address, datetime(2026, 1, 2, 12, tzinfo=UTC)),
+    ]
+    for first, last, seen in (
+        (date(2025, 12, 1), date(2025, 12, 31), True),
+        (date(2026, 1, 1), date(2026, 1, 31), exported),
+        (date(2026, 2, 1), None, False),
+    ):
+        selection = Selection(addresses=None, roles=(Role.EXPERT,), first=first, last=last)
+        made = export_table([corrected], selection, tariffs, words, PARIS, shown=shown if exported else ())
+        names = [column.key for column in made.columns]
+        found = [dict(zip(names, row, strict=True)) for row in made.rows]
+        assert bool(found) is seen
+        for row in found:
+            assert (row["act_day"], row["amount"]) == (date(2025, 12, 31), Decimal(20))
+            assert str(row["finalised"]).startswith("2026-01-20")
+            assert (row["anomalies"], bool(row["correction"])) == ("", exported)
+            assert (row["asked_of"], row["finess"]) == ("avis.ailleurs@ch.mssante.example", "439900010")

@@ -214,7 +214,8 @@ def test_wrong_answer_comes_back_as_filled_with_the_sentence_above_its_line_and_
     lines = again.split("\n")
     line = lines.index("Date de naissance (JJ/MM/AAAA) : 31/02/1957")
     assert lines[line - 2 : line] == [
-        "/!\\ Date de naissance : la date « 31/02/1957 » n'existe pas :", "/!\\ attendu JJ/MM/AAAA."
+        "/!\\ Date de naissance\u00a0: la date «\u00a031/02/1957\u00a0» n'existe pas\u00a0:",
+        "/!\\ attendu JJ/MM/AAAA.",
     ]  # fmt: skip
     found = find_form("\n".join(f"> {line}" for line in lines))
     assert found is not None

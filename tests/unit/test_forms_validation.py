@@ -156,7 +156,7 @@ def test_lines_for_prerequisites_are_answered_under_the_items_own_names() -> Non
 def test_finalisation_offers_members_and_numbers() -> None:
     form = sample_finalisation()
     text = render_text(FormCopy(form=form, form_id=FORM_ID, values={"exchanges": [1, 3], "addressees": [2]}))
-    assert "Numéros connus : 430000018/05 (Avis Dermatologie CH LE PUY) ;" in text
+    assert "Numéros connus\u00a0: 430000018/05 (Avis Dermatologie CH LE PUY)\u00a0;" in text
     assert "[x] 1. Question du 22/11\n[ ] 2. Photo\n[x] 3. Réponse" in text
     typed: dict[str, Value] = {
         "requester": "MSP du Velay", "expert": "avis dermato", "expert_billing": "431234567 (Dr Rémy PERRET)",

@@ -37,6 +37,8 @@ _FATES = (
 #: How often one professional asks one expert about one patient in a year: the fifth act of some is not paid.
 _COURSES = ((1, 84.0), (2, 9.0), (3, 3.0), (4, 1.5), (5, 1.5), (6, 1.0))
 _SAME_SITE = 0.06
+#: From this year on no finalisation chooses between two levels.
+_ONE_LEVEL = 2023
 _ANOTHER_OF_THE_PATIENT = 0.12
 _ANONYMOUS = 0.25
 _NUMBER_LEFT_OUT = 0.02
@@ -235,6 +237,8 @@ class _Cases:
             outcome=chance.choice(OUTCOMES),
             conclusion="Conduite à tenir détaillée dans les échanges.",
             cumulated=chance.random() < _CUMULATED,
+            level=chance.choice(("TE1", "TE1", "TE2", "")) if self.year < _ONE_LEVEL else "",
+            listed=chance.choice((True, True, True, False, None)),
         )
         if chance.random() >= _AGAIN:
             return (first,)

@@ -148,6 +148,9 @@ class Closing:
     outcome: str
     conclusion: str
     cumulated: bool = False
+    level: str = ""
+    listed: bool | None = None
+    """Whether the patient is in a situation that some acts are for; ``None`` where nobody said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -194,6 +194,8 @@ class Player:
             conclusion=closing.conclusion,
             outcome=closing.outcome,
             cumulated=closing.cumulated,
+            level=closing.level,
+            listed_patient=closing.listed,
             addressees=(requester.address, expert.address),
             requester_place=await acts.place(unit, requester),
             expert_place=await acts.place(unit, expert),

@@ -23,6 +23,7 @@ _REASONS = {
     "same practice": "même structure",
     "cumulated": "cumulé",
     "patient": "patient hors des situations",
+    "same person": "la même personne",
     "profession": "profession sans acte",
 }
 _POINTS = {
@@ -30,6 +31,11 @@ _POINTS = {
     "own number wrong": "numéro de facturation invalide",
     "other number missing": "numéro de facturation du correspondant manquant",
     "other number wrong": "numéro de facturation du correspondant invalide",
+    "own rpps missing": "numéro RPPS manquant",
+    "other rpps missing": "numéro RPPS du correspondant manquant",
+    "situation": "situation du patient à vérifier : l'acte n'est pris en charge que dans certaines",
+    "level": "niveau de l'acte (TE1 ou TE2) à préciser",
+    "cap": "plafond annuel atteint",
     "anonymous": "patient anonyme : ni facturation ni décompte possibles",
     "insured": "NIR de l'assuré manquant",
     "late": "avis rendu après le délai de 7 jours",

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from tests.year.plan import PARIS, Case, Closing, Member, Year
+from tests.year.plan import PARIS, Act, Case, Closing, Member, Year
 
 __all__ = ["ReckonedLine", "reckon"]
 
@@ -32,9 +32,10 @@ _WORDS = {
 }
 _CONVENTION = date(2019, 2, 10)
 _FOR_ALL = date(2022, 4, 1)
+_INSURED_ALONE = 16
 _NEW_TARIFF = date(2026, 1, 1)
-#: (role, profession) -> the first day of an act, and how many of a year for one patient. Before 1 April 2022
-#: only patients of some situations, of which no request of a year tells: nobody is paid.
+#: (role, profession) -> the first day of an act for all patients, and how many of a year for one patient;
+#: dentists only for patients in some situations.
 _RIGHTS = {
     ("expert", _DOCTOR): (date(2022, 4, 1), 4),
     ("expert", _MIDWIFE): (date(2022, 4, 1), 2),
@@ -51,6 +52,9 @@ _CODES = {"expert": "TE2", "demandeur": "RQD"}
 #: Until the end of 2025 and from 2026 on; overseas the former sources give none.
 _CENTS = {"expert": (2000, 2300), "demandeur": (1000, 1000)}
 _CENTS_OVERSEAS = {"expert": (None, 2760), "demandeur": (None, 1200)}
+#: Before April 2022, doctors alone: level -> cents of the expert and of the requester, how many of a year.
+_LEVELS = {"TE1": (1200, 500, 4), "TE2": (2000, 1000, 2)}
+_LUMP_SUM_CAP = 50_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +85,7 @@ def reckon(year: Year, refs: Mapping[int, str], at: datetime) -> list[ReckonedLi
     """
     closed = [(case, _closings(case, at)) for case in year.cases]
     finalised = [(case, closings) for case, closings in closed if closings]
-    finalised.sort(key=lambda pair: (_day(pair[1][-1].at), refs[pair[0].number]))
+    finalised.sort(key=lambda pair: (_day(pair[1][0].at), refs[pair[0].number]))
     book = _Book(year, {member.address: member for member in year.members})
     found: list[ReckonedLine] = []
     for case, closings in finalised:
@@ -109,15 +113,16 @@ class _Book:
         self._year = year
         self._members = members
         self._counts: dict[tuple[object, ...], int] = defaultdict(int)
+        self._paid: dict[tuple[str, int], int] = defaultdict(int)
 
     def lines(
         self, case: Case, closings: list[Closing], role: str, ref: str, at: datetime
     ) -> Iterator[ReckonedLine]:
         """The row of one side, and one that takes back for each account that had it before."""
         last, version = closings[-1], len(closings)
-        account, day = _account(last, role), _day(last.at)
+        account, day = _account(last, role), _day(closings[0].at)
         shown = self._shown(case, role, at, version)
-        act, cents, count, reason, points = self._billed(case, last, role)
+        act, cents, count, reason, points = self._billed(case, last, role, day)
         mine = [one for one in shown if one[1] == account] or shown
         yield ReckonedLine(
             ref=ref,
@@ -154,57 +159,109 @@ class _Book:
         return [(number, account, day) for (number, account), day in sorted(found.items())]
 
     def _billed(
-        self, case: Case, closing: Closing, role: str
+        self, case: Case, closing: Closing, role: str, day: date
     ) -> tuple[str, int | None, int, str, frozenset[str]]:
         """(act, cents, count, reason, open points) of one side."""
-        day, own = _day(closing.at), self._members[_account(closing, role)]
-        number = closing.expert_number if role == "expert" else closing.requester_number
-        profession = _profession(own, number)
+        own = self._members[_account(closing, role)]
+        profession = self._professions(closing)[role]
         reason = self._reason(closing, role, profession, day)
         if reason:
             return "", 0, 0, reason, frozenset()
-        points = self._open_points(case, closing, role)
+        points = self._open_points(case, closing, role, day)
         if not profession:
             return "", None, 0, "", points | {"profession"}
-        act, limit = _CODES[role], _RIGHTS[role, profession][1]
+        if closing.listed is None and (day < _FOR_ALL or profession == _DENTIST):
+            points |= {"situation"}
+        found = self._act(closing, role, profession, day)
+        if found is None:
+            return "", None, 0, "", points | {"level"}
+        act, limit, cents = found
         count = 0
         if case.patient is not None:
             key = (case.patient, own.address, act, day.year)
             count = self._counts[key] + 1
-            if count > limit:
+            if limit and count > limit:
                 return act, 0, count, "", points | {"limit"}
             self._counts[key] = count
         overseas = own.department[:2] in ("97", "98")
-        cents = (_CENTS_OVERSEAS if overseas else _CENTS)[role][day >= _NEW_TARIFF]
-        return act, cents, count, "", points if cents is not None else points | {"amount"}
+        if overseas:
+            cents = _CENTS_OVERSEAS[role][day >= _NEW_TARIFF]
+        if cents is None:
+            return act, None, count, "", points | {"amount"}
+        granted = self._granted(act, own, day, cents)
+        return act, granted, count, "", points if granted == cents else points | {"cap"}
+
+    def _act(
+        self, closing: Closing, role: str, profession: str, day: date
+    ) -> tuple[str, int, int | None] | None:
+        """(code, acts of a year, cents in metropolitan France); ``None`` where two levels leave it open."""
+        if day >= _FOR_ALL:
+            return _CODES[role], _RIGHTS[role, profession][1], _CENTS[role][day >= _NEW_TARIFF]
+        if closing.level not in _LEVELS:
+            return None
+        expert, requester, limit = _LEVELS[closing.level]
+        # The requester's lump sum has no number of acts, but a sum of the year.
+        return (closing.level, limit, expert) if role == "expert" else ("RQT", 0, requester)
+
+    def _granted(self, act: str, own: Member, day: date, cents: int) -> int:
+        if act != "RQT":
+            return cents
+        granted = max(0, min(cents, _LUMP_SUM_CAP - self._paid[own.address, day.year]))
+        self._paid[own.address, day.year] += granted
+        return granted
+
+    def _professions(self, closing: Closing) -> dict[str, str]:
+        return {
+            "expert": _profession(self._members[closing.expert], closing.expert_number),
+            "demandeur": _profession(self._members[closing.requester], closing.requester_number),
+        }
 
     def _reason(self, closing: Closing, role: str, profession: str, day: date) -> str:
         """Why a side bills nothing; '' where it may."""
         expert, requester = self._members[closing.expert], self._members[closing.requester]
         if day < _CONVENTION:
             return "too early"
+        if expert.address == requester.address:
+            return "same person"
         if expert.finess and expert.finess == requester.finess:
             hospital = "/" in closing.expert_number and "/" in closing.requester_number
             return "inside the hospital" if hospital else "same practice"
         if closing.cumulated:
             return "cumulated"
-        if day < _FOR_ALL:
-            # Until then doctors were paid for patients of some situations, and nobody else was.
-            return "" if not profession else "patient" if profession == _DOCTOR else "profession"
+        if not profession:
+            return ""
+        # Until April 2022 doctors alone were paid, from then on each profession from its own day.
         first, _ = _RIGHTS.get((role, profession), (date.max, 0))
-        return "profession" if profession and day < first else ""
+        if day < first and not (day < _FOR_ALL and profession == _DOCTOR):
+            return "profession"
+        limited = day < _FOR_ALL or profession == _DENTIST
+        return "patient" if limited and closing.listed is False else ""
 
-    def _open_points(self, case: Case, closing: Closing, role: str) -> frozenset[str]:
-        numbers = (closing.expert_number, closing.requester_number)
-        own, other = numbers if role == "expert" else numbers[::-1]
-        found = {_number_fault(own, "own"), _number_fault(other, "other")}
+    def _open_points(self, case: Case, closing: Closing, role: str, day: date) -> frozenset[str]:
+        sides = [(closing.expert, closing.expert_number), (closing.requester, closing.requester_number)]
+        if role != "expert":
+            sides.reverse()
+        found = set()
+        for whose, (address, number) in zip(("own", "other"), sides, strict=True):
+            found.add(_number_fault(number, whose))
+            if not self._members[address].rpps and "/" not in number:
+                found.add(f"{whose} rpps missing")
         if case.patient is None:
             found.add("anonymous")
-        elif not (case.insured_number or self._year.patients[case.patient].ins):
+        elif not self._insured(case, day):
             found.add("insured")
-        if (_day(closing.at) - _day(case.at)).days > 7:
+        answered = next(at for at, act in case.acts if act is Act.ANSWER)
+        if (_day(answered) - _day(case.at)).days > 7:
             found.add("late")
         return frozenset(found - {""})
+
+    def _insured(self, case: Case, day: date) -> str:
+        """The number of a claim: a parent's, or the patient's own from an age on."""
+        assert case.patient is not None, "nobody asks for the number of somebody unknown"
+        person = self._year.patients[case.patient]
+        born = person.birth_date
+        age = day.year - born.year - ((day.month, day.day) < (born.month, born.day))
+        return case.insured_number or (person.ins if age >= _INSURED_ALONE else "")
 
 
 def _profession(member: Member, number: str) -> str:
