@@ -31,7 +31,7 @@ from tests.year.stage import PlayedYear, play_year
 
 SMALL = Size(professionals=50, experts=14, patients=133, conversations=200)
 TINY = Size(professionals=30, experts=8, patients=40, conversations=30)
-SEED = 13  # a year of this size that holds all of what is asked for below
+SEED = 90  # a year of this size that holds all of what is asked for below
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_the_year_holds_what_a_region_meets(played: PlayedYear, lines: list[Reck
     }
     assert {point for line in lines for point in line.open_points} >= {
         *("own number missing", "own number wrong", "other number missing", "other number wrong"),
-        *("anonymous", "insured", "late", "profession", "limit", "amount"),
+        *("anonymous", "insured", "late", "profession", "limit", "amount", "situation", "own rpps missing"),
     }
     assert max(line.count for line in lines) == 5
     assert any(line.replaces for line in lines)
@@ -167,7 +167,7 @@ def test_a_year_has_acts_on_both_sides_of_a_change_of_rules(change: date) -> Non
         for case in make_year(
             year, SEED, Size(professionals=200, experts=20, patients=500, conversations=1500)
         ).cases
-        for closing in case.closings
+        for closing in case.closings[:1]
     }
     assert {before, after} <= days
 

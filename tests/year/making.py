@@ -196,6 +196,8 @@ class _Cases:
         if case.fate is Fate.CANCELLED:
             return replace(case, acts=(*acts, (self._later(at, 1, 30), Act.CANCEL)))
         at = self._later(at, 1, 90)
+        if chance.random() < _LATE:
+            at += timedelta(days=chance.randint(6, 12))
         acts.append((at, Act.ANSWER))
         if chance.random() < 0.1:
             asked, back = self._later(at, 0, 5), self._later(at, 6, 40)

@@ -105,8 +105,10 @@ def make_region(chance: Random, size: Size, year: int) -> Region:
     secretaries = [made.secretary(number, people) for number in range(max(2, size.professionals // 25))]
     alone = [one for one in people if one.profession in ("Médecin", "Médecin généraliste")]
     unusual = [one for one in people if one.profession in ("Sage-femme", "Chirurgien-dentiste")]
-    others = (size.experts - len(services)) // 5
-    private = [*chance.sample(alone, size.experts - len(services) - others), *chance.sample(unusual, others)]
+    wanted = size.experts - len(services)
+    others = min(wanted // 5, len(unusual))
+    doctors = min(wanted - others, len(alone))
+    private = [*chance.sample(alone, doctors), *chance.sample(unusual, others)]
     experts = [made.adviser(one) for one in (*services, *private)]
     delegations = made.delegations(people, services, entity, secretaries)
     members = (*people, *services, entity, *secretaries)
