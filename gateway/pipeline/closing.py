@@ -34,13 +34,13 @@ from teleexpertise.forms import (
 )
 from teleexpertise.letters import Mailbox
 from teleexpertise.people import Party
-from teleexpertise.placing import authorship
+from teleexpertise.placing import Authorship, authorship
 from teleexpertise.plaintext import readable_text
 from teleexpertise.quotation import own_words
 from teleexpertise.texts.contexts import RefusalReason
 from teleexpertise.texts.typography import euros
 
-__all__ = ["act_on", "allowed_sides", "not_yours", "order_synthesis", "sheet"]
+__all__ = ["act_on", "order_synthesis", "require_side", "sheet"]
 
 _TRIGGERS = {
     FormKind.FINALISE: Trigger.FINALISE,
@@ -50,7 +50,7 @@ _TRIGGERS = {
 }
 
 
-def allowed_sides(kind: FormKind) -> frozenset[Side]:
+def _allowed_sides(kind: FormKind) -> frozenset[Side]:
     """Whose form it is: a synthesis is both parties', the requester cancels, all else is the expert's."""
     match kind:
         case FormKind.SYNTHESIS:
@@ -62,7 +62,7 @@ def allowed_sides(kind: FormKind) -> frozenset[Side]:
             return frozenset({Side.EXPERT})
 
 
-def not_yours(kind: FormKind) -> RefusalReason:
+def _not_yours(kind: FormKind) -> RefusalReason:
     """Why somebody on another side is refused."""
     match kind:
         case FormKind.SYNTHESIS:
@@ -71,6 +71,21 @@ def not_yours(kind: FormKind) -> RefusalReason:
             return RefusalReason.REQUESTER_ONLY
         case _:
             return RefusalReason.EXPERT_ONLY
+
+
+async def require_side(
+    unit: Unit, incoming: Incoming, conversation: Conversation, kind: FormKind
+) -> Authorship:
+    """For whom somebody answers a form of one kind, by the rights of this moment: a form that was sent opens
+    nothing to who has lost them. Raises a refusal for a stranger and for another side.
+    """
+    rights = await unit.tx.delegations.rights()
+    by = authorship(conversation, incoming.login, incoming.written_as, rights)
+    if by is None:
+        raise refused(unit.services, RefusalReason.NOT_A_MEMBER, conversation.ref)
+    if by.side not in _allowed_sides(kind):
+        raise refused(unit.services, _not_yours(kind), conversation.ref)
+    return by
 
 
 async def sheet(
@@ -118,7 +133,7 @@ async def _finalise_sheet(
         experts=list(people.values()),
         exchanges=[await _line(unit, exchange) for exchange in exchanges],
         addressees=[_addressee(members, others, address) for address in addresses],
-        billing=await _numbers(unit, conversation.expert.address, login.address),
+        billing=await _numbers(unit, *_billers(conversation), login.address),
         requester_billing=await _numbers(unit, conversation.requester.address),
         acts=codes,
         proposal=proposal,
@@ -163,6 +178,12 @@ async def _eligible(unit: Unit, conversation: Conversation, login: str) -> dict[
         if account is not None and account.active:
             found[address] = Party.of(account)
     return found
+
+
+def _billers(conversation: Conversation) -> tuple[str, ...]:
+    """Whose number the act may be billed by: the expert's, and that of who stands in for them."""
+    deputy = conversation.opening.deputy
+    return (conversation.expert.address, *((deputy.address,) if deputy else ()))
 
 
 async def _today(unit: Unit, party: Party) -> Party:
@@ -312,12 +333,7 @@ async def act_on(unit: Unit, incoming: Incoming, filled: FilledForm) -> str:
     conversation = filled.sheet.conversation
     assert conversation is not None, "the form is about a conversation"
     kind = FormKind(filled.row.kind)
-    rights = await unit.tx.delegations.rights()
-    by = authorship(conversation, incoming.login, incoming.written_as, rights)
-    if by is None:
-        raise refused(unit.services, RefusalReason.NOT_A_MEMBER, conversation.ref)
-    if by.side not in allowed_sides(kind):
-        raise refused(unit.services, not_yours(kind), conversation.ref)
+    by = await require_side(unit, incoming, conversation, kind)
     if kind is FormKind.SYNTHESIS:
         return await order_synthesis(unit, incoming, conversation, _ticked_exchanges(filled))
     message = await unit.store(incoming, conversation.id)
@@ -374,7 +390,11 @@ async def _without_cda(
     lacking = sentences(missing_fields(facts))
     if not lacking:
         return ()
-    return (unit.services.texts.words.of("documents", "pdf_only").format(lacking=" ".join(lacking)),)
+    return (
+        unit.services.texts.words.of("documents", "pdf_only").format(
+            lacking=" ; ".join(each.rstrip(".") for each in lacking)
+        ),
+    )
 
 
 async def _overtaken(unit: Unit, incoming: Incoming, conversation: Conversation, author: Author) -> str:

@@ -78,9 +78,8 @@ async def _member_of(unit: Unit, incoming: Incoming, reference: str) -> tuple[Co
 
 def _form(kind: FormKind) -> Callable[[Unit, Incoming, Any], Awaitable[str]]:
     async def send(unit: Unit, incoming: Incoming, command: commands.Finalise) -> str:
-        conversation, by = await _member_of(unit, incoming, command.reference)
-        if by.side not in closing.allowed_sides(kind):
-            raise refused(unit.services, closing.not_yours(kind), conversation.ref)
+        conversation, _ = await _member_of(unit, incoming, command.reference)
+        await closing.require_side(unit, incoming, conversation, kind)
         again = kind is FormKind.FINALISE and conversation.state is State.COMPLETED
         if conversation.closed and not again:
             mail = mails.Refusal(reason=RefusalReason.CONVERSATION_CLOSED, detail=conversation.ref)
@@ -95,9 +94,8 @@ def _form(kind: FormKind) -> Callable[[Unit, Incoming, Any], Awaitable[str]]:
 
 
 async def _synthesis(unit: Unit, incoming: Incoming, command: commands.Synthesis) -> str:
-    conversation, by = await _member_of(unit, incoming, command.reference)
-    if by.side not in closing.allowed_sides(FormKind.SYNTHESIS):
-        raise refused(unit.services, closing.not_yours(FormKind.SYNTHESIS), conversation.ref)
+    conversation, _ = await _member_of(unit, incoming, command.reference)
+    await closing.require_side(unit, incoming, conversation, FormKind.SYNTHESIS)
     return await closing.order_synthesis(unit, incoming, conversation)
 
 

@@ -91,7 +91,10 @@ async def _sheet(unit: Unit, incoming: Incoming, row: FormRow) -> Sheet | None:
     conversation = await unit.load(row.conversation_id)
     if conversation is None:
         return None
-    return await closing.sheet(unit, conversation, FormKind(row.kind), incoming.login, row.options)
+    kind = FormKind(row.kind)
+    # Before the form is read: one that has to come back would show the exchanges to a withdrawn delegate.
+    await closing.require_side(unit, incoming, conversation, kind)
+    return await closing.sheet(unit, conversation, kind, incoming.login, row.options)
 
 
 async def _ask_back(unit: Unit, incoming: Incoming, row: FormRow, sheet: Sheet) -> str:

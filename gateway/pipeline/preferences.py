@@ -244,8 +244,12 @@ async def save(unit: Unit, incoming: Incoming, filled: FilledForm) -> str:
         changed=changed,
         warnings=filled.warnings,
         again=unit.services.links.to(
-            Preferences("" if account.address == login.address else account.address)
+            Preferences("" if account.address == login.address else account.address), "preferences_again"
         ),
     )
     await unit.answer(mail, login, in_reply_to=incoming.letter.message_id)
+    if changed and account.address != login.address:
+        by = login.name or login.address
+        again = unit.services.links.to(Preferences(), "preferences_again")
+        await unit.answer(replace(mail, by=by, again=again), Mailbox(account.address, account.name))
     return "preferences saved" if changed else "preferences unchanged"

@@ -18,7 +18,7 @@ from teleexpertise.events import Author, Opened, Side
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.forms import FormKind, Value, element_answers, request_form
 from teleexpertise.letters import Attachment, Letter, Mailbox
-from teleexpertise.people import Absence, Account, Expert, IdentityPolicy, Party
+from teleexpertise.people import Absence, Account, AccountKind, Expert, IdentityPolicy, Party
 from teleexpertise.prerequisites import count_given
 from teleexpertise.texts.contexts import RefusalReason
 
@@ -152,6 +152,13 @@ def _left_out(unit: Unit, letter: Letter) -> tuple[str, ...]:
     return (sentence.format(names=names),) if names else ()
 
 
+def _without_rpps(unit: Unit, requester: Account | None) -> tuple[str, ...]:
+    """Who asks hears that the expert will miss the RPPS number of a person's account (A.23)."""
+    if requester is None or requester.kind is not AccountKind.PERSON or requester.rpps:
+        return ()
+    return (unit.services.texts.words.of("forms", "no_rpps").format(name=requester.name),)
+
+
 async def open_request(unit: Unit, incoming: Incoming, filled: FilledForm) -> str:
     """Decide on a complete request; the rules open it, redirect it, or answer that one must call 15."""
     expert = filled.sheet.expert
@@ -195,7 +202,7 @@ async def open_request(unit: Unit, incoming: Incoming, filled: FilledForm) -> st
         answer_to=login,
         documents=expert.documents,
         attachments=attachments,
-        warnings=(*filled.warnings, *_left_out(unit, incoming.letter)),
+        warnings=(*filled.warnings, *_without_rpps(unit, account), *_left_out(unit, incoming.letter)),
     )
     _, conversation = await carry_out(unit, None, identifier, act)
     if conversation is None:

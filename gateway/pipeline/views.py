@@ -139,6 +139,12 @@ def _removal(case: Case) -> mails.Mail:
     return mails.Removed(**_head(case), person=_person(case), by=case.author)
 
 
+def _names(conversation: Conversation, addresses: tuple[str, ...]) -> tuple[str, ...]:
+    """People by the name that the conversation knows them by, others by their address."""
+    known = {member.party.address: member.party for member in conversation.members}
+    return tuple(known[each].name or each if each in known else each for each in addresses)
+
+
 def _report(case: Case) -> mails.Mail:
     conversation = case.conversation
     completion = conversation.completion
@@ -152,7 +158,7 @@ def _report(case: Case) -> mails.Mail:
         conclusion=completion.conclusion,
         filename=case.filename,
         version=conversation.version,
-        addressees=completion.addressees,
+        addressees=_names(conversation, completion.addressees),
         lacking=case.warnings,
     )
 
@@ -219,7 +225,7 @@ def _closing_confirmation(case: Case) -> mails.Mail:
         conclusion=completion.conclusion if completion else "",
         reason=conversation.closing_reason,
         version=conversation.version,
-        addressees=completion.addressees if completion else (),
+        addressees=_names(conversation, completion.addressees) if completion else (),
         billed=completion.billed if completion else (),
         warnings=case.warnings,
     )

@@ -21,6 +21,8 @@ from teleexpertise.texts.contexts import NextStep, Role
 __all__ = ["next_step", "of"]
 
 _MOST_ROWS = 100
+#: What is over is told for a while, not for ever: exports have all of it.
+_MOST_CLOSED = 10
 
 
 def next_step(conversation: Conversation, side: Side) -> NextStep:
@@ -50,11 +52,13 @@ async def of(unit: Unit, login: Mailbox) -> tuple[mails.Worklist, tuple[UUID, ..
     everything: list[Conversation | Mirror] = [*found, *mirrored]
     opened = sorted((c for c in everything if not c.closed), key=lambda c: c.opened_at)
     closed = sorted((c for c in everything if c.closed), key=lambda c: c.updated_at, reverse=True)
-    shown = [*opened, *closed][:_MOST_ROWS]
+    shown = [*opened, *closed[:_MOST_CLOSED]][:_MOST_ROWS]
     listed = mails.Worklist(
         owner=login.name or login.address,
         rows=tuple(
-            _mirror_row(unit, each, mine) if isinstance(each, Mirror) else _row(unit, each, mine)
+            _mirror_row(unit, each, mine)
+            if isinstance(each, Mirror)
+            else _row(unit, each, login.address, mine)
             for each in shown
         ),
         total=len(opened),
@@ -81,17 +85,20 @@ def _mirror_row(unit: Unit, mirror: Mirror, mine: set[str]) -> mails.WorklistRow
     )
 
 
-def _row(unit: Unit, conversation: Conversation, mine: set[str]) -> mails.WorklistRow:
+def _row(unit: Unit, conversation: Conversation, own: str, mine: set[str]) -> mails.WorklistRow:
     sides = {conversation.side(address) for address in mine if conversation.member(address)}
     side = next(candidate for candidate in (Side.EXPERT, Side.REQUESTER, Side.GUEST) if candidate in sides)
     role = Role.EXPERT if side is Side.EXPERT else Role.REQUESTER
     other = conversation.requester if role is Role.EXPERT else conversation.expert
+    here = [party for party in conversation.active() if party.address in mine]
+    acting = [party for party in here if conversation.side(party.address) is side and party.address != own]
     return mails.WorklistRow(
         reference=conversation.ref,
         state=conversation.state,
         role=role,
         other=other.name,
         patient=conversation.patient.label,
+        account=", ".join(party.name for party in acting) if own not in {p.address for p in here} else "",
         age_days=(unit.now - conversation.opened_at).days,
         delay_days=conversation.opening.delay_days,
         next_step=next_step(conversation, side),

@@ -12,7 +12,9 @@ from gateway.store.rows import OutboxRow
 from gateway.workers.failure import ActionFailed
 from mailboxes.dovecot.server import DovecotServer
 from mailboxes.errors import MailboxError
+from teleexpertise.commands import Export, Preferences, Worklist
 from teleexpertise.letters import Mailbox
+from teleexpertise.texts import Link
 from teleexpertise.texts.acting_contexts import DelegatesSaved, DelegateTold
 
 __all__ = ["REREAD_SECONDS", "SharingWork"]
@@ -88,6 +90,17 @@ class SharingWork:
                     by=str(payload["name"]),
                     given=given,
                     still=address in payload["still"],
+                    common=payload["common"],
+                    links=self._for_a_delegate(str(payload["principal"])) if given else (),
                 )
                 if address != row.recipient:
                     await unit.answer(told, Mailbox(address, names[address]))
+
+    def _for_a_delegate(self, principal: str) -> tuple[Link, ...]:
+        """What a new delegate can do for an account at once."""
+        links = self.services.links
+        return (
+            links.to(Worklist(), "worklist_all"),
+            links.to(Preferences(principal), "preferences_of"),
+            links.to(Export(account=principal), "export_of"),
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -43,14 +44,17 @@ _NOT_IN_LABELS = re.compile(r"[:：()\[\]<>|\\]")
 
 
 def _people(people: Sequence[Account | Party]) -> tuple[Option, ...]:
-    """People as options: stored by address, shown by name, the name alone told apart by the address."""
+    """People as options: stored by address, shown by name and address, listed by a name nobody shares."""
+    once = {person.address: person for person in people}.values()
+    shared = Counter(person.name for person in once)
     return tuple(
         Option(
             person.address,
             f"{person.name} ({person.address})" if person.name else person.address,
             (person.name,),
+            person.name if shared[person.name] == 1 else "",
         )
-        for person in {person.address: person for person in people}.values()
+        for person in once
     )
 
 

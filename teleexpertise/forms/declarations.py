@@ -55,11 +55,15 @@ class FormKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An answer of a choice or line of a checklist: ``value`` stored, ``label`` shown, its synonyms."""
+    """An answer of a choice or line of a checklist: ``value`` stored, ``label`` shown, its synonyms.
+
+    ``brief`` is what notes and sentences list in the label's place, '' the label itself.
+    """
 
     value: str
     label: str
     also: tuple[str, ...] = ()
+    brief: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +105,7 @@ class Field:
 
     def option_labels(self) -> str:
         """All options in one line, as sentences and notes show them."""
-        return " ; ".join(option.label for option in self.options)
+        return " ; ".join(option.brief or option.label for option in self.options)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from teleexpertise.texts.contexts import Mail
+from teleexpertise.texts.views import Link
 
 __all__ = ["DelegateTold", "DelegatesSaved"]
 
@@ -35,7 +36,7 @@ class DelegatesSaved(Mail):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DelegateTold(Mail):
     """``delegation``: somebody may act for ``principal`` now (``given``), or may no longer; ``by`` whose act,
-    '' an operator's.
+    '' an operator's. ``common`` says where its folders are, ``links`` what can be done for it.
     """
 
     template: ClassVar[str] = "delegation"
@@ -43,3 +44,5 @@ class DelegateTold(Mail):
     by: str
     given: bool
     still: bool = False
+    common: bool = False
+    links: tuple[Link, ...] = ()

@@ -207,7 +207,8 @@ class CommandConfirmation(ConversationMail):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorklistRow:
-    """One conversation of the worklist. ``other`` names the other party, ``patient`` is a label or ''.
+    """One conversation of the worklist. ``other`` names the other party, ``patient`` is a label or '',
+    ``account`` whom the reader acts for, '' themselves.
 
     Of a conversation that another operator's gateway holds (``held_by`` is its domain) only reference, state
     and age are known here, and ``asked_for`` names those of the reader's accounts that are in it.
@@ -225,6 +226,7 @@ class WorklistRow:
     links: tuple[Link, ...] = ()
     encrypted: int = 0
     """Mails that are encrypted end to end."""
+    account: str = ""
     held_by: str = ""
     asked_for: tuple[str, ...] = ()
 

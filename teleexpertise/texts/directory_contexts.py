@@ -35,7 +35,7 @@ class DirectoryPage(Mail):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreferencesSaved(Mail):
     """``preferences``: what an account has declared, as it holds now; ``deputy`` is a name, ``again`` asks
-    anew.
+    anew. ``by`` is whose act it was, in the copy that the account itself gets of an act of a delegate.
     """
 
     template: ClassVar[str] = "preferences"
@@ -46,3 +46,4 @@ class PreferencesSaved(Mail):
     deputy: str = ""
     changed: bool = True
     warnings: tuple[str, ...] = ()
+    by: str = ""

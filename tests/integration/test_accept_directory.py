@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import re
 import smtplib
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
 from email.message import EmailMessage
+from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
 from gateway.services import Services
 from teleexpertise.forms.marks import NOTE_SIGN
-from teleexpertise.people import Absence, Account, Expert, IdentityPolicy, ItemKind, NirPolicy
+from teleexpertise.people import Account, Expert, IdentityPolicy, ItemKind, NirPolicy
 from tests.support import region
+from tests.support.acting import command, told
 from tests.support.forms import form_of, quoted, typed_into
 from tests.support.gateway import Client, TestGateway, gateway, html_of, refusal_text, text_of, words_of
+from tests.support.threads import attachments
 
 PDF = b"%PDF-1.4\n% fiche a remplir\n%%EOF\n"
 CLEAR = {"Dates d'absence": "", "Adresse d'un autre outil": "", "Liste des éléments": "", "Prérequis en": ""}
@@ -78,24 +84,26 @@ def declare(client: Client, values: Mapping[str, str], account: str = "") -> Ema
     return done
 
 
-def expert_of(served: TestGateway, account: Account) -> Expert | None:
-    async def read(services: Services) -> Expert | None:
-        async with services.store.reading() as tx:
-            return await tx.experts.get(account.address)
-
-    found = served.ask(read)
-    assert found is None or isinstance(found, Expert)
+def expert_of(served: TestGateway, account: Account) -> dict[str, Any] | None:
+    """What the command line shows of a declaration, ``None`` for nobody's."""
+    called = command(served, "expert", "show", account.address)
+    if called.exit_code == 1:
+        return None
+    found: dict[str, Any] = json.loads(told(served, "expert", "show", account.address, "--json"))
     return found
 
 
-def account_of(served: TestGateway, address: str) -> Account:
-    async def read(services: Services) -> Account | None:
-        async with services.store.reading() as tx:
-            return await tx.accounts.get(address)
-
-    found = served.ask(read)
-    assert isinstance(found, Account)
+def declared(served: TestGateway, account: Account) -> dict[str, Any]:
+    """The declaration of somebody who has one."""
+    found = expert_of(served, account)
+    assert found is not None
     return found
+
+
+def account_of(served: TestGateway, address: str) -> dict[str, Any]:
+    """What the command line shows of an account."""
+    rows: list[dict[str, Any]] = json.loads(told(served, "account", "list", "--json"))
+    return next(row for row in rows if row["address"] == address)
 
 
 def today(served: TestGateway) -> date:
@@ -142,6 +150,9 @@ def test_a11_search_by_specialty_department_name_town_abbreviation_and_avis(
     services = words_of(doctor.ask_service("Avis"))
     assert region.SERVICE.name in services
     assert region.NURSE.name not in services
+    for terms in ("perret", "remy perret dermatologie", "43000", "dermato le puy en velay", "dermato 43"):
+        assert region.DERMATOLOGIST.name in words_of(doctor.ask_service(f"Annuaire {terms}")), terms
+    assert region.DERMATOLOGIST.name not in words_of(doctor.ask_service("Annuaire 43100"))
     # Another process changes the directory (here by the store alone): the next query sees it.
 
     async def rename(services: Services) -> None:
@@ -157,11 +168,16 @@ def test_a11_search_by_specialty_department_name_town_abbreviation_and_avis(
 
 def test_a12_the_directory_shows_the_description_and_leads_to_the_form(nurse: Client, doctor: Client) -> None:
     declare(nurse, DECLARED)
-    page = words_of(doctor.ask_service("Annuaire faure"))
+    answered = doctor.ask_service("Annuaire faure")
+    page = words_of(answered)
     for words in (DECLARED["Description de votre"], DECLARED["Limites et territoire"], "3 jours"):
         assert words in page
-    form = doctor.ask_service(f"Nouvelle téléexpertise {region.NURSE.address}")
-    assert form_of(text_of(form))
+    # The button holds a whole command: what a mail program makes of it brings the form.
+    button = re.search(r'href="mailto:([^?"]+)\?subject=([^"]+)"[^>]*>Demander une', html_of(answered))
+    assert button is not None
+    assert button[1] == doctor.gateway.service
+    form = doctor.ask_service(unquote(button[2]))
+    assert f"Expert : {region.NURSE.name}" in form_of(text_of(form))
 
 
 def test_a13_preferences_of_a_service_by_its_delegate_and_of_nobody_elses(
@@ -171,17 +187,14 @@ def test_a13_preferences_of_a_service_by_its_delegate_and_of_nobody_elses(
     form = form_for(delegate, region.SERVICE.address)
     done = answer(delegate, form, {"Délai maximum": "4 jours"})
     assert region.SERVICE.name in str(done["subject"])
-    found = expert_of(served, region.SERVICE)
-    assert found is not None
-    assert found.delay_days == 4
-    assert found.description == region.CARDIOLOGY.description
-
-    async def audited(services: Services) -> list[tuple[str, str]]:
-        async with services.store.reading() as tx:
-            entries = await tx.audit.about([region.SERVICE.address])
-        return [(entry.actor, entry.target) for entry in entries if entry.action == "preferences"]
-
-    assert (region.CARDIOLOGIST.address, region.SERVICE.address) in served.ask(audited)
+    found = declared(served, region.SERVICE)
+    assert found["delay_days"] == 4
+    assert found["description"] == region.CARDIOLOGY.description
+    lines = json.loads(told(served, "audit", "list", "--action", "preferences", "--json"))
+    assert (region.CARDIOLOGIST.address, region.SERVICE.address) in {(e["actor"], e["target"]) for e in lines}
+    # The account itself is told what was changed in its name, and by whom.
+    owner = served.client(region.SERVICE).wait(f"Préférences modifiées : {region.SERVICE.name}")
+    assert f"{region.CARDIOLOGIST.name} a modifié les préférences" in words_of(owner)
     # Neither the form of an account that one may not act for, nor an answer to a form of somebody else.
     with pytest.raises(smtplib.SMTPException) as refused:
         nurse.send(nurse.compose(served.service, f"Préférences {region.SERVICE.address}"))
@@ -204,7 +217,7 @@ def test_a14_who_withdraws_is_shown_no_more_and_finds_her_declaration_again(
     stranger = served.client(region.STRANGER)
     declare(stranger, {"Signalement": "échanges"})
     assert expert_of(served, region.STRANGER) is None
-    assert account_of(served, region.STRANGER.address).notice == "inbox"
+    assert account_of(served, region.STRANGER.address)["notice"] == "inbox"
 
 
 def test_a15_the_description_is_mandatory_for_whoever_appears(served: TestGateway, nurse: Client) -> None:
@@ -216,9 +229,8 @@ def test_a15_the_description_is_mandatory_for_whoever_appears(served: TestGatewa
     assert expert_of(served, region.NURSE) == before
     done = answer(nurse, back, {"Description de votre": "Plaies."})
     assert "Plaies." in words_of(done)
-    found = expert_of(served, region.NURSE)
-    assert found is not None
-    assert (found.description, found.delay_days) == ("Plaies.", 9)
+    found = declared(served, region.NURSE)
+    assert (found["description"], found["delay_days"]) == ("Plaies.", 9)
 
 
 def test_a16_requests_go_to_another_tool_where_the_expert_has_one(
@@ -229,15 +241,12 @@ def test_a16_requests_go_to_another_tool_where_the_expert_has_one(
     assert "à corriger" in str(back["subject"])
     url = "https://outil.example/demande?de=43"
     answer(nurse, back, {"Adresse d'un autre outil": url, "NIR du patient": "non demandé"})
-    told = request(doctor, region.NURSE, REQUEST)
-    assert url in words_of(told)
-
-    async def states(services: Services) -> list[str]:
-        async with services.store.reading() as tx:
-            rows = await tx.conversations.of_member(region.NURSE.address)
-        return [str(row.projection.state) for row in rows]
-
-    assert served.ask(states) == ["redirected"]
+    page = words_of(doctor.ask_service("Annuaire faure"))
+    assert f"reçoit les demandes avec un autre outil : {url}" in page
+    assert "Demander une téléexpertise" not in page
+    assert url in words_of(request(doctor, region.NURSE, REQUEST))
+    rows = json.loads(told(served, "conversation", "list", "--member", region.NURSE.address, "--json"))
+    assert [row["state"] for row in rows] == ["redirected"]
     declare(nurse, CLEAR)
 
 
@@ -248,6 +257,10 @@ def test_a17_anonymity_is_offered_where_the_expert_allows_it(nurse: Client, doct
     declare(nurse, {"Identité du patient": "anonymat possible"})
     form = doctor.ask_service(f"Nouvelle téléexpertise {region.NURSE.address}")
     assert "Patient anonyme" in form_of(text_of(form))
+    unnamed = {"Nom de naissance": "", "Prénoms": "", "Date de naissance": "", "Patient anonyme": "oui"}
+    opened = request(doctor, region.NURSE, {**REQUEST, **unnamed})
+    assert "Patient : anonyme, son identité n'est pas communiquée" in words_of(opened)
+    assert "Patient : anonyme" in words_of(nurse.wait("Demande de téléexpertise", "Téléexpertises"))
 
 
 def test_a18_prerequisites_as_text_as_files_and_as_a_checklist(
@@ -269,29 +282,22 @@ def test_a18_prerequisites_as_text_as_files_and_as_a_checklist(
     done = answer(nurse, wrong, {"Délai maximum": "3"}, {"consentement.docx": b"PK docx"})
     assert "fiche.pdf" in words_of(done)
     assert "consentement.docx" in words_of(done)
-    found = expert_of(served, region.NURSE)
-    assert found is not None
-    assert found.prerequisites == "Photographies nettes."
-    assert [(i.name, i.kind, i.mandatory, i.count) for i in found.items] == [
+    found = declared(served, region.NURSE)
+    assert found["prerequisites"] == "Photographies nettes."
+    assert [(i["name"], i["kind"], i["mandatory"], i["count"]) for i in found["items"]] == [
         ("Vue rapprochée", ItemKind.IMAGE, True, 1),
         ("Bilan", ItemKind.DOCUMENT, False, 2),
         ("Durée", ItemKind.FIELD, True, 1),
     ]
-    assert [(d.filename, d.content) for d in found.documents] == [
-        ("fiche.pdf", PDF),
-        ("consentement.docx", b"PK docx"),
-    ]
     # The requester gets them with the form; a written element is a line of it.
     form = doctor.ask_service(f"Nouvelle téléexpertise {region.NURSE.address}")
-    names = [part.get_filename() for part in form.walk() if part.get_filename()]
-    assert names == ["fiche.pdf", "consentement.docx", "smime.p7s"]
+    assert attachments(form) == {"fiche.pdf": PDF, "consentement.docx": b"PK docx"}
     assert "Durée" in form_of(text_of(form))
     # Unticking removes; nothing else changes.
     answer(nurse, form_for(nurse), {}, edit=("[x] 1. fiche.pdf", "[ ] 1. fiche.pdf"))
-    after = expert_of(served, region.NURSE)
-    assert after is not None
-    assert [d.filename for d in after.documents] == ["consentement.docx"]
-    assert after.items == found.items
+    after = declared(served, region.NURSE)
+    assert [each["filename"] for each in after["documents"]] == ["consentement.docx"]
+    assert after["items"] == found["items"]
 
 
 def test_a18_who_has_no_checklist_is_shown_the_usual_one_of_the_specialty(served: TestGateway) -> None:
@@ -308,9 +314,10 @@ def test_a19_the_nir_is_mandatory_only_where_identity_is(
     back = answer(nurse, form_for(nurse), {**DECLARED, **CLEAR, "Identité du patient": "anonymat possible"})
     assert "le NIR ne peut être exigé que si" in words_of(back)
     answer(nurse, back, {"Identité du patient": "exigée"})
-    found = expert_of(served, region.NURSE)
-    assert found is not None
-    assert (found.identity, found.nir) == (IdentityPolicy.REQUIRED, NirPolicy.MANDATORY)
+    found = declared(served, region.NURSE)
+    assert (found["identity"], found["nir"]) == (IdentityPolicy.REQUIRED, NirPolicy.MANDATORY)
+    refused = request(doctor, region.NURSE, REQUEST)
+    assert "NIR ou INS : cette ligne est à compléter" in words_of(refused)
     for choice, there in (("obligatoire", "NIR ou INS (15 caractères) :"), ("non demandé", "")):
         declare(nurse, {"NIR du patient": choice})
         form = form_of(text_of(doctor.ask_service(f"Nouvelle téléexpertise {region.NURSE.address}")))
@@ -322,7 +329,7 @@ def test_a20_the_billing_number_is_kept_and_prefilled(served: TestGateway, nurse
     back = answer(nurse, form_for(nurse), {"Votre numéro de facturation": "12"})
     assert "numéro AM" in words_of(back)
     answer(nurse, back, {"Votre numéro de facturation": "43 6 00001 2"})
-    assert account_of(served, region.NURSE.address).billing_number == "436000012"
+    assert account_of(served, region.NURSE.address)["billing_number"] == "436000012"
     form = nurse.ask_service(f"Nouvelle téléexpertise {region.DERMATOLOGIST.address}")
     assert "436000012" in form_of(text_of(form))
 
@@ -355,13 +362,11 @@ def test_a21_nothing_is_saved_by_half_nor_over_somebody_elses_change(
     declare(nurse, {"Délai maximum": "6"})
     again = answer(nurse, early, {"Limites et territoire": "Nouveau."})
     assert "modifiées depuis" in words_of(again)
-    found = expert_of(served, region.NURSE)
-    assert found is not None
-    assert (found.delay_days, found.limits) == (6, DECLARED["Limites et territoire"])
+    found = declared(served, region.NURSE)
+    assert (found["delay_days"], found["limits"]) == (6, DECLARED["Limites et territoire"])
     answer(nurse, again, {"Délai maximum": "6"})
-    found = expert_of(served, region.NURSE)
-    assert found is not None
-    assert (found.delay_days, found.limits) == (6, "Nouveau.")
+    found = declared(served, region.NURSE)
+    assert (found["delay_days"], found["limits"]) == (6, "Nouveau.")
 
 
 def test_an_absent_experts_deputy_takes_part_from_the_opening(
@@ -381,36 +386,29 @@ def test_an_absent_experts_deputy_takes_part_from_the_opening(
         nurse, back, {"Dates d'absence": f"Absente {shown}, remplacée par {region.CARDIOLOGIST.address}"}
     )
     assert region.CARDIOLOGIST.name in words_of(done)
-    found = expert_of(served, region.NURSE)
-    assert found is not None
-    assert found.absence == Absence(starts=first, ends=last, deputy=region.CARDIOLOGIST.address)
+    absence = declared(served, region.NURSE)["absence"]
+    assert absence == {"starts": str(first), "ends": str(last), "deputy": region.CARDIOLOGIST.address}
     page = words_of(doctor.ask_service("Annuaire faure"))
     assert f"Absence du {first:%d/%m/%Y}" in page
     assert region.CARDIOLOGIST.name in page
-    told = request(doctor, region.NURSE, REQUEST)
-    reference = str(told["subject"]).partition("[")[2].split()[0]
+    opened = request(doctor, region.NURSE, REQUEST)
+    reference = str(opened["subject"]).partition("[")[2].split()[0]
     opening = deputy.wait("Éléments demandés", "Téléexpertises")
     assert f"est aussi remise à {region.CARDIOLOGIST.name}" in words_of(opening)
     assert reference in words_of(deputy.wait(reference))
     # On the expert's side: the deputy's first answer takes the request up.
     deputy.send(deputy.reply(opening, "Je regarde."))
-
-    async def state(services: Services) -> str:
-        async with services.store.reading() as tx:
-            row = await tx.conversations.by_ref(reference)
-        assert row is not None
-        return str(row.projection.state)
-
-    assert served.ask(state) == "in_progress"
+    shown = json.loads(told(served, "conversation", "show", reference, "--json"))
+    assert shown["state"] == "in_progress"
     declare(nurse, CLEAR)
 
 
 def test_files_wait_through_corrections_and_too_many_come_back(served: TestGateway, nurse: Client) -> None:
     declare(nurse, {**DECLARED, **CLEAR})
     answer(nurse, form_for(nurse), {}, {"consentement.docx": b"PK docx"})  # taken out by name further below
-    before = expert_of(served, region.NURSE)
-    assert before is not None
-    room = 10 - len(before.documents)
+    before = declared(served, region.NURSE)
+    kept = len(before["documents"])
+    room = 10 - kept
     files = {f"fiche{n:02}.pdf": PDF + bytes([n]) for n in range(room + 1)}
     back = answer(nurse, form_for(nurse), {}, files)
     assert "11 fichiers au lieu de 10" in words_of(back)
@@ -421,26 +419,22 @@ def test_files_wait_through_corrections_and_too_many_come_back(served: TestGatew
         back,
         {"Délai maximum": "x"},
         {"fiche00.pdf": files["fiche00.pdf"], "fiche00-bis.pdf": b"%PDF other"},
-        (f"[x] {len(before.documents) + 1}. fiche00.pdf", f"[ ] {len(before.documents) + 1}. fiche00.pdf"),
+        (f"[x] {kept + 1}. fiche00.pdf", f"[ ] {kept + 1}. fiche00.pdf"),
     )
     listed = [line for line in text_of(back).splitlines() if line.startswith("[")]
     assert len(listed) == 12
     assert sum("[ ]" in line for line in listed) == 1
     text = text_of(back)
-    for line in listed[len(before.documents) : -1]:
+    for line in listed[kept:-1]:
         text = text.replace(line, line.replace("[x]", "[ ]"))
     mail = nurse.reply(back, quoted(typed_into(text, {"Délai maximum": "2"})))
     nurse.answer_to(nurse.send(mail))
-    after = expert_of(served, region.NURSE)
-    assert after is not None
-    names = [each.filename for each in after.documents]
-    assert names == [*(each.filename for each in before.documents), "fiche00-bis.pdf"]
+    names = [each["filename"] for each in declared(served, region.NURSE)["documents"]]
+    assert names == [*(each["filename"] for each in before["documents"]), "fiche00-bis.pdf"]
     # All of them away again.
     form = form_for(nurse)
     nurse.answer_to(nurse.send(nurse.reply(form, quoted(text_of(form).replace("[x] ", "[ ] ")))))
-    last = expert_of(served, region.NURSE)
-    assert last is not None
-    assert last.documents == ()
+    assert declared(served, region.NURSE)["documents"] == []
 
 
 def test_of_ten_answers_to_one_form_one_counts(served: TestGateway, nurse: Client) -> None:
@@ -452,9 +446,7 @@ def test_of_ten_answers_to_one_form_one_counts(served: TestGateway, nurse: Clien
     ]
     subjects = [str(nurse.answer_to(each)["subject"]) for each in sent]
     assert sum(subject.startswith("Préférences enregistrées") for subject in subjects) == 1
-    found = expert_of(served, region.NURSE)
-    assert found is not None
-    assert found.delay_days == 10
+    assert declared(served, region.NURSE)["delay_days"] == 10
 
 
 def test_an_html_answer_with_a_logo_in_its_signature(served: TestGateway, nurse: Client) -> None:
@@ -467,23 +459,17 @@ def test_an_html_answer_with_a_logo_in_its_signature(served: TestGateway, nurse:
     mail.set_content(f"<blockquote>{html}</blockquote><img src='cid:logo'>", subtype="html")
     mail.add_related(b"\x89PNG logo", "image", "png", cid="<logo>", filename="logo.png", disposition="inline")
     nurse.answer_to(nurse.send(mail))
-    found = expert_of(served, region.NURSE)
-    assert found is not None
-    assert (found.delay_days, found.documents) == (8, ())
+    found = declared(served, region.NURSE)
+    assert (found["delay_days"], found["documents"]) == (8, [])
 
 
 def test_a_deputy_who_asks_is_no_deputy(served: TestGateway, nurse: Client, doctor: Client) -> None:
     day = today(served)
     absence = f"du {day:%d/%m/%Y} au {day + timedelta(days=1):%d/%m/%Y}, remplacée par {region.GP.address}"
     declare(nurse, {**DECLARED, **CLEAR, "NIR du patient": "non demandé", "Dates d'absence": absence})
-    told = request(doctor, region.NURSE, REQUEST)
-    reference = str(told["subject"]).partition("[")[2].split()[0]
-
-    async def members(services: Services) -> dict[str, bool]:
-        async with services.store.reading() as tx:
-            row = await tx.conversations.by_ref(reference)
-        assert row is not None
-        return dict(row.projection.members)
-
-    assert set(served.ask(members)) == {region.GP.address, region.NURSE.address}
+    opened = request(doctor, region.NURSE, REQUEST)
+    reference = str(opened["subject"]).partition("[")[2].split()[0]
+    mine = json.loads(told(served, "conversation", "list", "--member", region.NURSE.address, "--json"))
+    (members,) = [set(row["members"]) for row in mine if row["ref"] == reference]
+    assert members == {region.GP.address, region.NURSE.address}
     declare(nurse, CLEAR)

@@ -62,6 +62,13 @@ def test_a23_the_experts_line_carries_the_number_and_the_rpps_of_who_asked(serve
     assert row["Numéro de facturation du correspondant (prescripteur)"] == "431000018"
 
 
+def test_a23_who_asks_without_rpps_number_hears_that_the_expert_will_miss_it(served: TestGateway) -> None:
+    thread = open_thread(served, requester=region.NURSE, billing="431000059")
+    told = f"aucun numéro RPPS n'est enregistré pour {region.NURSE.name}"
+    assert told in words_of(thread.confirmation)
+    assert told not in words_of(thread.question(thread.expert))
+
+
 def test_a24_prerequisites_and_documents_come_with_the_form_and_the_filled_one_afterwards(
     served: TestGateway,
 ) -> None:
@@ -131,7 +138,7 @@ def test_a29_the_request_says_who_it_is_about_who_asks_when_and_on_which_account
     assert f"Patient : {thread.values['Nom de naissance']} Jeanne Marie" in told
     assert " ans)" in told
     assert f"Demande reçue sur le compte {region.DERMATOLOGIST.name} le " in told
-    assert f"{region.GP.name} vous demande un avis" in told
+    assert f"{region.GP.name} demande un avis" in told
 
 
 def test_a30_members_people_legal_entities_and_delegates_exchange_words_and_pictures(

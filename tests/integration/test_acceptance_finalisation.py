@@ -17,6 +17,7 @@ from gateway.services import Services
 from teleexpertise.forms.marks import NOTE_SIGN
 from teleexpertise.people import Account, NoticeMode
 from tests.support import region
+from tests.support.forms import quoted
 from tests.support.gateway import Client, TestGateway, eventually, text_of, words_of
 from tests.support.threads import Thread, answered, attachments, open_thread
 
@@ -181,7 +182,30 @@ def test_a32_defaults_are_who_asked_and_the_service_first_chosen(
     assert f"Demandeur : Dr Claire MARTIN ({region.GP.address})" in form
     assert f"Expert : {region.SERVICE.name} ({region.SERVICE.address})" in form
     for party in (region.CARDIOLOGIST, region.SECRETARY):
-        assert f"{party.name} ({party.address})" in form, "delegates of both sides can be named"
+        assert party.name in form, "delegates of both sides can be named"
+
+
+def test_a32_the_requester_may_be_another_member_whose_line_it_becomes(served: TestGateway) -> None:
+    thread = open_thread(served)
+    reply = thread.expert.reply(thread.question(thread.expert), "Je propose à Mme Faure de suivre.")
+    reply["Cc"] = region.NURSE.address
+    thread.expert.send(reply)
+    nurse = served.client(region.NURSE)
+    thread.copy_of(nurse, reply)
+    told = words_of(
+        thread.finalise(
+            thread.expert,
+            Demandeur=region.NURSE.name,
+            **{"Numéro de facturation du demandeur": "431000059"},
+        )
+    )
+    assert f"Demandeur : {region.NURSE.name}" in told
+    (mine,) = rows(nurse, thread.ref, "Export demandeur csv")
+    assert (mine["Acte"], mine["Numéro de facturation"]) == ("RQD", "431000059")
+    assert rows(thread.requester, thread.ref, "Export demandeur csv") == []
+    # The report still goes to both.
+    for reader in (thread.requester, nurse):
+        thread.report(reader)
 
 
 def test_a33_a_delegate_is_offered_both_numbers_the_services_first(
@@ -217,9 +241,25 @@ def test_a34_exchanges_are_ticked_or_not_and_a_form_left_unsent_changes_nothing(
 def test_a35_a_synthesis_at_any_time_changes_nothing(served: TestGateway) -> None:
     thread = open_thread(served)
     thread.tell(thread.expert, "Première impression.")
+    thread.tell(thread.requester, "Un mot à part.", ("vue de profil.jpg", b"no picture"))
     mail = thread.requester.ask_service(f"Synthèse {thread.ref}")
     (pdf,) = [content for name, content in attachments(mail).items() if name.endswith(".pdf")]
-    assert "Première impression." in report_text(pdf)
+    whole = report_text(pdf)
+    for words in (thread.values["Question"], "Première impression.", "Un mot à part.", "vue de profil.jpg"):
+        assert words in whole
+    # Its elements are chosen by ticks in the same mail, and what comes then may be sent on to anybody.
+    text = quoted(text_of(mail).replace("[x] 2.", "[ ] 2."))
+    chosen = thread.requester.answer_to(thread.requester.send(thread.requester.reply(mail, text)))
+    ((name, part),) = [(name, pdf) for name, pdf in attachments(chosen).items() if name.endswith(".pdf")]
+    assert "Première impression." in report_text(part)
+    assert "Un mot à part." not in report_text(part)
+    colleague = served.client(region.STRANGER)
+    passed_on = thread.requester.compose(colleague.address, "Pour avis", "Voir la synthèse.")
+    passed_on.add_attachment(part, maintype="application", subtype="pdf", filename=name)
+    thread.requester.send(passed_on)
+    got = colleague.wait(lambda mail: mail["message-id"] == passed_on["message-id"])
+    assert attachments(got) == {name: part}
+    assert thread.ref not in words_of(colleague.ask_service("Mes téléexpertises"))
     thread.reaches("in_progress")
 
 
@@ -242,6 +282,24 @@ def test_a36_the_report_is_posted_filed_and_sent_to_the_requester(served: TestGa
             lambda reader=reader: filed(reader),  # type: ignore[misc]
             f"the report of {thread.ref} in the patient's folder of {reader.address}",
         )
+
+
+def test_a36_the_report_is_filed_by_patient_only_where_the_account_wants_it(served: TestGateway) -> None:
+    change(served, replace(region.DERMATOLOGIST, files_reports=False))
+    try:
+        thread = open_thread(served)
+        thread.finalise(thread.expert)
+        name = thread.values["Nom de naissance"]
+
+        def filed(reader: Client) -> bool:
+            return any(name in folder for folder in reader.folders())
+
+        thread.report(thread.expert)
+        eventually(lambda: filed(thread.requester), "the requester's folder")
+        served.settled()
+        assert not filed(thread.expert)
+    finally:
+        change(served, region.DERMATOLOGIST)
 
 
 def test_a37_a38_finalised_activity_by_dates_role_and_format(served: TestGateway) -> None:

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import smtplib
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from tests.support.acting import command, exported, filled, journal, saved, show
 from tests.support.forms import form_of, quoted
 from tests.support.gateway import Client, TestGateway, eventually, gateway, refusal_text, text_of, words_of
 from tests.support.imap import COMMON, OWN, begin_idle, ended, headers, listed, opens, session, unseen, wire
+from tests.support.mbsync import Copy, needs_mbsync
 from tests.support.threads import FOLDER, attachments, open_thread
 
 pytestmark = pytest.mark.timeout(120)
@@ -127,45 +127,16 @@ def test_a42_a_delegate_writes_in_the_delegators_name_and_is_named_as_the_sender
             delegate.send_bytes(wrong.as_bytes(), [str(wrong["to"].addresses[0].addr_spec)], delegate.address)
 
 
+@needs_mbsync
 def test_a42_mbsync_copies_the_delegators_folders(served: TestGateway, tmp_path: Path) -> None:
     thread = open_thread(served)
     thread.question(thread.requester)
     delegate = served.client(region.SECRETARY)
-    configuration = tmp_path / "mbsyncrc"
-    configuration.write_text(
-        f"""
-IMAPAccount tele
-Host localhost
-Port {served.imaps_port}
-User {delegate.address}
-Pass "{delegate.password}"
-SSLType IMAPS
-CertificateFile {served.settings.pki.anchors}
-
-IMAPStore far
-Account tele
-
-MaildirStore near
-Path {tmp_path}/mail/
-Inbox {tmp_path}/mail/INBOX
-SubFolders Verbatim
-
-Channel all
-Far :far:
-Near :near:
-Patterns "{OWN}/{region.GP.address}/%"
-Create Near
-Sync All
-SyncState *
-""",
-        "utf-8",
-    )
-    (tmp_path / "mail").mkdir()
+    copy = Copy(delegate, tmp_path, f'"{OWN}/{region.GP.address}/%"')
     for _ in range(2):
-        done = subprocess.run(["mbsync", "-c", configuration, "-a"], capture_output=True, timeout=60)
-        assert done.returncode == 0, done.stderr.decode()
-    copied = b"".join(path.read_bytes() for path in (tmp_path / "mail").rglob("*") if path.is_file())
-    assert f"X-TLE-Ref: {thread.ref}".encode() in copied
+        copy.sync()
+    folder = f"{OWN}/{region.GP.address}/{FOLDER}"
+    assert thread.ref in {mail["x-tle-ref"] for mail in copy.mails(folder)}
 
 
 # -- A.43: naming and withdrawing ----------------------------------------------------------------------
@@ -424,7 +395,7 @@ def test_a45_members_of_a_service_see_in_its_folder_what_was_answered_and_by_who
     tidied(served, region.SERVICE.address, colleague.address)
 
 
-def test_a45_an_administrator_sees_the_exports_of_all_services_of_the_establishment(
+def test_a41_a45_an_administrator_sees_the_exports_of_all_services_of_the_establishment(
     served: TestGateway, tmp_path: Path
 ) -> None:
     administrator = served.client(region.NURSE)

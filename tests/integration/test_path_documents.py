@@ -59,7 +59,7 @@ def test_what_a_cda_lacks_is_said_to_who_finalises_and_in_the_report_mail(served
     told = words_of(thread.finalise(thread.expert))
     for words in (
         "Le compte rendu sera un PDF seul, sans document national (CDA)",
-        "l'INS du patient n'est pas connue.",
+        "l'INS du patient n'est pas connue ;",
         "numéro FINESS de l'établissement",
     ):
         assert words in told

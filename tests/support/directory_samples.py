@@ -39,4 +39,7 @@ def declaring_mails(expert: Expert, request: Link, services: Link, away: Absence
             deputy="Dr Paul ROUX",
             warnings=("à vérifier.",),
         ),
+        "preferences-par-un-autre": directory_contexts.PreferencesSaved(
+            account=expert.account, expert=None, again=request, by="Mme Léa ROCHE"
+        ),
     }

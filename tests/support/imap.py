@@ -72,3 +72,20 @@ def ended(connection: imaplib.IMAP4_SSL) -> bool:
     except OSError:
         return False
     return True
+
+
+def idle_told(connection: imaplib.IMAP4_SSL, what: bytes = b"EXISTS") -> None:
+    """Wait in IDLE until the server tells of something; end IDLE then (RFC 2177)."""
+    while not connection.readline().rstrip().endswith(what):
+        pass
+    connection.send(b"DONE\r\n")
+    while not connection.readline().startswith(b"I1 OK"):
+        pass
+
+
+def found(connection: imaplib.IMAP4_SSL, *criteria: str) -> list[str]:
+    """The numbers of the mails of the selected folder that SEARCH finds."""
+    status, answer = connection.search(None, *criteria)
+    assert status == "OK"
+    numbers: list[str] = answer[0].decode().split()
+    return numbers

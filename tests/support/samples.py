@@ -196,6 +196,7 @@ def _directory_mails() -> dict[str, contexts.Mail]:
                     delay_days=7,
                     next_step=contexts.NextStep.ANSWER,
                     links=(FINALISE,),
+                    account=EXPERT.name,
                 ),
                 ELSEWHERE,
             ),
@@ -240,6 +241,9 @@ def _exports() -> dict[str, contexts.Mail]:
             last=date(2026, 3, 31),
             accounts=(EXPERT.address, REQUESTER.address),
         ),
+        "export-vide": export_contexts.ExportReady(
+            filename="x.csv", rows=0, pending=True, first=None, last=None, accounts=(), role="expert"
+        ),
         "export-refus": export_contexts.ExportRefused(
             problems=("31/02/2026", "pdf"), links=(link("Export de mon activité", "Export xlsx"),)
         ),
@@ -252,11 +256,13 @@ def _acting() -> dict[str, contexts.Mail]:
     saved = acting_contexts.DelegatesSaved(
         principal=names[1], added=names[:1], removed=names, still=names[1:], delegates=names, common=True
     )
-    told = acting_contexts.DelegateTold(principal=names[1], by=EXPERT.name, given=True)
+    told = acting_contexts.DelegateTold(principal=names[1], by=EXPERT.name, given=True, links=(SERVICES,))
     return {
         "delegues": saved,
         "delegues-sans": replace(saved, added=(), removed=(), still=(), delegates=(), common=False),
+        "delegues-par-un-autre": replace(saved, told=True, by=EXPERT.name),
         "delegation": told,
+        "delegation-commune": replace(told, common=True),
         "delegation-exploitant": replace(told, by="", given=False),
         "delegation-encore": replace(told, given=False, still=True),
     }
@@ -350,7 +356,7 @@ def _opening_mails() -> dict[str, contexts.Mail]:
                 for item, given in zip(ITEMS, (True, True, False, True), strict=True)
             ),
             documents=("fiche-dermatologie.pdf",),
-            expert_links=(FINALISE, link("Demander des compléments", f"Compléments {REF}")),
+            expert_links=(FINALISE, link("Demander des compléments", f"Compléments {REF}"), SYNTHESIS),
             requester_links=(CANCEL, SYNTHESIS),
             **ABOUT,
         ),

@@ -83,7 +83,7 @@ def test_the_html_part_fetches_and_runs_nothing(body: Body) -> None:
 
 def test_text_lines_are_short(body: Body) -> None:
     long = [line for line in body.text.splitlines() if len(line) > 76]
-    assert all(line.startswith(("  <mailto:", "  objet")) for line in long)
+    assert all(line.startswith(("  <mailto:", "  objet", "  (objet")) for line in long)
 
 
 def test_subjects_are_one_line_without_patient_data(body: Body) -> None:
@@ -99,7 +99,7 @@ def test_every_link_stands_beside_what_to_type() -> None:
         flat = " ".join(part.split())
         for subject in ("Finaliser TLE-2026-000123", "Annuler TLE-2026-000123", "Synthèse TLE-2026-000123"):
             assert subject in flat
-        assert f"ou écrivez à {ADDRESS}" in flat
+        assert f"écrivez à {ADDRESS} avec l'objet" in flat
 
 
 @pytest.mark.parametrize(
