@@ -12,14 +12,39 @@ from uuid import UUID
 
 from gateway.errors import GatewayError
 from gateway.store.errors import ConstraintBroken
+from gateway.store.patient_pairs import ApartRow
 from gateway.store.rows import OutboxRow, PatientRow
 from gateway.store.transaction import Transaction
 from mailboxes.folders import patient_folder
 from teleexpertise.conversation import Conversation
-from teleexpertise.matching import Same, Unknown, contradictions, match
+from teleexpertise.events import Opened
+from teleexpertise.matching import (
+    Contradicted,
+    Likeness,
+    Near,
+    Same,
+    Several,
+    Unidentified,
+    Unknown,
+    contradictions,
+    match,
+)
+from teleexpertise.names import name_words, search_words
 from teleexpertise.patients import Patient
 
-__all__ = ["Desk", "enter", "folder_name", "patient_of"]
+__all__ = ["Desk", "LikelyDoubles", "enter", "enter_new", "folder_name", "patient_of", "recognise", "settle"]
+
+#: What is noted of the doubles that somebody was shown before entering a patient all the same.
+_ENTERED_AS_ANOTHER = "shown before the patient was entered as somebody else"
+
+
+class LikelyDoubles(GatewayError):
+    """The patient to enter may be one of the register: a person must look at these first."""
+
+    def __init__(self, near: tuple[Near, ...]) -> None:
+        names = ", ".join(f"{each.known.id} ({each.why})" for each in near)
+        super().__init__(f"may be known already: patient {names}; nothing was entered")
+        self.near = near
 
 
 async def enter(tx: Transaction, patient: Patient, now: datetime) -> PatientRow | None:
@@ -32,11 +57,55 @@ async def enter(tx: Transaction, patient: Patient, now: datetime) -> PatientRow 
         case Same():
             known = await tx.patients.get(found.known.id)
             assert known is not None, "a candidate is in the register"
-            return await tx.patients.complete(known, patient)
+            return await recognise(tx, known, patient)
         case Unknown():
-            return await tx.patients.add(patient, now)
+            return await enter_new(tx, patient, now)
         case _:
             return None
+
+
+async def recognise(tx: Transaction, known: PatientRow, stated: Patient) -> PatientRow:
+    """The patient of the register that a statement means, completed by it."""
+    row = await tx.patients.complete(known, stated)
+    if row != known:
+        await settle(tx, row.id)
+    return row
+
+
+async def enter_new(tx: Transaction, patient: Patient, now: datetime, ins_oid: str = "") -> PatientRow:
+    """Enter a new patient, with the conversations that stated this one before. Raises as
+    :meth:`gateway.store.patients.Patients.add` does.
+    """
+    row = await tx.patients.add(patient, now, ins_oid)
+    await settle(tx, row.id)
+    return row
+
+
+async def settle(tx: Transaction, patient_id: int) -> int:
+    """Put conversations that are in nobody's history into the patient's, as soon as there is no doubt left
+    whom they mean; how many is returned. What may be several, or contradicts the register, stays.
+    """
+    linked = 0
+    undecided = set(await tx.patients.may_concern(patient_id))
+    looked_at: set[UUID] = set()
+    while todo := undecided - looked_at:
+        conversation = min(todo)
+        looked_at.add(conversation)
+        opening = (await tx.events.of(conversation))[0].event
+        assert isinstance(opening, Opened), "a conversation begins with its opening"
+        found = match(opening.patient, await tx.patients.candidates(opening.patient))
+        if not isinstance(found, Same):
+            continue
+        known = await tx.patients.get(found.known.id)
+        assert known is not None, "a candidate is in the register"
+        await tx.patients.link(conversation, known.id)
+        undecided.discard(conversation)
+        linked += 1
+        if await tx.patients.complete(known, opening.patient) != known:
+            # By what this one says, others may be told now.
+            undecided |= set(await tx.patients.may_concern(known.id))
+            looked_at.clear()
+    return linked
 
 
 async def patient_of(tx: Transaction, conversation: Conversation, now: datetime) -> PatientRow | None:
@@ -77,6 +146,67 @@ class Desk:
             raise GatewayError(f"there is no patient {patient_id}")
         return row
 
+    async def add(self, patient: Patient, ins_oid: str, *, new: bool = False) -> tuple[PatientRow, int]:
+        """Enter a patient; the entry and how many earlier conversations are about this one are returned.
+
+        Raises :class:`LikelyDoubles` where somebody of the register may be meant, unless a person who was
+        shown them says that it is a ``new`` one; they are told apart for good then.
+        """
+        near: tuple[Near, ...] = ()
+        found = match(patient, await self.tx.patients.candidates(patient))
+        match found:
+            case Unidentified():
+                raise GatewayError(
+                    "wants birth name, first names, birth date and sex: half an identity is nobody"
+                )
+            case Contradicted(known, traits):
+                raise GatewayError(
+                    f"this INS is that of patient {known.id}, who differs in {', '.join(traits)}"
+                )
+            case Same(known) if patient.ins and known.patient.ins == patient.ins:
+                raise GatewayError(f"patient {known.id} has this INS: `gateway patient correct` completes it")
+            case Same(known):
+                near = (Near(known, Likeness.SAME_TRAITS),)
+            case Several(candidates):
+                near = tuple(Near(known, Likeness.SAME_TRAITS) for known in candidates)
+            case Unknown(others):
+                near = others
+        if near and not new:
+            raise LikelyDoubles(near)
+        row = await self.tx.patients.add(patient, self.now, ins_oid)
+        await self._audit("add patient", row.id, "entered", {"doubles shown": len(near)})
+        for each in near:
+            await self._told_apart(each.known.id, row.id, _ENTERED_AS_ANOTHER)
+        return row, await settle(self.tx, row.id)
+
+    async def tell_apart(self, one: PatientRow, other: PatientRow, why: str) -> None:
+        """Note for good that two patients are two people, and why; they are shown as doubles no more."""
+        if one.id == other.id:
+            raise GatewayError("these are one patient")
+        names = search_words(one.patient) | search_words(other.patient)
+        numbers = {row.patient.ins for row in (one, other) if row.patient.ins}
+        if names & set(name_words(why)) or any(number in "".join(why.split()) for number in numbers):
+            raise GatewayError(
+                "the reason names a patient: it is kept in the audit trail, where nobody's name is"
+            )
+        first, second = sorted((one.id, other.id))
+        if await self.tx.patient_pairs.get(first, second) is not None:
+            raise GatewayError(f"patients {first} and {second} are told apart already")
+        await self._told_apart(first, second, why)
+
+    async def _told_apart(self, one: int, other: int, why: str) -> None:
+        first, second = sorted((one, other))
+        row = ApartRow(first_id=first, second_id=second, at=self.now, who=self.who, why=why)
+        await self.tx.patient_pairs.tell_apart(row)
+        await self._audit("tell patients apart", first, "apart", {"other": second, "why": why})
+
+    async def take_back(self, one: PatientRow, other: PatientRow) -> None:
+        """Let two patients be likely doubles again, whom somebody told apart by mistake."""
+        first, second = sorted((one.id, other.id))
+        if not await self.tx.patient_pairs.forget(first, second):
+            raise GatewayError(f"patients {first} and {second} were not told apart")
+        await self._audit("tell patients apart", first, "taken back", {"other": second})
+
     async def correct(self, row: PatientRow, patient: Patient, ins_oid: str) -> int:
         """Give a patient other traits; how many folders are renamed is returned."""
         try:
@@ -91,6 +221,7 @@ class Desk:
         if row.ins_oid != ins_oid:
             changed.append("ins_oid")
         await self._audit("correct patient", row.id, "corrected", {"fields": ", ".join(changed)})
+        await settle(self.tx, row.id)
         return await self._rename_folders(row.id, patient)
 
     async def set_number(self, row: PatientRow, establishment: str, number: str) -> None:
@@ -110,6 +241,12 @@ class Desk:
             raise GatewayError(
                 "these have two INS and are two patients; where one is wrong, correct it first"
             )
+        apart = await self.tx.patient_pairs.get(lost.id, kept.id)
+        if apart is not None:
+            raise GatewayError(
+                f"{apart.who} said on {apart.at:%Y-%m-%d} that these are two people; "
+                "`gateway patient apart --undo` takes that back"
+            )
         with_ins, other = (lost, kept) if lost.patient.ins else (kept, lost)
         if with_ins.patient.ins and (against := contradictions(other.patient, with_ins.patient)):
             traits = ", ".join(against)
@@ -121,7 +258,9 @@ class Desk:
             raise GatewayError(
                 f"patients {lost.id} and {kept.id} have {error}: remove the wrong one first"
             ) from error
+        await self.tx.patient_pairs.hand_over(lost.id, kept.id)
         await self._audit("merge patient", lost.id, "merged", {"into": kept.id})
+        await settle(self.tx, kept.id)
         for folder in folders:
             if await self.tx.patient_folders.get(folder.account, kept.id) is None:
                 await self.tx.patient_folders.hand_over(folder, kept.id)

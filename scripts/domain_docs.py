@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a script, Python puts only this folder on its path
 
 from config.resources import read_resource  # noqa: E402
-from teleexpertise.actions import Voice  # noqa: E402
+from teleexpertise.actions import Reader, Voice  # noqa: E402
 from teleexpertise.facts import SYMBOLS, VALUES, Trigger  # noqa: E402
 from teleexpertise.repertoire import REPERTOIRE, words_of  # noqa: E402
 from teleexpertise.rules import Move, Rule, RuleBook, load_rules  # noqa: E402
@@ -57,12 +57,14 @@ ACTIONS = {
     'answer = "…"': f"answer the author alone: {listed(words_of('answer'))}",
     'post = "…"': (
         f"write to all members: {listed(words_of('post'))}; beside it `voice` = {listed(Voice)} (whose "
-        "display name it bears) and `attach` = `documents` (the expert's, to fill in), `letter` (the "
-        "attachments of the author's mail)"
+        "display name it bears), `attach` = `documents` (the expert's, to fill in), `letter` (the "
+        f"attachments of the author's mail) and, on `reminder`, `to` = {listed(Reader)} (who alone gets it; "
+        "one word or a list)"
     ),
     "deliver = true": "send the author's mail to all other members, byte for byte, and file it",
     'notify = "…"': (
-        f"a short notice without patient data into the others' INBOX: {listed(words_of('notify'))}"
+        f"a short notice without patient data into the others' INBOX: {listed(words_of('notify'))}; beside "
+        "it, on `reminder`, `to` as above"
     ),
     "report = true": "make the report of the finalisation",
     "file = true": "file the report into the patient's folder of each member who wants it",

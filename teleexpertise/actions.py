@@ -13,6 +13,7 @@ __all__ = [
     "MakeReport",
     "Notify",
     "Post",
+    "Reader",
     "Tag",
     "Voice",
 ]
@@ -24,6 +25,14 @@ class Voice(StrEnum):
     EXPERT = "expert"
     REQUESTER = "requester"
     SERVICE = "service"
+
+
+class Reader(StrEnum):
+    """Who of a conversation a mail is for, where it is not for all its members."""
+
+    EXPERT = "expert"
+    DEPUTY = "deputy"
+    REQUESTER = "requester"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +47,8 @@ class Answer:
 class Post:
     """A mail of the gateway into the thread, to every member.
 
-    ``documents`` attaches the expert's documents to fill in, ``letter`` the attachments of the author's mail.
+    ``documents`` attaches the expert's documents to fill in, ``letter`` the attachments of the author's mail;
+    ``to`` are its only readers, where that is not empty.
     """
 
     template: str
@@ -46,6 +56,7 @@ class Post:
     documents: bool = False
     letter: bool = False
     text: str = ""
+    to: tuple[Reader, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +66,12 @@ class DeliverLetter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notify:
-    """A short notice without patient data into the INBOX of the other members of our domains."""
+    """A short notice without patient data into the INBOX of the other members of our domains, or of those
+    whom ``to`` names.
+    """
 
     subject: str
+    to: tuple[Reader, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -178,6 +178,12 @@ class Conversation:
         lower = address.lower()
         return next((party for party in self.active() if party.address == lower), None)
 
+    @property
+    def deputy(self) -> Party | None:
+        """Who answers for the absent expert, as long as still in the conversation."""
+        deputy = self.opening.deputy
+        return self.member(deputy.address) if deputy is not None else None
+
     def side(self, address: str) -> Side:
         """The side of a member: the two parties of the request, an absent expert's deputy with the expert,
         everybody else a guest.

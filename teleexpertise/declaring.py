@@ -76,6 +76,8 @@ _ABSENCE = re.compile(
     rf"(?:absente?s?\s+)?(?:du\s+)?{_DAY}\s*(?:au|jusqu'au|-|a)\s*{_DAY}"
     r"(?:\s*[,;]?\s*(?:remplace(?:e|\(e\))?s?\s+par|remplacante?\s*:?)\s+(?P<deputy>\S.*))?"
 )
+#: What stands in the checklist for the lines that are usual in one's specialties.
+_USUAL = frozenset({"listeusuelle", "lalisteusuelle", "usuelle", "elementsusuels"})
 _NOBODY = frozenset({"", "non", "aucune", "aucun", "neant", "pas d'absence", "-"})
 _ADDRESS = re.compile(r"[^\s@<>()\[\],;:\"]{1,64}@[^\s@<>()\[\],;:\"]{1,255}")
 _TOOL = re.compile(r"https://[^\s<>\"\\]{1,400}", re.ASCII)
@@ -84,13 +86,15 @@ _TOOL = re.compile(r"https://[^\s<>\"\\]{1,400}", re.ASCII)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """What a declaration is checked against: specialties with their synonyms, departments by code, the
-    account of the deputy named (``None`` where there is no such active one), and the day.
+    account of the deputy named (``None`` where there is no such active one), the day, and the lines of the
+    checklist that are usual in a specialty.
     """
 
     specialties: Mapping[str, Sequence[str]]
     departments: Mapping[str, str]
     deputy: Account | None
     today: date
+    usual_items: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,6 +316,8 @@ class _Reader:
 
     def _items(self) -> tuple[PrerequisiteItem, ...]:
         lines = [line.strip() for line in _text(self.values, "items").split("\n") if line.strip()]
+        if any(squashed(line) in _USUAL for line in lines):
+            lines = self._with_usual([line for line in lines if squashed(line) not in _USUAL])
         if len(lines) > _MOST_ITEMS:
             raise _Wrong("too_many", count=str(len(lines)), most=str(_MOST_ITEMS))
         items: dict[str, PrerequisiteItem] = {}
@@ -321,6 +327,22 @@ class _Reader:
                 raise _Wrong("item_twice", typed=_short(item.name))
             items[squashed(item.name)] = item
         return tuple(items.values())
+
+    def _with_usual(self, own: list[str]) -> list[str]:
+        """The lines that are usual in the specialties of this form, then one's own: these say how many and
+        whether mandatory where both name an element.
+        """
+        try:
+            names = self._specialties()
+        except _Wrong:
+            names = ()
+        lines: dict[str, str] = {}
+        for line in (line for name in names for line in self.known.usual_items.get(name, ())):
+            lines.setdefault(_element(line), line)
+        if not lines:
+            raise _Wrong("items_usual")
+        mine = {_element(line) for line in own}
+        return [*(line for name, line in lines.items() if name not in mine), *own]
 
     def _absence(self) -> Absence | None:
         typed = " ".join(folded(_text(self.values, "absence")).split()).strip(" .")
@@ -353,6 +375,11 @@ class _Reader:
         if deputy is None or deputy.address != address or not deputy.active:
             raise _Wrong("deputy_unknown", typed=_short(words))
         return address
+
+
+def _element(line: str) -> str:
+    """The name in a line of the checklist, as it is compared."""
+    return squashed(re.sub("：", ":", line).partition(":")[2])
 
 
 def _item(line: str) -> PrerequisiteItem:

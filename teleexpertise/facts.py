@@ -63,6 +63,10 @@ SYMBOLS: Mapping[str, tuple[SymbolKind, str]] = MappingProxyType(
         "missing_count": (SymbolKind.NUMBER, "how many mandatory elements are missing"),
         "asked_count": (SymbolKind.NUMBER, "how many elements the expert has asked for and waits for"),
         "expert": (SymbolKind.TEXT, "address of the expert"),
+        "deputy": (
+            SymbolKind.TEXT,
+            "address of who answers for the absent expert in this conversation, or empty",
+        ),
         "expert_specialties": (SymbolKind.TEXTS, "specialties of the expert, lower case with accents"),
         "expert_delay_days": (SymbolKind.NUMBER, "delay announced by the expert, days"),
         "expert_tool_url": (SymbolKind.TEXT, "address of the other tool that the expert uses, or empty"),
@@ -128,6 +132,7 @@ def symbols(conversation: Conversation | None, facts: Facts, now: datetime) -> d
     if opening is None:
         assert conversation is not None, "only a request comes without a conversation"
         opening = conversation.opening
+    deputy = conversation.deputy if conversation else opening.deputy
     here = _given(facts)
     before = conversation.given if conversation else Given()
     total = before + here if conversation is None or facts.side is not Side.EXPERT else before
@@ -149,6 +154,7 @@ def symbols(conversation: Conversation | None, facts: Facts, now: datetime) -> d
         "missing_count": len(lacking),
         "asked_count": len(conversation.asked) if conversation else 0,
         "expert": opening.expert.address,
+        "deputy": deputy.address if deputy is not None else "",
         "expert_specialties": [name.lower() for name in opening.specialties],
         "expert_delay_days": opening.delay_days,
         "expert_tool_url": facts.tool_url,

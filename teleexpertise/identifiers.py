@@ -3,7 +3,8 @@
 Each reader takes any text, drops the spaces, hyphens and dots that people put between groups, and returns an
 :class:`Identifier`: the normalised value with warnings, or a problem that says which part is wrong. Problems
 and warnings are codes; their French sentences are in ``forms/forms.toml``. What the reference leaves doubtful
-(the Luhn key of RPPS and FINESS numbers, provisional NIR) warns and does not block.
+(the Luhn key of RPPS and FINESS numbers, provisional NIR, months that INSEE does not give out) warns and does
+not block.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from types import MappingProxyType
 
@@ -40,6 +41,8 @@ _NIR_LENGTH = 15
 _KEY_LENGTH = 2
 #: Month of birth 01 to 12; 20 and above stand for an unknown or unproven month (domain reference, C).
 _MONTH = re.compile(r"0[1-9]|1[0-2]|[2-9]\d")
+#: The health insurance takes these, INSEE gives out 20 to 42 and 50 to 99 alone.
+_DOUBTFUL_MONTH = re.compile(r"4[3-9]")
 _PLACE = re.compile(r"\d\d|2[AB]")
 _LONGEST = 60
 
@@ -59,8 +62,12 @@ class Identifier:
 
 
 def _compact(text: str) -> str:
-    """Upper case without separators; wide digits become ASCII ones."""
-    return _SEPARATORS.sub("", unicodedata.normalize("NFKC", text[:_LONGEST])).upper()
+    """Upper case without separators; wide digits become ASCII ones. A text that is too long is no number,
+    whatever it begins with.
+    """
+    if len(text) > _LONGEST:
+        return "?" * _LONGEST
+    return _SEPARATORS.sub("", unicodedata.normalize("NFKC", text)).upper()
 
 
 def _all_digits(text: str) -> bool:
@@ -79,7 +86,7 @@ def _nir_shape(value: str) -> str:
     """The code of the first part that is wrong in 13 or 15 characters, '' when the parts are possible."""
     if not re.fullmatch(r"\d{5}(\d\d|2[AB])\d{6}(\d\d)?", value, re.ASCII):
         return "nir_characters"
-    if value[0] not in "12":
+    if value[0] not in "1234":
         return "nir_sex"
     if not _MONTH.fullmatch(value[3:5]):
         return "nir_month"
@@ -91,20 +98,38 @@ def _nir_shape(value: str) -> str:
 
 
 def read_nir(text: str) -> Identifier:
-    """A NIR of 15 characters (13 and the key), or a provisional number that begins with 5 to 8 (warned)."""
+    """A NIR of 15 characters (13 and the key), or a provisional number, which is warned of: one that begins
+    with 3 or 4 is built as a NIR, one with 5 to 8 has the sex behind that and no key of its own.
+    """
     value = _compact(text)
-    if re.fullmatch(r"[5-8][12]\d{11}(\d\d)?", value, re.ASCII):
-        return Identifier(value, warnings=("nir_temporary",))
     if len(value) not in (_NIR_LENGTH, _NIR_LENGTH - _KEY_LENGTH):
         return Identifier(problem="nir_length")
+    if re.fullmatch(r"[5-8]\d+", value, re.ASCII):
+        return _read_provisional(value)
     if problem := _nir_shape(value):
         return Identifier(problem=problem)
     if len(value) != _NIR_LENGTH:
         return Identifier(problem="nir_key_missing")
-    if nir_key(value[:-_KEY_LENGTH]) != value[-_KEY_LENGTH:]:
+    if not _key_agrees(value):
         return Identifier(problem="nir_key")
-    unproven_month = int(value[3:5]) > 12
-    return Identifier(value, warnings=("nir_month_unproven",) if unproven_month else ())
+    warnings = ["nir_temporary"] if value[0] in "34" else []
+    if int(value[3:5]) > 12:
+        warnings.append("nir_month_doubtful" if _DOUBTFUL_MONTH.match(value[3:5]) else "nir_month_unproven")
+    return Identifier(value, warnings=tuple(warnings))
+
+
+def _read_provisional(value: str) -> Identifier:
+    """A provisional number of 13 digits; software writes a key behind it that no rule asks for."""
+    if value[1] not in "12":
+        return Identifier(problem="nir_temporary_sex")
+    doubtful = len(value) == _NIR_LENGTH and not _key_agrees(value)
+    return Identifier(
+        value, warnings=("nir_temporary", "nir_temporary_key") if doubtful else ("nir_temporary",)
+    )
+
+
+def _key_agrees(value: str) -> bool:
+    return nir_key(value[:-_KEY_LENGTH]) == value[-_KEY_LENGTH:]
 
 
 def read_ins(text: str) -> Identifier:
@@ -138,15 +163,23 @@ def _numbered(text: str, length: int, name: str, *, keyed: bool) -> Identifier:
         return Identifier(problem=f"{name}_characters")
     if len(value) != length:
         return Identifier(problem=f"{name}_length")
+    if not value.strip("0"):
+        return Identifier(problem=f"{name}_zero")
     doubtful = keyed and not luhn.is_valid(value)
     return Identifier(value, warnings=(f"{name}_key",) if doubtful else ())
 
 
 def read_rpps(text: str) -> Identifier:
-    """An RPPS number: 11 digits, also as IDNPS (``8`` and the 11); a wrong Luhn key only warns."""
+    """An RPPS number: 11 digits, also as IDNPS (``8`` and the 11); a wrong Luhn key only warns.
+
+    The number of the register that was closed (ADELI, also as IDNPS) is told apart from a typing error.
+    """
     value = _compact(text)
-    if len(value) == 12 and value.startswith("8"):
-        value = value[1:]
+    if read_adeli(value).valid or (len(value) == 10 and read_idnps(value).valid):
+        return Identifier(problem="rpps_adeli")
+    if len(value) == 12:
+        read = read_idnps(value)
+        return replace(read, value=read.value[1:])
     return _numbered(value, 11, "rpps", keyed=True)
 
 
@@ -245,7 +278,8 @@ def read_billing_number(text: str) -> Identifier:
     readers: tuple[Callable[[str], Identifier], ...] = (read_finess,) if slash else (read_am, read_finess)
     read = next((found for found in (reader(number) for reader in readers) if found.valid), None)
     if read is None:
-        return Identifier(problem="billing_number")
+        is_persons = not slash and (read_rpps(number).valid or read_idnps(number).valid)
+        return Identifier(problem="billing_rpps" if is_persons else "billing_number")
     if not slash:
         return Identifier(read.value)
     code = _compact(specialty)

@@ -20,7 +20,19 @@ from teleexpertise.letters import Mailbox
 from teleexpertise.people import Rights
 from teleexpertise.states import CLOSED, State
 
-__all__ = ["Flow", "Mirror", "MirrorEvent", "NothingBelieved", "fold_mirror", "mirror_author"]
+__all__ = [
+    "INVITATION",
+    "Flow",
+    "Mirror",
+    "MirrorEvent",
+    "NothingBelieved",
+    "fold_mirror",
+    "invited",
+    "mirror_author",
+]
+
+#: The mail by which somebody joins.
+INVITATION = "invitation"
 
 
 class NothingBelieved(Exception):
@@ -167,6 +179,16 @@ def _disputed(told: Sequence[MirrorEvent]) -> tuple[int, ...]:
     for event in told:
         states.setdefault(event.seq, set()).add(event.state)
     return tuple(seq for seq, found in sorted(states.items()) if len(found) > 1)
+
+
+def invited(events: Iterable[MirrorEvent]) -> frozenset[str]:
+    """Our members who came by an invitation. All others may be who asked: they wait for the answer."""
+    told = sorted((event for event in events if event.flow is Flow.RECEIVED), key=_rank)
+    came: dict[str, str] = {}
+    for event in told:
+        for address in event.members:
+            came.setdefault(address, event.event)
+    return frozenset(address for address, event in came.items() if event == INVITATION)
 
 
 def mirror_author(

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from teleexpertise.patients import Patient
 
-__all__ = ["folded_name", "name_words", "names_agree", "query_terms", "search_words", "words_near"]
+__all__ = ["folded_name", "leads", "name_words", "names_agree", "query_terms", "search_words", "words_near"]
 
 _LIGATURES = str.maketrans(
     {"œ": "oe", "æ": "ae", "Œ": "OE", "Æ": "AE", "ß": "ss", "ø": "o", "Ø": "O", "ł": "l"}
@@ -32,6 +32,12 @@ def folded_name(name: str) -> str:
     bare = unicodedata.normalize("NFKD", name.translate(_LIGATURES))
     letters = "".join(c if c.isalnum() else " " for c in bare if not unicodedata.combining(c))
     return " ".join(letters.casefold().split())
+
+
+def leads(first: str, first_names: str) -> bool:
+    """Whether a list of first names begins with this one, which may be of several words."""
+    mine, listed = folded_name(first).split(), folded_name(first_names).split()
+    return bool(mine) and listed[: len(mine)] == mine
 
 
 def name_words(name: str) -> tuple[str, ...]:

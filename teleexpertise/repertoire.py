@@ -15,7 +15,7 @@ from teleexpertise.facts import Trigger
 __all__ = ["ENDINGS", "REPERTOIRE", "Doing", "objection", "words_of"]
 
 #: A verb as the rules file has it and its word: ``("post", "rapport")``; the word of a flag, and of ``ask``,
-#: is ''. The option ``attach`` of a post counts as a verb.
+#: is ''. The options ``attach`` and ``to`` count as verbs.
 Doing = tuple[str, str]
 
 _CLOSED_BY_WORDS: Mapping[str, tuple[str, ...]] = {
@@ -65,7 +65,13 @@ REPERTOIRE: Mapping[Trigger, Mapping[str, tuple[str, ...]]] = MappingProxyType(
         Trigger.ABSENCE: {"accept": (), "post": ("absence",)},
         Trigger.BOUNCE: {"accept": (), "answer": ("non-remise",), "notify": ("failure",)},
         Trigger.INTEGRATION: {"accept": (), "answer": ("integration-echouee",), "notify": ("failure",)},
-        Trigger.REMINDER: {"accept": (), "post": ("rappel", "sans-reponse"), "notify": ("reminder",)},
+        Trigger.REMINDER: {
+            "accept": (),
+            "post": ("rappel", "rappel-remplacant", "sans-reponse"),
+            "notify": ("reminder",),
+            # Only what is due says who waits for whom; all else is for everybody.
+            "to": ("expert", "deputy", "requester"),
+        },
     }
 )
 
@@ -116,7 +122,7 @@ def _alone(trigger: Trigger, verb: str, word: str, does: Sequence[Doing], *, sto
 
 def _tells_of_the_record(trigger: Trigger, verb: str, word: str) -> bool:
     """Whether it is wrong, or impossible, where what came was not recorded."""
-    if verb in ("accept", "move", "ask"):
+    if verb in ("accept", "move", "ask", "to"):
         return False  # the state table guards them when they happen
     if trigger is Trigger.MESSAGE:
         return verb == "deliver"

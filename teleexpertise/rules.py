@@ -31,6 +31,7 @@ from teleexpertise.actions import (
     MakeReport,
     Notify,
     Post,
+    Reader,
     Voice,
 )
 from teleexpertise.conditions import Condition, ConditionError, compile_condition, nearest
@@ -111,6 +112,8 @@ _FLAGS: Mapping[str, Operation] = {
     "file": FileReport(),
 }
 _WORDS = (*_FLAGS, "move", "ask", "answer", "post", "notify")
+#: What may stand beside a verb in its table.
+_OPTIONS: Mapping[str, tuple[str, ...]] = {"post": ("voice", "attach", "to"), "notify": ("to",)}
 
 
 def _condition(name: str, text: Any) -> Condition | None:
@@ -140,7 +143,7 @@ def _choice(name: str, word: str, value: Any, kind: type[_Choice]) -> _Choice:
 
 
 def _operation(name: str, table: Any) -> Operation:
-    """One table of ``do``: exactly one verb, ``post`` with its options beside it."""
+    """One table of ``do``: exactly one verb, ``post`` and ``notify`` with their options beside it."""
     if not isinstance(table, dict) or not table:
         raise RuleError(f"rule {name}: each entry of do is a table such as {{ accept = true }}")
     verbs = [word for word in table if word in _WORDS]
@@ -150,8 +153,12 @@ def _operation(name: str, table: Any) -> Operation:
     if len(verbs) > 1:
         raise RuleError(f"rule {name}: {verbs[0]} and {verbs[1]} are two things; write a table for each")
     verb, value = verbs[0], table[verbs[0]]
-    if verb != "post" and options:
+    if verb not in _OPTIONS and options:
         raise RuleError(f"rule {name}: {verb} has no option {options[0]!r}")
+    for option in options:
+        if option not in _OPTIONS[verb]:
+            hint = nearest(option, _OPTIONS[verb])
+            raise RuleError(f"rule {name}: {verb} has no option {option!r}; {hint}")
     if verb in _FLAGS:
         if value is not True:
             raise RuleError(f"rule {name}: {verb} wants true")
@@ -164,18 +171,13 @@ def _operation(name: str, table: Any) -> Operation:
         case "answer":
             return Answer(template=_known(name, verb, value, words_of(verb)))
         case "notify":
-            return Notify(subject=_known(name, verb, value, words_of(verb)))
+            return Notify(subject=_known(name, verb, value, words_of(verb)), to=_readers(name, table))
         case _:
             return _post(name, table)
 
 
 def _post(name: str, table: Mapping[str, Any]) -> Post:
-    for option in table:
-        if option not in ("post", "voice", "attach"):
-            hint = nearest(option, ("voice", "attach"))
-            raise RuleError(f"rule {name}: post has no option {option!r}; {hint}")
-    attach = table.get("attach", [])
-    attach = [attach] if isinstance(attach, str) else attach
+    attach = _several(table, "attach")
     if not isinstance(attach, list) or any(kind not in ("documents", "letter") for kind in attach):
         raise RuleError(f"rule {name}: attach lists 'documents' and 'letter', not {attach!r}")
     return Post(
@@ -183,7 +185,21 @@ def _post(name: str, table: Mapping[str, Any]) -> Post:
         voice=_choice(name, "voice", table.get("voice", "service"), Voice),
         documents="documents" in attach,
         letter="letter" in attach,
+        to=_readers(name, table),
     )
+
+
+def _several(table: Mapping[str, Any], option: str) -> Any:
+    """What an option lists; one word may stand without brackets."""
+    value = table.get(option, [])
+    return [value] if isinstance(value, str) else value
+
+
+def _readers(name: str, table: Mapping[str, Any]) -> tuple[Reader, ...]:
+    to = _several(table, "to")
+    if not isinstance(to, list) or ("to" in table and not to):
+        raise RuleError(f"rule {name}: to lists {', '.join(map(repr, map(str, Reader)))}, not {to!r}")
+    return tuple(_choice(name, "to", word, Reader) for word in to)
 
 
 def _doings(tables: Sequence[Mapping[str, Any]]) -> tuple[Doing, ...]:
@@ -193,8 +209,7 @@ def _doings(tables: Sequence[Mapping[str, Any]]) -> tuple[Doing, ...]:
         verb = next(word for word in table if word in _WORDS)
         free = verb == "ask" or verb in _FLAGS
         found.append((verb, "" if free else table[verb]))
-        attach = table.get("attach", [])
-        found += [("attach", kind) for kind in ([attach] if isinstance(attach, str) else attach)]
+        found += [(option, word) for option in ("attach", "to") for word in _several(table, option)]
     return tuple(found)
 
 

@@ -32,6 +32,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from config import departments
 from gateway.errors import GatewayError
 from teleexpertise.conditions import nearest
+from teleexpertise.declaring import MOST_FILE_OCTETS, MOST_FILES, file_may_be_handed_out
 from teleexpertise.people import (
     Account,
     Document,
@@ -44,8 +45,6 @@ from teleexpertise.people import (
 
 __all__ = ["ExpertFile", "read_experts"]
 
-#: The documents of an expert travel in each opening message, in base64 and beside the requester's photos.
-_MOST_OCTETS = 8 * 1024 * 1024
 _Line = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 _Words = Annotated[str, Field(max_length=4000)]
 _Named = Annotated[_Line, Field(min_length=1)]
@@ -158,6 +157,8 @@ def _expert(entry: _Declaration, folder: Path, address: str, accounts: Mapping[s
     account = accounts.get(address)
     if account is None:
         raise _Wrong(f"there is no account {address}; `gateway account add` makes it")
+    if entry.anonymous and entry.nir is NirPolicy.MANDATORY:
+        raise _Wrong('nir = "mandatory" goes without anonymous = true: a number is an identity')
     known = departments()
     for code in entry.departments:
         if code not in known:
@@ -184,15 +185,19 @@ def _documents(entry: _Declaration, folder: Path) -> Iterator[Document]:
     """The files to hand out: beside the declaration, so that nothing else of the machine is sent by
     mistake.
     """
-    left = _MOST_OCTETS
+    left = MOST_FILE_OCTETS
+    if len(entry.documents) > MOST_FILES:
+        raise _Wrong(f"documents: {len(entry.documents)} instead of {MOST_FILES} at most")
     for name in entry.documents:
         path = folder / name
         if not path.resolve().is_relative_to(folder.resolve()):
             raise _Wrong(f"documents: {name!r} is not beside the file")
+        if not file_may_be_handed_out(path.name):
+            raise _Wrong(f"documents: {name!r} is of no kind that requesters can open")
         try:
             left -= path.stat().st_size
             if left < 0:
-                raise _Wrong(f"documents: more than {_MOST_OCTETS // 1024 // 1024} MiB together")
+                raise _Wrong(f"documents: more than {MOST_FILE_OCTETS // 1024 // 1024} MiB together")
             content = path.read_bytes()
         except OSError as error:
             raise _Wrong(f"documents: {name!r}: {error.strerror}") from error

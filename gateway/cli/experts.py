@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -21,20 +20,26 @@ from gateway.cli.context import (
     say,
     show_table,
 )
+from gateway.cli.declaring import Changes, declare, set_declaration
 from gateway.cli.expert_files import read_experts
+from gateway.cli.showing_experts import days, described_expert, print_declaration, state
 from gateway.errors import GatewayError
 from gateway.pipeline.directory_pages import experts_named
 from gateway.pipeline.unit import Unit
 from gateway.services import Services
 from gateway.store import Store
-from teleexpertise.people import Absence, Expert
+from teleexpertise.declaring import Declaration
+from teleexpertise.people import Expert
 
 __all__ = ["expert"]
 
 
 @click.group()
 def expert() -> None:
-    """Experts: list, search, show, import, announce an absence."""
+    """Experts: list, search, show, declare, import, announce an absence."""
+
+
+expert.add_command(set_declaration)
 
 
 @expert.command("list", epilog=example("expert list", "expert list dermatologie 43"))
@@ -61,7 +66,7 @@ def list_experts(invocation: Invocation, terms: tuple[str, ...], json_: bool) ->
 
         found = invocation.run_on_store(read)
     if json_:
-        as_json([_described(each) for each in found])
+        as_json([described_expert(each) for each in found])
         return
     rows = [
         (
@@ -70,31 +75,11 @@ def list_experts(invocation: Invocation, terms: tuple[str, ...], json_: bool) ->
             ", ".join(each.specialties),
             ", ".join(each.departments),
             f"{each.delay_days} d",
-            _state(each),
+            state(each),
         )
         for each in found
     ]
     show_table(("address", "name", "specialties", "departments", "delay", "state"), rows, "no expert")
-
-
-def _state(found: Expert) -> str:
-    if not found.account.active:
-        return "suspended"
-    return "listed" if found.listed else "not listed"
-
-
-def _days(absence: Absence) -> str:
-    days = f"{absence.starts} to {absence.ends}"
-    return f"{days}, deputy {absence.deputy}" if absence.deputy else days
-
-
-def _described(found: Expert) -> dict[str, Any]:
-    """An expert as JSON data; of documents their name, type and size in octets."""
-    documents = [
-        {"filename": each.filename, "content_type": each.content_type, "size": len(each.content)}
-        for each in found.documents
-    ]
-    return {**asdict(found), "documents": documents}
 
 
 @expert.command()
@@ -112,29 +97,9 @@ def show(invocation: Invocation, address: str, json_: bool) -> None:
     if found is None:
         raise GatewayError(f"{address} is not declared as an expert")
     if json_:
-        as_json(_described(found))
+        as_json(described_expert(found))
         return
-    say(f"{found.account.name} <{found.account.address}>, {_state(found)}")
-    lines = {
-        "specialties": ", ".join(found.specialties),
-        "departments": ", ".join(found.departments),
-        "delay": f"{found.delay_days} days",
-        "identity": found.identity,
-        "NIR": found.nir,
-        "other tool": found.tool_url,
-        "absence": _days(found.absence) if found.absence else "",
-        "description": found.description,
-        "limits": found.limits,
-        "prerequisites": found.prerequisites,
-    }
-    for label, text in lines.items():
-        if text:
-            say(f"{label}: {' '.join(text.split())}")
-    for item in found.items:
-        duty = "mandatory" if item.mandatory else "optional"
-        say(f"element: {item.name} ({item.kind}, {duty}, {item.count})")
-    for document in found.documents:
-        say(f"document: {document.filename} ({document.content_type}, {len(document.content)} octets)")
+    print_declaration(Declaration(account=found.account, expert=found))
 
 
 @expert.command(epilog=example("expert absence avis.dermatologie@ch.example 2026-08-01 2026-08-15"))
@@ -155,27 +120,15 @@ def absence(
     """Say that an expert is away from the day FIRST to LAST (both included, YYYY-MM-DD); without days, that
     nobody is.
     """
-    lower, stand_in = address.strip().lower(), deputy.strip().lower()
     if (first is None) != (last is None) or (first and last and last < first) or (deputy and not first):
         raise click.UsageError("wants FIRST and LAST, in this order, or neither of them and no deputy")
-    away = Absence(starts=first.date(), ends=last.date(), deputy=stand_in) if first and last else None
-
-    async def work(store: Store) -> None:
-        async with store.transaction() as tx:
-            known = await tx.experts.get(lower)
-            if known is None:
-                raise GatewayError(f"{lower} is not declared as an expert")
-            account = await tx.accounts.get(stand_in) if stand_in else known.account
-            if account is None or not account.active or stand_in == lower:
-                raise GatewayError(f"{stand_in} is no active account that can stand in for {lower}")
-            await tx.experts.put(replace(known, absence=away))
-            await tx.audit.write(now(), operator(), "expert absence", lower, "set" if away else "ended")
-
-    invocation.run_on_store(work)
+    line = f"du {first:%d/%m/%Y} au {last:%d/%m/%Y}" if first and last else ""
+    declared, _, _ = declare(invocation, address, Changes({"absence": line}, deputy=deputy.strip().lower()))
+    away = declared.expert.absence if declared.expert else None
     if json_:
-        as_json({"address": lower, "absence": asdict(away) if away else None})
+        as_json({"address": declared.account.address, "absence": asdict(away) if away else None})
         return
-    say(f"{lower}: {'absent ' + _days(away) if away else 'not absent'}")
+    say(f"{declared.account.address}: {'absent ' + days(away) if away else 'not absent'}")
 
 
 @expert.command("import", epilog=example("expert import experts.toml"))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 from uuid import uuid4
 
@@ -21,27 +21,39 @@ from gateway.cli.context import (
     show_table,
     stamp,
 )
+from gateway.cli.patient_entry import add, apart
+from gateway.cli.patient_traits import (
+    checked,
+    corrected,
+    identifier,
+    listed,
+    note_shown,
+    number_in_place,
+    patient_option,
+    standing,
+    trait_options,
+    traits_of,
+    who,
+)
 from gateway.errors import GatewayError
 from gateway.register import Desk
 from gateway.store import ConversationRow, PatientRow, Store, Transaction
 from teleexpertise.conversation import NotOpened, fold
-from teleexpertise.identifiers import Identifier, nir_disagreements, read_cog, read_ins, read_ins_oid
+from teleexpertise.identifiers import read_ins_oid
 from teleexpertise.matching import Known, Likeness, doubles
-from teleexpertise.patients import Patient
 from teleexpertise.searching import read_query
 from teleexpertise.states import IllegalStep
 
 __all__ = ["patient"]
 
-patient_option = click.option(
-    "--patient", "named", is_flag=True, help="Also who the patient is; the audit trail notes it."
-)
-_DAY = click.DateTime(formats=["%Y-%m-%d", "%d/%m/%Y"])
 
-
-@click.group()
+@click.group(short_help="Patients: enter, search, show, correct, merge, tell apart.")
 def patient() -> None:
-    """Patients: search, show a history, correct, merge doubles."""
+    """Patients: enter, search, show, correct, merge doubles or tell them apart."""
+
+
+patient.add_command(add)
+patient.add_command(apart)
 
 
 # -- looking
@@ -63,31 +75,24 @@ def search(invocation: Invocation, words: tuple[str, ...], limit: int, named: bo
         async with store.reading() as tx:
             rows, more = await tx.patients.search(query, limit)
         if named:
-            await _note(store, "show patient", [row.id for row in rows])
+            await note_shown(store, [row.id for row in rows])
         return rows, more
 
     rows, more = invocation.run_on_store(read)
     if json_:
-        as_json({"patients": [_listed(row, named) for row in rows], "more": more})
+        as_json({"patients": [listed(row, named) for row in rows], "more": more})
         return
     titles = ("patient", "identity", "in the register since", *(("who",) if named else ()))
     show_table(
         titles,
         [
-            (row.id, _standing(row), stamp(row.created_at), *((_who(row.patient),) if named else ()))
+            (row.id, standing(row), stamp(row.created_at), *((who(row.patient),) if named else ()))
             for row in rows
         ],
         "no patient",
     )
     if more:
         say(f"there are more than {limit}: add a word or the birth date")
-
-
-async def _note(store: Store, action: str, patients: Sequence[int]) -> None:
-    """Note in the audit trail whose identities were shown."""
-    async with store.transaction() as tx:
-        for number in patients:
-            await tx.audit.write(now(), operator(), action, f"patient {number}", "shown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +130,7 @@ def show(invocation: Invocation, number: int, named: bool, json_: bool) -> None:
             folders = len(await tx.patient_folders.of(row.id))
             numbers = dict(await tx.patients.numbers(row.id))
         if named:
-            await _note(store, "show patient", [row.id])
+            await note_shown(store, [row.id])
         history.sort(key=lambda past: past.row.opened_at, reverse=True)
         return _Shown(row, numbers, folders, tuple(history))
 
@@ -148,7 +153,7 @@ async def _past(tx: Transaction, row: ConversationRow) -> _Past:
 
 def _described(found: _Shown, named: bool) -> dict[str, Any]:
     return {
-        **_listed(found.row, named),
+        **listed(found.row, named),
         "folders": found.folders,
         **({"numbers": found.numbers} if named else {}),
         "conversations": [
@@ -170,9 +175,9 @@ def _described(found: _Shown, named: bool) -> dict[str, Any]:
 def _print(found: _Shown, named: bool, asked: int) -> None:
     row = found.row
     say(f"patient {row.id}" + (f" (patient {asked} turned out to be this one)" if asked != row.id else ""))
-    say(f"identity {_standing(row)}, folders in {found.folders} mailboxes, since {stamp(row.created_at)}")
+    say(f"identity {standing(row)}, folders in {found.folders} mailboxes, since {stamp(row.created_at)}")
     if named:
-        say(f"who      {_who(row.patient)}")
+        say(f"who      {who(row.patient)}")
         for place, number in found.numbers.items():
             say(f"number   {number} in {place}")
     click.echo()
@@ -200,15 +205,19 @@ def _print(found: _Shown, named: bool, asked: int) -> None:
 @json_option
 @click.pass_obj
 def list_doubles(invocation: Invocation, limit: int, named: bool, json_: bool) -> None:
-    """List the pairs of patients who may be one, and why. Nothing is merged."""
+    """List the pairs of patients who may be one, and why. Nothing is merged; whom `patient apart` told apart
+    is not listed.
+    """
 
     async def read(store: Store) -> list[tuple[Known, Known, Likeness]]:
         async with store.reading() as tx:
             register = [known async for page in tx.patients.all() for known in page]
-        found = [pair for pair, _ in zip(doubles(register), range(limit), strict=False)]
+            apart = {(row.first_id, row.second_id) for row in await tx.patient_pairs.all()}
+        pairs = (pair for pair in doubles(register) if (pair[0].id, pair[1].id) not in apart)
+        found = list(islice(pairs, limit))
         if named:
             shown = {each.id for first, second, _ in found for each in (first, second)}
-            await _note(store, "show patient", sorted(shown))
+            await note_shown(store, sorted(shown))
         return found
 
     found = invocation.run_on_store(read)
@@ -218,7 +227,7 @@ def list_doubles(invocation: Invocation, limit: int, named: bool, json_: bool) -
                 {
                     "patients": [first.id, second.id],
                     "why": why,
-                    **({"who": [_traits(first.patient), _traits(second.patient)]} if named else {}),
+                    **({"who": [traits_of(first.patient), traits_of(second.patient)]} if named else {}),
                 }
                 for first, second, why in found
             ]
@@ -228,7 +237,7 @@ def list_doubles(invocation: Invocation, limit: int, named: bool, json_: bool) -
     show_table(
         titles,
         [
-            (first.id, second.id, why, *((_who(first.patient), _who(second.patient)) if named else ()))
+            (first.id, second.id, why, *((who(first.patient), who(second.patient)) if named else ()))
             for first, second, why in found
         ],
         "no likely doubles",
@@ -241,31 +250,12 @@ def list_doubles(invocation: Invocation, limit: int, named: bool, json_: bool) -
 @patient.command(
     epilog=example(
         "patient correct 12 --birth-name DUPONT --birth-date 1957-02-03",
-        "patient correct 12 --ins 257029999912382 --ins-oid 1.2.250.1.213.1.4.10 --qualified",
+        "patient correct 12 --ins 257029999912369 --ins-oid 1.2.250.1.213.1.4.10 --qualified",
         "patient correct 12 --ipp 430000018=0042317",
     )
 )
 @click.argument("number", type=int, metavar="ID")
-@click.option("--birth-name", help="Birth name.")
-@click.option("--first-names", help="All birth first names.")
-@click.option("--first-first-name", help="The first of them, where that is more than one word.")
-@click.option("--birth-date", type=_DAY, metavar="DATE", help="Birth date, 1957-02-03 or 03/02/1957.")
-@click.option("--sex", type=click.Choice(["F", "M"]), help="Sex.")
-@click.option("--birth-place", metavar="COG", help="COG code of the commune or country of birth.")
-@click.option("--used-name", help="Name of daily life, '' for none.")
-@click.option("--used-first-names", help="First names of daily life, '' for none.")
-@click.option("--ins", help="INS, 15 characters; '' for none.")
-@click.option("--ins-oid", metavar="OID", help="OID of the INS.")
-@click.option(
-    "--qualified/--not-qualified", default=None, help="Whether the national service gave INS and traits."
-)
-@click.option(
-    "--ipp",
-    "numbers",
-    multiple=True,
-    metavar="PLACE=IPP",
-    help="Number in an establishment ('PLACE=' removes it); may be repeated.",
-)
+@trait_options(required=False)
 @json_option
 @click.pass_obj
 def correct(
@@ -275,9 +265,9 @@ def correct(
     changes = {name: value for name, value in given.items() if value is not None}
     if not changes and not numbers:
         raise click.UsageError("nothing to correct: name a trait")
-    oid = _read("--ins-oid", read_ins_oid, changes.pop("ins_oid", None))
-    traits = _checked(changes)
-    places = [_number(each) for each in numbers]
+    oid = identifier("--ins-oid", read_ins_oid, changes.pop("ins_oid", None))
+    traits = checked(changes)
+    places = [number_in_place(each) for each in numbers]
 
     async def work(store: Store) -> tuple[int, int]:
         async with store.transaction() as tx:
@@ -285,66 +275,15 @@ def correct(
             row = await desk.known(number)
             renamed = 0
             if traits or oid is not None:
-                corrected = _corrected(row.patient, traits)
+                right = corrected(row.patient, traits)
                 kept = row.ins_oid if oid is None else oid
-                renamed = await desk.correct(row, corrected, kept if corrected.ins else "")
+                renamed = await desk.correct(row, right, kept if right.ins else "")
             for place, value in places:
                 await desk.set_number(row, place, value)
             return row.id, renamed
 
     found, renamed = invocation.run_on_store(work)
     _told(found, "corrected", renamed, json_)
-
-
-def _corrected(known: Patient, traits: dict[str, Any]) -> Patient:
-    """The patient after a correction. Identity that changes is qualified no longer unless that is said."""
-    after = replace(known, **traits)
-    if after.qualified and not after.ins:
-        raise GatewayError("without INS an identity is not qualified")
-    if known.qualified and "qualified" not in traits and after != known:
-        after = replace(after, qualified=False)
-    wrong = nir_disagreements(after.ins, after.sex, after.birth_date)
-    if after.qualified and wrong:
-        raise GatewayError(f"this INS says otherwise ({', '.join(wrong)}): not qualified")
-    return after
-
-
-def _checked(changes: dict[str, Any]) -> dict[str, Any]:
-    """The new traits, typed. Raises :class:`GatewayError` that names the option."""
-    traits = dict(changes)
-    for name in ("birth_name", "first_names", "first_first_name", "used_name", "used_first_names"):
-        if name in traits:
-            traits[name] = " ".join(traits[name].split())
-            if len(traits[name]) > 100 or not traits[name].isprintable():
-                raise GatewayError(f"--{name.replace('_', '-')} wants a name of at most 100 letters")
-    for name in ("birth_name", "first_names"):
-        if traits.get(name) == "":
-            raise GatewayError(f"--{name.replace('_', '-')} cannot be empty")
-    if "birth_date" in traits:
-        traits["birth_date"] = born = traits["birth_date"].date()
-        if born > now().date():
-            raise GatewayError("--birth-date is to come")
-    for name, read in (("ins", read_ins), ("birth_place", read_cog)):
-        if name in traits:
-            traits[name] = _read(f"--{name.replace('_', '-')}", read, traits[name])
-    return traits
-
-
-def _read(option: str, read: Any, text: str | None) -> str | None:
-    """An identifier; '' and ``None`` stay so. What is wrong is named by its code, never repeated."""
-    if not text:
-        return text
-    found: Identifier = read(text)
-    if not found.valid:
-        raise GatewayError(f"{option} is not valid ({found.problem})")
-    return found.value
-
-
-def _number(text: str) -> tuple[str, str]:
-    place, sign, value = (part.strip() for part in text.partition("="))
-    if not sign or not place or not (place + value).isprintable() or len(text) > 200:
-        raise GatewayError("--ipp wants PLACE=NUMBER")
-    return place, value
 
 
 @patient.command(epilog=example("patient merge 31 12 --yes"))
@@ -376,44 +315,3 @@ def _told(number: int, done: str, folders: int, json_: bool) -> None:
         as_json({"patient": number, "done": done, "folders": folders})
     else:
         say(f"patient {number}: {done}, {folders} folders to be arranged")
-
-
-# -- printing
-
-
-def _standing(row: PatientRow) -> str:
-    if not row.patient.ins:
-        return "without INS"
-    return "qualified" if row.patient.qualified else "INS, not qualified"
-
-
-def _who(known: Patient) -> str:
-    used = " ".join(filter(None, (known.used_name, known.used_first_names)))
-    return ", ".join(
-        filter(
-            None,
-            (
-                known.label,
-                f"used {used}" if used else "",
-                known.sex,
-                f"born {known.birth_date or '?'}" + (f" in {known.birth_place}" if known.birth_place else ""),
-                f"INS {known.ins or '-'}",
-            ),
-        )
-    )
-
-
-def _traits(known: Patient) -> dict[str, Any]:
-    traits = asdict(known)
-    del traits["anonymous"]
-    return traits
-
-
-def _listed(row: PatientRow, named: bool) -> dict[str, Any]:
-    listed: dict[str, Any] = {
-        "id": row.id,
-        "ins_known": bool(row.patient.ins),
-        "qualified": row.patient.qualified,
-        "created_at": row.created_at,
-    }
-    return listed | ({"patient": _traits(row.patient), "ins_oid": row.ins_oid} if named else {})

@@ -13,7 +13,7 @@ import click
 from gateway.cli.context import Failure, Invocation, as_json, example, json_option, now, say, show_table
 from gateway.cli.exports import DAY, accounts_wanted, new_file
 from gateway.exports.asked import gather_asked
-from gateway.exports.plot import plot
+from gateway.exports.plot import NotDrawn, as_png, plot
 from gateway.services import Services
 from teleexpertise.activity import Asked, Delays, Figures, Group, figures
 
@@ -36,7 +36,7 @@ _COLUMNS = (
     epilog=example(
         "stats --from 2026-01-01 --to 2026-12-31",
         "stats --account avis.dermatologie@ch.mssante.example --plot activite.svg",
-        "stats --establishment 430000018 --json",
+        "stats --establishment 430000018 --plot activite.png --json",
     ),
 )
 @click.option(
@@ -49,7 +49,7 @@ _COLUMNS = (
     "--plot",
     "picture",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write an SVG picture by month to FILE, which must not exist.",
+    help="Write a picture by month to FILE (.svg or .png), which must not exist.",
 )
 @json_option
 @click.pass_obj
@@ -71,6 +71,8 @@ def stats(
     begins, ends = first.date() if first else None, last.date() if last else None
     if begins and ends and ends < begins:
         raise click.UsageError("--to is before --from")
+    if picture is not None and picture.suffix.lower() not in (".svg", ".png"):
+        raise click.UsageError("--plot wants a file that ends in .svg or .png")
 
     async def work(services: Services) -> Figures:
         async with services.store.reading() as tx:
@@ -96,12 +98,15 @@ def _within(one: Asked, services: Services, first: date | None, last: date | Non
     return (first is None or first <= day) and (last is None or day <= last)
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, svg: str) -> None:
+    """Write the picture, in pixels where the file's name says so. Raises :class:`Failure`."""
     with new_file(path):
         try:
-            path.write_text(text, "utf-8")
+            path.write_bytes(as_png(svg) if path.suffix.lower() == ".png" else svg.encode("utf-8"))
         except OSError as error:
             raise Failure(f"{path}: {error.strerror}") from error
+        except NotDrawn as error:
+            raise Failure(f"{path}: {error}") from error
 
 
 def _data(found: Figures) -> dict[str, Any]:

@@ -1,31 +1,33 @@
-"""The figures of ``gateway stats`` as an SVG picture: requests, delays and punctuality by month."""
+"""The figures of ``gateway stats`` as a picture, SVG or PNG: requests, delays and punctuality by month."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from xml.sax.saxutils import escape
 
 from teleexpertise.activity import Figures, Group
 from teleexpertise.texts.words import Words
 
-__all__ = ["plot"]
+__all__ = ["NotDrawn", "as_png", "plot"]
 
 _LEFT, _WIDTH, _PANEL, _GAP, _TOP = 70, 760, 170, 74, 64
+_WIDE, _HIGH = _LEFT + _WIDTH + 30, _TOP + 3 * (_PANEL + _GAP)
 _INK, _GRID, _SOFT = "#1f2a33", "#dfe4e8", "#5f6b76"
 _FIRST, _SECOND = "#2b6cb0", "#9bc1e4"
 #: Of a long period the last months are drawn.
 _MONTHS = 24
 _STEPS = 4
+#: Pixels per inch, where the picture has 96: sharp on a screen of double density and in print.
+_DENSITY = 192
 
 
 def plot(figures: Figures, words: Words) -> str:
     """The picture as text, three panels over one axis of months. Without any month it says so."""
     months = figures.months[-_MONTHS:]
-    height = _TOP + 3 * (_PANEL + _GAP)
-    wide = _LEFT + _WIDTH + 30
-    box, look = f'viewBox="0 0 {wide} {height}"', f'font-family="sans-serif" fill="{_INK}"'
+    box, look = f'viewBox="0 0 {_WIDE} {_HIGH}"', f'font-family="sans-serif" fill="{_INK}"'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide}" height="{height}" {box} {look}>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDE}" height="{_HIGH}" {box} {look}>',
         '<rect width="100%" height="100%" fill="#ffffff"/>',
         _text(_LEFT, 30, words.of("statistics", "title"), size=18, weight="bold"),
     ]
@@ -56,6 +58,30 @@ def plot(figures: Figures, words: Words) -> str:
         parts += _legend(top, [words.of("statistics", key) for key, _ in series])
         parts += _bars(top, values, ceiling, unit, [month.name for month in months])
     return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+class NotDrawn(Exception):
+    """The programs that draw a PNG are not there, or failed."""
+
+
+def as_png(svg: str) -> bytes:
+    """A picture of :func:`plot` in pixels, twice its size: WeasyPrint lays it out, ``pdftoppm`` draws it, as
+    they do with reports. Raises :class:`NotDrawn`.
+    """
+    # Loaded here: the libraries take longer than everything else that a command does.
+    from weasyprint import HTML
+
+    from gateway.workers.rasters import drawn_pages
+    from teleexpertise.report.printing import ImagesOnly
+
+    page = f"<style>@page {{ size: {_WIDE}px {_HIGH}px; margin: 0 }} svg {{ display: block }}</style>{svg}"
+    paper = HTML(string=page, url_fetcher=ImagesOnly({})).write_pdf()
+    drawn = next(drawn_pages(paper, "-r", str(_DENSITY), "-f", "1", "-l", "1"), None)
+    if drawn is None:
+        raise NotDrawn("`pdftoppm` (poppler-utils) is not there, or failed")
+    picture = io.BytesIO()
+    drawn.save(picture, "PNG", optimize=True, dpi=(_DENSITY, _DENSITY))
+    return picture.getvalue()
 
 
 def _percent(share: float | None) -> float | None:

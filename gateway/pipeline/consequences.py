@@ -22,6 +22,7 @@ from teleexpertise.actions import (
     MakeReport,
     Notify,
     Post,
+    Reader,
     Tag,
 )
 from teleexpertise.conversation import Conversation
@@ -145,10 +146,20 @@ class _Work:
     conversation: Conversation
     posted: MessageRow | None = None
 
-    def _parties(self) -> tuple[Party, ...]:
-        only = self.act.only
+    def _parties(self, to: tuple[Reader, ...] = ()) -> tuple[Party, ...]:
+        only = self._named(to) if to else self.act.only
         active = self.conversation.active()
         return active if only is None else tuple(party for party in active if party.address in only)
+
+    def _named(self, to: tuple[Reader, ...]) -> frozenset[str]:
+        """The addresses of those whom a rule names."""
+        conversation = self.conversation
+        known = {
+            Reader.EXPERT: conversation.expert,
+            Reader.DEPUTY: conversation.deputy,
+            Reader.REQUESTER: conversation.requester,
+        }
+        return frozenset(party.address for reader in to if (party := known[reader]) is not None)
 
     async def perform(self, action: Action) -> None:
         match action:
@@ -192,6 +203,9 @@ class _Work:
 
     async def _post(self, post: Post) -> None:
         unit, conversation = self.unit, self.conversation
+        readers = tuple(dict.fromkeys((*self._parties(post.to), *self.act.also)))
+        if post.to and not readers:
+            return
         attachments: list[Attachment] = []
         if post.documents:
             attachments += [
@@ -203,7 +217,6 @@ class _Work:
         answers_to = reply_to(unit, conversation)
         in_reply_to, references = thread_fields(conversation.thread)
         seq = conversation.seq + 1
-        readers = tuple(dict.fromkeys((*self._parties(), *self.act.also)))
         draft = Draft(
             body=unit.services.texts.render(build(post.template, self._case(post.text))),
             from_name=voice_name(unit, conversation, post.voice),
@@ -295,6 +308,8 @@ class _Work:
         """What is missing is the requester's to bring, whoever wrote; all else is news to everybody but
         its author.
         """
+        if notify.to:
+            return party.address in self._named(notify.to)
         if notify.subject == mails.NoticeEvent.MISSING:
             return party.address == self.conversation.requester.address
         if notify.subject == mails.NoticeEvent.REMINDER and self.act.only is not None:

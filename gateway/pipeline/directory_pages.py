@@ -31,9 +31,10 @@ async def experts_named(unit: Unit, text: str) -> list[Expert]:
 
 
 async def colleagues(unit: Unit, conversation: Conversation, most: int) -> tuple[ExpertCard, ...]:
-    """Other listed experts of a specialty that was asked, those near the one asked and the quick ones
-    first.
+    """Other listed experts of a specialty that was asked who are not away, those near the one asked and the
+    quick ones first.
     """
+    today = unit.now.astimezone(unit.services.zone).date()
     asked = await unit.account(conversation.opening.expert.address)
     near = asked.department if asked else ""
     wanted = {folded(name) for name in conversation.opening.specialties}
@@ -41,6 +42,7 @@ async def colleagues(unit: Unit, conversation: Conversation, most: int) -> tuple
         expert
         for expert in await unit.tx.experts.listed()
         if wanted & {folded(name) for name in expert.specialties}
+        and not (expert.absence is not None and expert.absence.covers(today))
         and not any(member.party.address == expert.account.address for member in conversation.members)
     ]
     found.sort(key=lambda e: (e.account.department != near, e.delay_days, e.account.address))

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from gateway.pipeline import requesting
 from gateway.pipeline.document_facts import ins_oid
+from gateway.pipeline.identifying import Identified, identify
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.requesting import FilledForm
 from gateway.pipeline.sending_forms import Sheet, send_form
@@ -89,14 +90,24 @@ async def _open(unit: Unit, incoming: Incoming, asked: RequestValues, warnings: 
         expires_at=unit.now + timedelta(days=1),
         options=dict(sheet.options),
     )
-    if checked.problems and not requesting.is_vital(row.kind, checked.values):
+    vital = requesting.is_vital(row.kind, checked.values)
+    if checked.problems and not vital:
         return await _ask_back(unit, incoming, replace(sheet, values=values), checked.problems, asked)
+    identified = Identified()
+    if not vital:
+        identified = await identify(unit, sheet.form, checked.values, incoming.login.address)
+    if identified.problems:
+        if identified.candidates:
+            options |= {"candidates": list(identified.candidates)}
+            sheet = await requesting.sheet(unit, incoming.login, asked.expert.mail, options) or sheet
+        return await _ask_back(unit, incoming, replace(sheet, values=values), identified.problems, asked)
     filled = FilledForm(
         row=row,
         sheet=sheet,
         values=checked.values,
         remark=asked.remark,
-        warnings=(*checked.warnings.values(), *warnings),
+        warnings=(*checked.warnings.values(), *identified.warnings.values(), *warnings),
+        known_patient=identified.known,
         brought=asked.attachments,
     )
     return await requesting.open_request(unit, incoming, filled)
@@ -126,6 +137,9 @@ def _values(unit: Unit, asked: RequestValues, form: Form) -> dict[str, Value]:
         "sex": patient.sex,
         "ins": patient.ins if ours else "",
         "birth_place": patient.birth_place,
+        "first_first_name": patient.first_first_name,
+        "used_name": patient.used_name,
+        "used_first_names": patient.used_first_names,
         "question": asked.question,
         "urgency": asked.urgency,
         "phone": asked.phone,

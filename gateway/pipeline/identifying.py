@@ -7,16 +7,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from gateway.pipeline.unit import Unit
+from gateway.register import enter_new, recognise
 from teleexpertise.forms import NEW_PATIENT, Form, Value, candidate_value
 from teleexpertise.matching import Contradicted, Known, Near, Same, Several, Unknown, match
 from teleexpertise.patients import Patient
-
-if TYPE_CHECKING:
-    from gateway.store.rows import PatientRow
 
 __all__ = ["Identified", "candidates_of", "enter_patient", "identify", "stated_patient"]
 
@@ -55,6 +52,9 @@ def stated_patient(values: Mapping[str, Value]) -> Patient:
         ins=text("ins"),
         birth_place=text("birth_place"),
         qualified=values.get("qualified") is True,
+        first_first_name=text("first_first_name"),
+        used_name=text("used_name"),
+        used_first_names=text("used_first_names"),
     )
 
 
@@ -116,11 +116,17 @@ def _told(form: Form, near: Sequence[Near]) -> str:
 
 
 async def enter_patient(unit: Unit, conversation: UUID, stated: Patient, known: int | None) -> None:
-    """Note whom an opened conversation is about; who is new is entered, who is anonymous not."""
-    row: PatientRow | None = await unit.tx.patients.get(known) if known is not None else None
+    """Note whom an opened conversation is about; who is new is entered, who is anonymous not.
+
+    Where the register was not asked (a rule of the operator's opens a vital emergency) and has the INS, whom
+    the conversation means is decided later.
+    """
+    row = await unit.tx.patients.get(known) if known is not None else None
     if row is not None:
-        row = await unit.tx.patients.complete(row, stated)
+        row = await recognise(unit.tx, row, stated)
+    elif not stated.anonymous and await unit.tx.patients.with_ins(stated.ins) is not None:
+        await unit.tx.patients.await_certainty(conversation, stated)
     elif not stated.anonymous:
-        row = await unit.tx.patients.add(stated, unit.now)
+        row = await enter_new(unit.tx, stated, unit.now)
     if row is not None:
         await unit.tx.patients.link(conversation, row.id)

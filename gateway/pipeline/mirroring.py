@@ -13,11 +13,20 @@ from gateway.pipeline.peer_belief import Belief, Disbelief, Way, judge, may_be_f
 from gateway.pipeline.unit import MAX_REFERENCES, Unit
 from gateway.pipeline.wishes import wishes_of
 from gateway.smtp.refusals import TemporaryFailure
+from gateway.store.exported import DigestRow
 from gateway.store.rows import MessageRow, OutboxState
 from teleexpertise.claims import STANDING, Claim, claim_fields
 from teleexpertise.events import Author
 from teleexpertise.letters import Letter, Mailbox
-from teleexpertise.mirrors import Flow, Mirror, MirrorEvent, fold_mirror, mirror_author
+from teleexpertise.mirrors import (
+    INVITATION,
+    Flow,
+    Mirror,
+    MirrorEvent,
+    fold_mirror,
+    invited,
+    mirror_author,
+)
 from teleexpertise.people import Account, NoticeMode, Party
 from teleexpertise.states import State
 from teleexpertise.texts import contexts as mails
@@ -193,8 +202,30 @@ async def _deliver(
     )
     known = before is not None and account is not None and account.address in before.active()
     news = _news(claim, known=known)
-    if news is not None and account is not None and account.notice is not NoticeMode.INBOX:
+    if news is None or account is None or account.notice is NoticeMode.INBOX:
+        return
+    if account.notice is NoticeMode.DIGEST and await _can_wait(unit, after, news, account):
+        await unit.tx.digests.add(
+            DigestRow(
+                address=account.address, at=unit.now, event=news, who=_shown(incoming), mirror_id=after.id
+            )
+        )
+    else:
         await _announce(unit, incoming, after, news, recipient)
+
+
+async def _can_wait(unit: Unit, mirror: Mirror, news: NoticeEvent, account: Account) -> bool:
+    """Whether a daily digest is soon enough, as in conversations of ours: never for who may have asked, nor
+    for a reminder.
+    """
+    if news is NoticeEvent.REMINDER:
+        return False
+    return account.address in invited(await unit.tx.mirrors.events(mirror.id))
+
+
+def _shown(incoming: Incoming) -> str:
+    """Who wrote, as a mail of ours may show it."""
+    return (incoming.login.name or incoming.login.address)[:_LONGEST_NAME]
 
 
 async def _has_it(unit: Unit, incoming: Incoming, mirror: UUID, recipient: str) -> bool:
@@ -222,7 +253,7 @@ def _news(claim: Claim, *, known: bool) -> NoticeEvent | None:
     """What a mail is announced as, ``None`` for one that is not; who is invited is told once."""
     if claim.event == "cloture":
         return _CLOSED.get(claim.state)
-    if claim.event == "invitation":
+    if claim.event == INVITATION:
         return None if known else NoticeEvent.INVITATION
     return _ANNOUNCED.get(claim.event)
 
@@ -236,7 +267,7 @@ async def _announce(
         reference=mirror.ref,
         state=mirror.state,
         event=news,
-        who=(incoming.login.name or incoming.login.address)[:_LONGEST_NAME],
+        who=_shown(incoming),
         folder=unit.services.texts.words.of("folders", "conversations"),
     )
     draft = Draft(

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
+from gateway.declarations import declared_by, read_declaration, save_declaration
 from gateway.pipeline.directory_pages import absence_on
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.refusing import refused
@@ -17,14 +18,7 @@ from gateway.pipeline.sending_forms import Sheet, kept_attachments, send_form
 from gateway.pipeline.unit import Unit
 from gateway.store.rows import FormRow
 from teleexpertise.commands import Preferences
-from teleexpertise.declaring import (
-    Declaration,
-    Known,
-    deputy_named,
-    file_may_be_handed_out,
-    preferences_values,
-    read_preferences,
-)
+from teleexpertise.declaring import Declaration, file_may_be_handed_out, preferences_values
 from teleexpertise.forms import Form, Value, preferences_form
 from teleexpertise.letters import Attachment, Mailbox, PartKind
 from teleexpertise.people import Document
@@ -66,10 +60,10 @@ async def sheet(unit: Unit, login: Mailbox, address: str, options: Mapping[str, 
     rights = await unit.tx.delegations.rights()
     if not rights.may_act(login.address, address):
         raise refused(unit.services, RefusalReason.MAY_NOT_ACT, address)
-    account = await unit.account(address)
-    if account is None or not account.active:
+    before = await declared_by(unit, address)
+    if before is None:
         return None
-    before = Declaration(account=account, expert=await unit.tx.experts.get(address))
+    account = before.account
     listed = await _listed(unit, before, options)
     today = unit.now.astimezone(unit.services.zone).date()
     values = preferences_values(account, before.expert, today)
@@ -130,9 +124,9 @@ def _document(attachment: Attachment) -> Document:
 
 async def _before(unit: Unit, options: Mapping[str, object]) -> Declaration:
     address = str(options["account"])
-    account = await unit.account(address)
-    assert account is not None, "the sheet was made for an account"
-    return Declaration(account=account, expert=await unit.tx.experts.get(address))
+    declared = await declared_by(unit, address)
+    assert declared is not None, "the sheet was made for an active account"
+    return declared
 
 
 async def _files(
@@ -162,25 +156,11 @@ async def examine(
     if row.options.get("base") != filled.options["base"]:
         return {"": filled.form.say("overtaken")}
     files = await _files(unit, incoming, before, filled, values)
-    problems = dict((await _read(unit, before, filled.form, files.chosen, values)).problems)
+    problems = dict((await read_declaration(unit, before, filled.form, files.chosen, values)).problems)
     if files.refused:
         names = ", ".join(each.filename for each in files.refused)
         problems["documents"] = filled.form.say("file_kind", typed=names[:200])
     return problems
-
-
-async def _read(
-    unit: Unit, before: Declaration, form: Form, documents: Sequence[Document], values: Mapping[str, Value]
-) -> Declaration:
-    address = deputy_named(values)
-    services = unit.services
-    known = Known(
-        specialties=services.synonyms,
-        departments=services.departments,
-        deputy=await unit.account(address) if address else None,
-        today=unit.now.astimezone(services.zone).date(),
-    )
-    return read_preferences(form, values, before, documents, known)
 
 
 async def returned(unit: Unit, incoming: Incoming, row: FormRow, again: Sheet) -> Sheet:
@@ -216,24 +196,11 @@ async def save(unit: Unit, incoming: Incoming, filled: FilledForm) -> str:
     """Save all of a form that is right, tell its author what holds now, and note who did it for whom."""
     before = await _before(unit, filled.sheet.options)
     files = await _files(unit, incoming, before, filled.sheet, filled.values)
-    declared = await _read(unit, before, filled.sheet.form, files.chosen, filled.values)
-    assert not declared.problems, "the form was examined"
-    account, expert = declared.account, declared.expert
-    if account != before.account:
-        await unit.tx.accounts.set_preferences(account)
-    if expert is not None and expert != before.expert:
-        await unit.tx.experts.put(expert)
-    await unit.store(incoming)
+    declared = await read_declaration(unit, before, filled.sheet.form, files.chosen, filled.values)
     login = incoming.login
-    changed = account != before.account or expert != before.expert
-    await unit.audit(
-        login.address,
-        "preferences",
-        account.address,
-        "saved" if changed else "unchanged",
-        listed="yes" if expert is not None and expert.listed else "no",
-        files=len(expert.documents) if expert is not None else 0,
-    )
+    await unit.store(incoming)
+    changed = await save_declaration(unit, before, declared, login.address)
+    account, expert = declared.account, declared.expert
     absence = absence_on(unit, expert) if expert is not None else None
     deputy = await unit.account(absence.deputy) if absence is not None and absence.deputy else None
     mail = PreferencesSaved(

@@ -19,6 +19,7 @@ from teleexpertise.reminding import CONVENTION
 from teleexpertise.texts import contexts as mails
 from teleexpertise.texts import followup_contexts
 from teleexpertise.texts.document_contexts import IntegrationRefused
+from teleexpertise.texts.views import Link
 
 __all__ = ["Case", "build"]
 
@@ -251,10 +252,30 @@ def _emergency(case: Case) -> mails.Mail:
 
 
 def _reminder(case: Case) -> mails.Mail:
+    return followup_contexts.Reminder(**_due(case))
+
+
+def _reminder_of_deputy(case: Case) -> mails.Mail:
+    opening = case.conversation.opening
+    until = opening.absence.ends if opening.absence else None
+    return followup_contexts.DeputyReminder(**_due(case), absent=opening.expert.name, until=until)
+
+
+class _Due(_Head):
+    """What every reminder of the expert's side says."""
+
+    reminder: ReminderKind
+    requester: str
+    asked_at: datetime
+    ends_at: datetime
+    links: tuple[Link, ...]
+
+
+def _due(case: Case) -> _Due:
     conversation = case.conversation
     kind = conversation.reminded[-1]
     by_convention = conversation.opened_at + CONVENTION
-    return followup_contexts.Reminder(
+    return _Due(
         **_head(case),
         reminder=kind,
         requester=conversation.requester.name,
@@ -303,6 +324,7 @@ _BUILDERS: Mapping[str, Callable[[Case], mails.Mail]] = {
     "confirmation-commande": _command_done,
     "conflit": _conflict,
     "rappel": _reminder,
+    "rappel-remplacant": _reminder_of_deputy,
     "sans-reponse": _unanswered,
     "redirection": _redirection,
     "urgence-vitale": _emergency,

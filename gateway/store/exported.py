@@ -58,13 +58,17 @@ class Exported(Repository):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DigestRow:
-    """One thing that happened, to be told in a digest: no word of the conversation, no patient."""
+    """One thing that happened, to be told in a digest: no word of the conversation, no patient.
+
+    It happened in the conversation ``conversation_id``, or in the one of another gateway ``mirror_id``.
+    """
 
     address: str
-    conversation_id: UUID
     at: datetime
     event: str
     who: str
+    conversation_id: UUID | None = None
+    mirror_id: UUID | None = None
 
 
 class Digests(Repository):

@@ -15,7 +15,7 @@ from gateway.store.errors import NotFound
 from gateway.store.repository import Repository
 from gateway.store.rows import PatientRow
 from gateway.store.schema import patient as patients
-from gateway.store.schema import patient_conversation, patient_number, patient_word
+from gateway.store.schema import patient_conversation, patient_number, patient_stated, patient_word
 from teleexpertise.matching import Known, swapped, traits_key
 from teleexpertise.names import search_words
 from teleexpertise.patients import Patient
@@ -148,7 +148,7 @@ class Patients(Repository):
     async def complete(self, known: PatientRow, stated: Patient) -> PatientRow:
         """Fill in what the register lacked of a recognised patient; what it has stays as it is."""
         mine, news = known.patient, {}
-        for name in ("ins", "birth_place"):
+        for name in ("ins", *_MORE):
             if getattr(stated, name) and not getattr(mine, name):
                 news[name] = getattr(stated, name)
         if stated.qualified and stated.ins and traits_key(stated) == traits_key(mine) and not mine.qualified:
@@ -156,6 +156,8 @@ class Patients(Repository):
         if not news:
             return known
         await self._changed(update(patients).where(patients.c.id == known.id).values(**news))
+        if {"used_name", "used_first_names"} & news.keys():
+            await self._index(known.id)
         return replace(known, patient=replace(mine, **news))
 
     async def with_ins(self, ins: str) -> PatientRow | None:
@@ -224,6 +226,27 @@ class Patients(Repository):
         """A conversation is about this patient. One that is about somebody already stays so."""
         row = {"conversation_id": conversation_id, "patient_id": patient_id}
         await self._add_new(patient_conversation, row)
+        mine = patient_stated.c.conversation_id == conversation_id
+        await self._changed(delete(patient_stated).where(mine))
+
+    async def await_certainty(self, conversation_id: UUID, stated: Patient) -> None:
+        """A conversation states somebody of whom the register cannot say who that is, yet."""
+        row = {"conversation_id": conversation_id, "ins": stated.ins, "traits": traits_key(stated)}
+        await self._add_new(patient_stated, row)
+
+    async def may_concern(self, patient_id: int) -> tuple[UUID, ...]:
+        """The conversations in nobody's history that state the INS or the traits of a patient, or of one who
+        turned out to be this one: whether they mean this one must be looked at.
+        """
+        mine = or_(patients.c.id == patient_id, patients.c.merged_into == patient_id)
+        rows = await self._all(select(patients.c.ins, patients.c.traits).where(mine))
+        numbers = sorted({row["ins"] for row in rows if row["ins"]})
+        keys = sorted({row["traits"] for row in rows if row["traits"]})
+        alike = or_(patient_stated.c.ins.in_(numbers), patient_stated.c.traits.in_(keys))
+        found = await self._all(
+            select(patient_stated.c.conversation_id).where(alike).order_by(patient_stated.c.conversation_id)
+        )
+        return tuple(row["conversation_id"] for row in found)
 
     async def of_conversation(self, conversation_id: UUID) -> PatientRow | None:
         """The patient whom a conversation is about, ``None`` where the register does not say."""

@@ -60,9 +60,11 @@ __all__ = [
     "mirror_member",
     "outbox",
     "patient",
+    "patient_apart",
     "patient_conversation",
     "patient_folder",
     "patient_number",
+    "patient_stated",
     "patient_word",
     "peer_gateway",
     "reference_counter",
@@ -237,6 +239,26 @@ patient_folder = Table(
     UniqueConstraint("account", "name"),
 )
 
+# Pairs of patients of whom somebody said for good that they are two people; the smaller number first.
+patient_apart = Table(
+    "patient_apart",
+    metadata,
+    Column("first_id", RowNumber(), ForeignKey("patient.id"), primary_key=True, autoincrement=False),
+    Column("second_id", RowNumber(), ForeignKey("patient.id"), primary_key=True, autoincrement=False),
+    Column("at", UtcDateTime, nullable=False),
+    _text("who"),
+    _text("why"),
+)
+
+# Whom conversations state of which the register does not know yet who is meant.
+patient_stated = Table(
+    "patient_stated",
+    metadata,
+    Column("conversation_id", Uuid, ForeignKey("conversation.id"), primary_key=True),
+    Column("ins", PlainText, nullable=False, index=True),
+    Column("traits", PlainText, nullable=False, index=True),
+)
+
 reference_counter = Table(
     "reference_counter",
     metadata,
@@ -367,10 +389,12 @@ digest_item = Table(
     metadata,
     Column("id", RowNumber(), primary_key=True),
     Column("address", PlainText, nullable=False, index=True),
-    _belongs_to("conversation", "conversation_id", required=True),
+    # One of the two: a conversation of ours, or one that another gateway holds.
+    Column("conversation_id", Uuid, ForeignKey("conversation.id"), nullable=True),
     Column("at", UtcDateTime, nullable=False),
     _text("event"),
     _text("who"),
+    Column("mirror_id", Uuid, ForeignKey("mirror.id"), nullable=True),
     sqlite_autoincrement=True,
 )
 

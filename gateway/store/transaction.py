@@ -17,6 +17,7 @@ from gateway.store.messages import Decisions, Messages
 from gateway.store.mirrors import Mirrors, Peers
 from gateway.store.outbox import Outbox
 from gateway.store.patient_folders import PatientFolders
+from gateway.store.patient_pairs import PatientPairs
 from gateway.store.patients import Patients
 from gateway.store.people import AccountCertificates, Accounts, Administrators, Delegations
 
@@ -50,6 +51,7 @@ class Transaction:
         "mirrors",
         "outbox",
         "patient_folders",
+        "patient_pairs",
         "patients",
         "peers",
     )
@@ -78,5 +80,6 @@ class Transaction:
         self.mirrors = Mirrors(connection)
         self.outbox = Outbox(connection)
         self.patient_folders = PatientFolders(connection)
+        self.patient_pairs = PatientPairs(connection)
         self.patients = Patients(connection)
         self.peers = Peers(connection)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from teleexpertise.report.images import MAX_SHEETS, SHEET_SIDE, Picture, sheet
 
-__all__ = ["PdfPages"]
+__all__ = ["PdfPages", "drawn_pages"]
 
 #: One document; all of one report together.
 _MOST_SECONDS = 20.0
@@ -28,19 +28,19 @@ class PdfPages:
         """``seconds`` bound one document, ``together`` all of them."""
         self._most = seconds
         self._left = together
-        limits, command = shutil.which("prlimit"), shutil.which("pdftoppm")
-        self._program = (limits, command) if limits and command else None
 
     def __call__(self, content: bytes) -> Picture | None:
         """At most six pages, or ``None`` for a PDF that is broken, asks for a password or takes too long."""
-        if self._program is None or self._left <= 0:
+        if self._left <= 0:
             return None
         begun = time.monotonic()
+        # One page more than is shown tells whether there is more.
+        options = ("-cropbox", "-scale-to", str(SHEET_SIDE), "-f", "1", "-l", str(MAX_SHEETS + 1))
         try:
-            drawn = self._drawn(self._program, content)
+            drawn = drawn_pages(content, *options, seconds=min(self._most, self._left))
+            sheets = tuple(sheet(page, SHEET_SIDE) for page in drawn)
         finally:
             self._left -= time.monotonic() - begun
-        sheets = tuple(sheet(page, SHEET_SIDE) for page in _pages(drawn))
         if not sheets:
             return None
         shown = sheets[:MAX_SHEETS]
@@ -48,29 +48,31 @@ class PdfPages:
             shown, more=len(sheets) > MAX_SHEETS, document=True, pixels=len(sheets) * SHEET_SIDE**2
         )
 
-    def _drawn(self, program: tuple[str, str], content: bytes) -> bytes:
-        """Pages as PPM, one after the other; '' where the program fails. It reads and writes no file."""
-        limits, draw = program
-        seconds = min(self._most, self._left)
-        command = [
-            *(limits, f"--as={_MOST_OCTETS}", f"--cpu={max(1, int(seconds))}", "--fsize=0", "--core=0"),
-            *("--", draw, "-q", "-cropbox", "-scale-to", str(SHEET_SIDE)),
-            # One page more than is shown tells whether there is more.
-            *("-f", "1", "-l", str(MAX_SHEETS + 1), "-"),
-        ]
-        try:
-            done = subprocess.run(
-                command,
-                input=content,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
-                timeout=seconds,
-                check=True,
-            )
-        except (subprocess.SubprocessError, OSError):
-            return b""
-        return done.stdout
+
+def drawn_pages(content: bytes, *options: str, seconds: float = _MOST_SECONDS) -> Iterator[Image.Image]:
+    """The pages of a PDF as ``pdftoppm`` draws them with some options, in a process that reads and writes no
+    file; none where the program fails, takes longer or is not there.
+    """
+    limits, draw = shutil.which("prlimit"), shutil.which("pdftoppm")
+    if limits is None or draw is None:
+        return
+    command = [
+        *(limits, f"--as={_MOST_OCTETS}", f"--cpu={max(1, int(seconds))}", "--fsize=0", "--core=0"),
+        *("--", draw, "-q", *options, "-"),
+    ]
+    try:
+        done = subprocess.run(
+            command,
+            input=content,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
+            timeout=seconds,
+            check=True,
+        )
+    except (subprocess.SubprocessError, OSError):
+        return
+    yield from _pages(done.stdout)
 
 
 def _pages(octets: bytes) -> Iterator[Image.Image]:

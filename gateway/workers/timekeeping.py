@@ -9,11 +9,13 @@ from uuid import UUID
 import structlog
 
 from gateway.compose.composer import Draft
+from gateway.mirrored import load_mirror
 from gateway.pipeline.consequences import Act, carry_out
 from gateway.pipeline.directory_pages import colleagues
 from gateway.pipeline.unit import Unit
 from gateway.services import Services
 from gateway.store.errors import StoreError
+from gateway.store.exported import DigestRow
 from gateway.store.rows import MessageRow
 from teleexpertise.commands import Worklist
 from teleexpertise.conversation import Conversation
@@ -153,19 +155,8 @@ async def _digest(services: Services) -> None:
 
 
 async def _send_digest(unit: Unit, address: str) -> None:
-    services, lines = unit.services, []
-    for item in await unit.tx.digests.take(address):
-        conversation = await unit.tx.conversations.get(item.conversation_id)
-        if conversation is not None:
-            lines.append(
-                followup_contexts.DigestLine(
-                    at=item.at,
-                    event=mails.NoticeEvent(item.event),
-                    who=item.who,
-                    reference=conversation.ref,
-                    state=conversation.projection.state,
-                )
-            )
+    services = unit.services
+    lines = [line for item in await unit.tx.digests.take(address) for line in await _digest_line(unit, item)]
     account = await unit.account(address)
     if not lines or account is None:
         return
@@ -182,3 +173,21 @@ async def _send_digest(unit: Unit, address: str) -> None:
     )
     message = await unit.write(draft)
     await unit.send(message, address, mail_from="")
+
+
+async def _digest_line(unit: Unit, item: DigestRow) -> tuple[followup_contexts.DigestLine, ...]:
+    """The line of one item, with the state of today; none where the conversation is gone."""
+    found: tuple[str, str] | None = None
+    if item.conversation_id is not None:
+        conversation = await unit.tx.conversations.get(item.conversation_id)
+        found = (conversation.ref, conversation.projection.state) if conversation else None
+    elif item.mirror_id is not None:
+        mirror = await load_mirror(unit.tx, item.mirror_id)
+        found = (mirror.ref, mirror.state) if mirror else None
+    if found is None:
+        return ()
+    reference, state = found
+    line = followup_contexts.DigestLine(
+        at=item.at, event=mails.NoticeEvent(item.event), who=item.who, reference=reference, state=state
+    )
+    return (line,)

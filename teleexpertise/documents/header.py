@@ -110,6 +110,8 @@ def document(
 def record_target(patient: Patient, ins_oid: str) -> Element:
     """The patient with the traits of the INS (``referentiel INS``); no address, no telephone is known."""
     given, first = birth_given_names(patient.first_names)
+    first = trait(patient.first_first_name) or first
+    used_name, used_first_names = trait(patient.used_name), trait(patient.used_first_names)
     born = patient.birth_date.strftime("%Y%m%d") if patient.birth_date else ""
     return node(
         "recordTarget",
@@ -129,6 +131,8 @@ def record_target(patient: Patient, ins_oid: str) -> Element:
                     node("family", {"qualifier": "BR"}, trait(patient.birth_name)),
                     node("given", None, given),
                     node("given", {"qualifier": "BR"}, first),
+                    node("family", {"qualifier": "CL"}, used_name) if used_name else None,
+                    node("given", {"qualifier": "CL"}, used_first_names) if used_first_names else None,
                 ),
                 node(
                     "administrativeGenderCode",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from lxml import etree
@@ -15,9 +15,10 @@ from lxml import etree
 from teleexpertise.documents import oids
 from teleexpertise.documents.checks import check_tree
 from teleexpertise.documents.completeness import COG
+from teleexpertise.documents.facts import birth_given_names
 from teleexpertise.documents.parsing import NotReadable, parse
 from teleexpertise.documents.tlmda import LOINC_REQUEST, ROW
-from teleexpertise.identifiers import read_ins
+from teleexpertise.identifiers import read_idnps, read_ins
 from teleexpertise.letters import Attachment
 from teleexpertise.patients import Patient
 
@@ -213,14 +214,14 @@ def _patient(root: etree._Element) -> tuple[Patient, str]:
         sex=sex if sex in ("F", "M") else "",
         ins=ins,
         birth_place=place if COG.fullmatch(place) else "",
+        # The first of the list by itself says nothing more than the list.
+        first_first_name=first if given and first != birth_given_names(given)[1] else "",
+        used_name=_text(role, "h:patient/h:name/h:family[@qualifier='CL']"),
+        used_first_names=_text(role, "h:patient/h:name/h:given[@qualifier='CL']"),
     )
     whole = all((patient.birth_name, first, patient.birth_date, patient.sex, ins, patient.birth_place))
     # Only a qualified identity may be sent with its INS: with all traits beside it the sender answers for it.
-    qualified = Patient(**{name: getattr(patient, name) for name in _TRAITS}, qualified=True)
-    return (qualified if whole else patient), (str(numbers[0].get("root")) if ins else "")
-
-
-_TRAITS = ("birth_name", "first_names", "birth_date", "sex", "ins", "birth_place")
+    return replace(patient, qualified=whole), (str(numbers[0].get("root")) if ins else "")
 
 
 def _person(root: etree._Element, path: str, person: str, organisation: str) -> ReadPerson:
@@ -228,14 +229,14 @@ def _person(root: etree._Element, path: str, person: str, organisation: str) -> 
     if not found:
         return ReadPerson()
     at = found[0]
-    number = _attribute(at, f"h:id[@root='{oids.PROFESSIONALS}']", "extension")
+    read = read_idnps(_attribute(at, f"h:id[@root='{oids.PROFESSIONALS}']", "extension"))
     house = _attribute(at, f"{organisation}/h:id[@root='{oids.ORGANISATIONS}']", "extension")
     mails = [str(each.get("value", "")) for each in _all(at, "h:telecom")]
     mail = next((value[7:] for value in mails if value.lower().startswith("mailto:")), "")
     name = f"{person}/h:name"
     words = (_text(at, f"{name}/h:{part}") for part in ("suffix", "given", "family"))
     return ReadPerson(
-        rpps=number[1:] if re.fullmatch(r"8\d{11}", number, re.ASCII) else "",
+        rpps=read.value[1:] if read.valid and read.value.startswith("8") else "",
         name=" ".join(word for word in words if word),
         role=_attribute(at, "h:code", "displayName"),
         mail=mail.strip().lower(),

@@ -87,6 +87,7 @@ class Field:
     only_if_not: str = ""
     required_unless: str = ""
     tolerated: bool = False
+    leads: str = ""
     element: str = ""
 
     @property

@@ -20,6 +20,7 @@ from teleexpertise.identifiers import (
     read_nir,
     read_rpps,
 )
+from teleexpertise.names import leads
 from teleexpertise.plaintext import folded, squashed
 
 __all__ = ["Validation", "validate"]
@@ -152,13 +153,21 @@ class _Typing:
             self.warnings[declared.name] = " ".join(sentence for sentence in said if sentence)
 
     def compare_traits(self) -> None:
-        """Doubt a patient's number that says another sex or birth than the lines of the same form."""
+        """Doubt a patient's number that says another sex or birth than the lines of the same form, and refuse
+        a first name that is not the first of its list.
+        """
         sex, born = self.values.get("sex"), self.values.get("birth_date")
         for declared in self.form.fields:
-            number = self.values.get(declared.name)
-            if declared.kind is FieldKind.INS and isinstance(number, str):
+            value = self.values.get(declared.name)
+            if not isinstance(value, str):
+                continue
+            if declared.kind is FieldKind.INS:
                 day = date.fromisoformat(born) if isinstance(born, str) else None
-                self._warn(declared, nir_disagreements(number, str(sex or ""), day))
+                self._warn(declared, nir_disagreements(value, str(sex or ""), day))
+            listed = self.values.get(declared.leads) if declared.leads else None
+            if listed and not leads(value, str(listed)):
+                words = {"typed": short(value), "other": self.form.field(declared.leads).label}
+                self.problems[declared.name] = self.form.say("not_leading", **words)
 
 
 def validate(form: Form, values: Mapping[str, Value], today: date) -> Validation:

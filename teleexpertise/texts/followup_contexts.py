@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import ClassVar
 
 from teleexpertise.events import ReminderKind
@@ -11,7 +11,7 @@ from teleexpertise.texts.contexts import ConversationMail, ExpertCard, Mail
 from teleexpertise.texts.kinds import NoticeEvent
 from teleexpertise.texts.views import Link
 
-__all__ = ["Deadline", "Digest", "DigestLine", "Reminder", "Unanswered"]
+__all__ = ["Deadline", "DeputyReminder", "Digest", "DigestLine", "Reminder", "Unanswered"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class Deadline(ConversationMail):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reminder(ConversationMail):
-    """``rappel``: to the expert's side, before a delay ends. ``ends_at`` is when it does."""
+    """``rappel``: to the expert, before a delay ends. ``ends_at`` is when it does."""
 
     template: ClassVar[str] = "rappel"
     reminder: ReminderKind
@@ -34,6 +34,15 @@ class Reminder(ConversationMail):
     asked_at: datetime
     ends_at: datetime
     links: tuple[Link, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeputyReminder(Reminder):
+    """``rappel-remplacant``: to the deputy of ``absent``, an expert who is away ``until`` that day."""
+
+    template: ClassVar[str] = "rappel-remplacant"
+    absent: str
+    until: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ specialties = ["Cardiologie"]
 departments = ["43", "2A"]
 delay_days = 3
 anonymous = true
-nir = "mandatory"
+nir = "optional"
 items = [{ name = "ECG", kind = "document", mandatory = true }]
 documents = ["papers/fiche.txt"]
 
@@ -113,7 +113,10 @@ def test_an_import_declares_experts_and_the_same_again_changes_nothing(
         ("documents = ['lost.pdf']", "documents: 'lost.pdf': No such file"),
         ("documents = ['../../etc/passwd']", "is not beside the file"),
         ("documents = ['/etc/passwd']", "is not beside the file"),
-        ("documents = ['papers']", "documents: 'papers'"),
+        ("documents = ['papers']", "documents: 'papers' is of no kind"),
+        ("documents = ['run.sh']", "documents: 'run.sh' is of no kind"),
+        (f"documents = {[f'{n}.pdf' for n in range(11)]}", "documents: 11 instead of 10"),
+        ("anonymous = true\nnir = 'mandatory'", "goes without anonymous"),
         ("items = [{ name = 'Vue', kind = 'film' }]", "items.0.kind"),
         ("items = [{ nam = 'Vue', kind = 'image' }]", "unknown key 'items.0.nam'; did you mean 'name'?"),
         ("tool_url = 'javascript:x'", "tool_url"),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from lxml import etree
+from PIL import Image
 
 from tests.support import region
 from tests.support.deployment import Deployment, deployed, request
@@ -45,3 +46,20 @@ def test_only_what_an_account_was_asked(deployment: Deployment, tmp_path: Path) 
     there.write_text("x")
     assert deployment.call("stats", "--plot", there).exit_code == 1
     assert there.read_text() == "x"
+
+
+def test_the_picture_is_drawn_in_pixels_too(deployment: Deployment, tmp_path: Path) -> None:
+    svg, png = tmp_path / "activite.svg", tmp_path / "Activite.PNG"
+    for picture in (svg, png):
+        deployment.done("stats", "--plot", picture)
+    size = etree.fromstring(svg.read_bytes())
+    with Image.open(png) as drawn:
+        assert drawn.format == "PNG"
+        assert drawn.size == (2 * int(size.get("width", "0")), 2 * int(size.get("height", "0")))
+        colours = {colour for _, colour in drawn.convert("RGB").getcolors(1 << 24) or []}
+    for drawn_in in ("#2b6cb0", "#9bc1e4", "#ffffff"):  # both series, on white
+        assert tuple(bytes.fromhex(drawn_in[1:])) in colours
+    wrong = deployment.call("stats", "--plot", tmp_path / "activite.jpeg")
+    assert wrong.exit_code == 2
+    assert ".svg or .png" in wrong.stderr
+    assert not (tmp_path / "activite.jpeg").exists()

@@ -12,6 +12,7 @@ import pytest
 from gateway.services import Services
 from teleexpertise.archives import ArchiveDocument, build_archive
 from teleexpertise.documents.tlmda import make_request
+from teleexpertise.searching import read_query
 from tests.support import region
 from tests.support.archives import NOW, SENDER, VALIDATOR, archive, cda
 from tests.support.documents import ins, request_facts
@@ -90,6 +91,30 @@ def test_a_request_in_an_archive_opens_a_conversation(served: TestGateway) -> No
     assert "Faut-il une exérèse ?" in words_of(question)
     assert "vue.jpg" in attachments(question)
     assert "IHE_XDM.zip" not in attachments(question)
+
+
+def test_a_known_patient_is_recognised_and_a_contradiction_comes_back_as_the_form(
+    served: TestGateway,
+) -> None:
+    client, name, other = served.client(region.GP), patient_name(), patient_name()
+    for _ in range(2):  # the second request names somebody whom the register has
+        answer = client.answer_to(sent(client, zipped(tlm_da(name))))
+        assert "ouverte" in str(answer["subject"]), text_of(answer)
+    number = ins("F", date(1957, 2, 3), "43192", 1 + crc32(name.encode()) % 900).encode()
+    another = ins("F", date(1957, 2, 3), "43192", 1 + crc32(other.encode()) % 900).encode()
+    contradicting = tlm_da(other).replace(another, number)
+    form = client.answer_to(sent(client, zipped(contradicting)))
+    assert "déjà connu avec un autre nom de naissance" in words_of(form)
+    assert name not in words_of(form)
+    corrected = client.answer_to(client.send(answered(client, form, {"NIR ou INS": ""})))
+    assert "ouverte" in str(corrected["subject"]), text_of(corrected)
+
+    async def look(services: Services) -> list[int]:
+        async with services.store.reading() as tx:
+            rows, _ = await tx.patients.search(read_query(name))
+            return [len(await tx.patients.history(row.id)) for row in rows]
+
+    assert served.ask(look) == [2]
 
 
 def test_what_the_document_leaves_out_is_asked_by_the_form(served: TestGateway) -> None:

@@ -24,6 +24,7 @@ from tests.support.threads import Thread, open_thread
 
 COMPLETE = replace(region.DERMATOLOGIST, organisation="CH LE PUY", finess="430000018")
 NUMBER = ins("F", date(1957, 2, 3), "2A004", 901)
+INSURED = ins("M", date(1950, 5, 9), "43157", 902)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +94,13 @@ def whole(served: TestGateway) -> Thread:
             await tx.accounts.save(COMPLETE)
 
     served.ask(complete)
-    thread = open_thread(served, nir=NUMBER, birth_place="2a004", qualified="oui")
+    traits: dict[str, Any] = {
+        "first": "Anne Marie, Jeanne",
+        "first_first": "Anne Marie",
+        "used": "Roux",
+        "used_first": "Annie",
+    }
+    thread = open_thread(served, nir=NUMBER, birth_place="2a004", qualified="oui", insured=INSURED, **traits)
     told = words_of(thread.finalise(thread.expert))
     assert "PDF seul" not in told
     return thread
@@ -109,6 +116,15 @@ def test_a_whole_report_is_made_as_cda_around_the_pdf_of_the_mail(
     assert sha256(octets).hexdigest() == report_made(served, whole).cda_sha256
     assert check_document(octets, test_identifiers=True) == ()
     document = read_document(octets)
+    patient = document.patient
+    assert (patient.first_first_name, patient.used_name, patient.used_first_names) == (
+        "ANNE MARIE",
+        "ROUX",
+        "ANNIE",
+    )
+    # The act is billed on the insured person's number; the document is the patient's and names no other.
+    assert patient.ins == NUMBER
+    assert INSURED.encode() not in octets
     assert document.pdf == pdf
     assert (document.patient.ins, document.patient.birth_place) == (NUMBER, "2A004")
     assert document.author.name == "DR Rémy PERRET"

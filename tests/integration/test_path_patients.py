@@ -123,6 +123,29 @@ def test_a46_who_is_not_known_is_entered_with_all_traits_and_found_again(served:
     assert name not in json.dumps(found)
 
 
+def test_a46_the_form_takes_all_traits_and_the_patient_is_found_by_each_name(served: TestGateway) -> None:
+    name, used = patient_name(), patient_name()
+    _, answer = asked(served, name=name, first="Anne Marie, Jeanne", first_first="Marie")
+    assert "« Marie » n'est pas le début de la ligne « Prénoms »" in words_of(answer)
+    more: dict[str, Any] = {
+        "first_first": "Anne Marie",
+        "used": used,
+        "used_first": "Annie",
+        "birth_place": "43157",
+    }
+    open_thread(
+        served, name=name, first="Anne Marie, Jeanne", nir=numbered(name, 470), qualified="oui", **more
+    )
+    (row,) = patients_of(served, f"annie {used}")
+    patient = row.patient
+    assert (patient.first_first_name, patient.used_name, patient.used_first_names) == (
+        "Anne Marie",
+        used,
+        "Annie",
+    )
+    assert patient.qualified
+
+
 def test_a46_the_same_number_with_another_identity_is_asked_back_and_opens_nothing(
     served: TestGateway,
 ) -> None:

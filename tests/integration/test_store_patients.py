@@ -75,6 +75,19 @@ async def test_patient_is_recognised_by_identifier_when_the_traits_agree(tx: Tra
     assert await _id(tx, Patient(ins=INS)) == first.id
 
 
+async def test_names_that_a_statement_adds_find_the_patient_and_what_is_known_stays(tx: Transaction) -> None:
+    first = await _enter(tx, replace(JEANNE, birth_place="43157"))
+    married = replace(JEANNE, used_name="ROUX", used_first_names="Jenny", first_first_name="Jeanne")
+    completed = await _enter(tx, married)
+    assert completed.patient == replace(married, birth_place="43157")
+    for words in ("roux jenny", "benezet jeanne"):
+        rows, _ = await tx.patients.search(read_query(words))
+        assert [row.id for row in rows] == [first.id]
+    again = await _enter(tx, replace(JEANNE, used_name="PETIT"))
+    assert again == completed
+    assert (await tx.patients.search(read_query("petit")))[0] == ()
+
+
 async def test_an_identifier_with_other_traits_is_nobody_and_changes_nothing(tx: Transaction) -> None:
     first = await _enter(tx, replace(JEANNE, ins=INS))
     for other in (replace(JEANNE, birth_name="ROUX"), replace(JEANNE, birth_date=date(1957, 3, 3))):

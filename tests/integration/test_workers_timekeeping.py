@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from email.message import EmailMessage
 from uuid import UUID
 
 import pytest
@@ -13,14 +12,13 @@ import pytest
 from config import load
 from gateway.pipeline.unit import Unit
 from gateway.services import Services
-from gateway.store.rows import OutboxState
 from gateway.workers.timekeeping import last_digest_hour, on_the_clock
 from teleexpertise.conversation import Conversation
-from teleexpertise.events import Author, Declined, Reminded, ReminderKind
-from teleexpertise.people import NoticeMode
+from teleexpertise.events import Author, Declined, MemberLeft, Reminded, ReminderKind
+from teleexpertise.people import Absence, NoticeMode
 from tests.support import region
-from tests.support.deployment import Deployment, deployed, request
-from tests.support.gateway import html_of, read, words_of
+from tests.support.deployment import Deployment, deployed, mails_to, request
+from tests.support.gateway import html_of, words_of
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -40,16 +38,6 @@ def later(services: Services, wait: timedelta) -> Services:
 def at(services: Services, moment: datetime) -> Services:
     """The same services at a moment."""
     return replace(services, clock=lambda: moment)
-
-
-async def mails_to(services: Services, address: str) -> list[EmailMessage]:
-    """All that is on its way to an address, in the order it was put there."""
-    async with services.store.reading() as tx:
-        rows = [
-            row for row in await tx.outbox.list(list(OutboxState), limit=1000) if row.recipient == address
-        ]
-        rows = [row for row in rows if row.action in ("deliver", "relay") and row.message_id]
-        return [read(await tx.messages.get_raw(row.message_id) or b"") for row in rows if row.message_id]
 
 
 async def loaded(services: Services, identifier: UUID) -> Conversation:
@@ -112,6 +100,70 @@ def test_expert_then_requester_are_told_each_once(deployment: Deployment) -> Non
 
     deployment.work(work)
     assert deployment.json("rebuild", "--check")["differences"] == []
+
+
+def test_an_absent_experts_deputy_is_reminded_beside_the_expert(deployment: Deployment) -> None:
+    async def work(services: Services) -> None:
+        expert, deputy, gp = (each.address for each in (region.DERMATOLOGIST, region.CARDIOLOGIST, region.GP))
+        today = services.clock().astimezone(services.zone).date()
+        away = Absence(starts=today, ends=today + 9 * DAY, deputy=deputy)
+        identifier = await request(services, delay_days=2, absence=away, deputy=region.CARDIOLOGIST)
+        for days in (1.9, 6.5, 7.1):
+            await on_the_clock(later(services, days * DAY))
+        assert len(await subjects(services, deputy, "Rappel : réponse attendue en remplacement")) == 2
+        assert await subjects(services, expert, "en remplacement") == []
+        assert len(await subjects(services, expert, "Rappel : réponse attendue")) == 2
+        notices = [m for m in await mails_to(services, deputy) if str(m["subject"]).endswith("] Rappel")]
+        assert len(notices) == 2
+        told = words_of(
+            next(m for m in await mails_to(services, deputy) if "en remplacement" in str(m["subject"]))
+        )
+        assert f"Vous remplacez {region.DERMATOLOGIST.name}" in told
+        assert f"{away.ends:%d/%m/%Y}" in told
+        assert await subjects(services, deputy, "restée sans réponse") == []
+        assert len(await subjects(services, gp, "restée sans réponse")) == 1
+        conversation = await loaded(services, identifier)
+        assert conversation.reminded == tuple(ReminderKind)
+        async with services.store.reading() as tx:
+            rows = [row for row in await tx.decisions.of(identifier) if row.trigger == "reminder"]
+        fired = [{line[0] for line in row.trace if line[1]} for row in rows]
+        assert fired == [{"rappel", "rappel-remplacant"}] * 2 + [{"sans-reponse"}]
+
+    deployment.work(work)
+    assert deployment.json("rebuild", "--check")["differences"] == []
+
+
+def test_a_deputy_who_left_is_reminded_of_nothing(deployment: Deployment) -> None:
+    async def work(services: Services) -> None:
+        deputy, today = region.CARDIOLOGIST, services.clock().date()
+        away = Absence(starts=today, ends=today + 9 * DAY, deputy=deputy.address)
+        identifier = await request(services, delay_days=2, absence=away, deputy=deputy)
+        async with services.store.transaction() as tx:
+            unit = Unit(services, tx, services.clock())
+            conversation = await unit.load(identifier)
+            message = (await tx.messages.of(identifier))[0]
+            author = Author(region.GP.address, region.GP.name)
+            await unit.record(conversation, identifier, [MemberLeft(address=deputy.address)], author, message)
+        await on_the_clock(later(services, 1.9 * DAY))
+        assert await subjects(services, deputy.address, "Rappel") == []
+        assert len(await subjects(services, region.DERMATOLOGIST.address, "Rappel : réponse attendue")) == 1
+
+    deployment.work(work)
+
+
+def test_an_expert_who_is_away_is_not_proposed_in_place_of_another(deployment: Deployment) -> None:
+    async def work(services: Services) -> None:
+        today = services.clock().astimezone(services.zone).date()
+        away = Absence(starts=today, ends=today + 30 * DAY)
+        other = replace(region.CARDIOLOGY, specialties=("dermatologie",), absence=away)
+        async with services.store.transaction() as tx:
+            await tx.experts.put(other)
+        await request(services, delay_days=2)
+        await on_the_clock(later(services, 8 * DAY))
+        (alert,) = [m for m in await mails_to(services, region.GP.address) if "restée" in str(m["subject"])]
+        assert "ne connaît pas d'autre expert" in words_of(alert)
+
+    deployment.work(work)
 
 
 def test_what_was_missed_is_not_told_late_and_an_alert_needs_no_reminder(deployment: Deployment) -> None:

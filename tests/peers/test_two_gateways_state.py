@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from email.message import EmailMessage
+from functools import partial
 
 import pytest
 
 from gateway.services import Services
 from gateway.store import OutboxState
+from gateway.workers.timekeeping import on_the_clock
 from teleexpertise.mirrors import Mirror, fold_mirror
 from teleexpertise.people import NoticeMode
 from teleexpertise.states import State
 from tests.support import region
+from tests.support.deployment import mails_to
 from tests.support.forging import Forger
 from tests.support.forms import quoted, typed_into
 from tests.support.gateway import (
@@ -136,6 +140,13 @@ def test_the_requester_cancels_at_the_holder(both: Neighbours) -> None:
     pair.alike("cancelled")
 
 
+async def _prefer(services: Services, address: str, mode: NoticeMode) -> None:
+    async with services.store.transaction() as tx:
+        account = await tx.accounts.get(address)
+        assert account is not None
+        await tx.accounts.save(replace(account, notice=mode))
+
+
 @pytest.fixture(scope="module")
 def asked(both: Neighbours) -> Pair:
     """One conversation that the tests below share; none of them closes it."""
@@ -209,20 +220,49 @@ def test_who_prefers_it_has_the_conversation_in_the_inbox(both: Neighbours, aske
     doctor = asked.doctor
     address, gateway = doctor.address, asked.asker
 
-    async def prefer(services: Services, notice: str) -> None:
-        async with services.store.transaction() as tx:
-            account = await tx.accounts.get(address)
-            assert account is not None
-            await tx.accounts.save(replace(account, notice=NoticeMode(notice)))
-
-    gateway.ask(lambda services: prefer(services, "inbox"))
+    gateway.ask(lambda services: _prefer(services, address, NoticeMode.INBOX))
     try:
         said = asked.thread.say(asked.expert, "Directement dans la boîte de réception.")
         mail = doctor.wait(lambda mail: mail["message-id"] == said["message-id"])
         assert mail["x-tle-ref"] == asked.ref
         assert not [m for m in doctor.mails(FOLDER) if m["message-id"] == said["message-id"]]
     finally:
-        gateway.ask(lambda services: prefer(services, "notice"))
+        gateway.ask(lambda services: _prefer(services, address, NoticeMode.NOTICE))
+
+
+def test_a_guest_is_told_of_what_another_gateway_holds_once_a_day_and_who_asked_at_once(asked: Pair) -> None:
+    gateway, thread, doctor = asked.asker, asked.thread, asked.doctor
+    nurse = gateway.client(resident(region.NURSE, gateway.settings.service.domain))
+    for client in (doctor, nurse):
+        gateway.ask(partial(_prefer, address=client.address, mode=NoticeMode.DIGEST))
+    try:
+        invitation = doctor.reply(thread.question(doctor), "Je mets l'infirmière en copie.")
+        invitation["Cc"] = nurse.address
+        doctor.send(invitation)
+        thread.wait(nurse, lambda mail: mail["x-tle-event"] == "invitation")
+        said = thread.say(asked.expert, "Pansement humide, contrôle à J15.")
+        thread.copy_of(nurse, said)
+        assert doctor.wait(lambda mail: str(mail["in-reply-to"] or "").strip() == said["message-id"])
+        gateway.settled()
+        # What doctor herself sent to her as well is in there, and no notice.
+        notices = [mail for mail in nurse.mails("INBOX") if mail["auto-submitted"]]
+        assert not [mail for mail in notices if asked.ref in str(mail["subject"])]
+        for _ in range(2):  # the second time nothing is left to tell
+            (digest,) = gateway.ask(partial(_digests_a_day_later, address=nurse.address))
+        assert f"{asked.ref} (en cours) : une nouvelle réponse" in words_of(digest)
+        assert asked.ref not in str(digest["subject"])
+        assert thread.values["Nom de naissance"] not in str(digest)
+        assert gateway.ask(partial(_digests_a_day_later, address=doctor.address)) == []
+    finally:
+        for client in (doctor, nurse):
+            gateway.ask(partial(_prefer, address=client.address, mode=NoticeMode.NOTICE))
+
+
+async def _digests_a_day_later(services: Services, address: str) -> list[EmailMessage]:
+    """The digests that are on their way to an account tomorrow."""
+    moment = services.clock() + timedelta(days=1)
+    await on_the_clock(replace(services, clock=lambda: moment))
+    return [mail for mail in await mails_to(services, address) if "résumé du jour" in str(mail["subject"])]
 
 
 def test_the_worklist_names_the_holder(asked: Pair) -> None:

@@ -47,7 +47,7 @@ nir = st.builds(
     "{}{:02}{:02}{}{:03}{:03}".format,
     st.sampled_from("12"), st.integers(0, 99), st.integers(1, 12), place, number, number,
 )  # fmt: skip
-billing = st.builds("{:09}{}".format, st.integers(0, 999_999_999), st.sampled_from(["", "/05", "/15"]))
+billing = st.builds("{:09}{}".format, st.integers(1, 999_999_999), st.sampled_from(["", "/05", "/15"]))
 values = st.fixed_dictionaries(
     {
         "acting": st.sampled_from([REQUESTER.address, PRACTICE.address]),

@@ -29,13 +29,14 @@ from gateway.pipeline.unit import Unit
 from gateway.services import Services
 from gateway.smtp.envelope import Envelope, Peer, PeerKind
 from gateway.smtp.refusals import Refusal
+from gateway.store import OutboxState
 from teleexpertise.events import Author
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.letters import Mailbox
-from teleexpertise.people import Account, Party
+from teleexpertise.people import Absence, Account, Party
 from tests.support import region
 from tests.support.cases import opened
-from tests.support.gateway import made_deployment
+from tests.support.gateway import made_deployment, read
 
 _Found = TypeVar("_Found")
 
@@ -164,8 +165,17 @@ async def play(services: Services) -> Played:
     raise AssertionError("a stranger was let in")
 
 
-async def request(services: Services, *, delay_days: int, answer: bool = False) -> UUID:
-    """Open a complete request of the GP to the dermatologist, who answers or not; its identifier."""
+async def request(
+    services: Services,
+    *,
+    delay_days: int,
+    answer: bool = False,
+    absence: Absence | None = None,
+    deputy: Account | None = None,
+) -> UUID:
+    """Open a complete request of the GP to the dermatologist, who answers or not, or is away and replaced;
+    its identifier.
+    """
     gp, expert = region.GP, region.DERMATOLOGIST
     identifier = services.new_id()
     raw = mail(gp, services.book.service, f"avis {identifier}")
@@ -178,6 +188,8 @@ async def request(services: Services, *, delay_days: int, answer: bool = False) 
         ref="",
         delay_days=delay_days,
         specialties=("Dermatologie",),
+        absence=absence,
+        deputy=Party.of(deputy) if deputy is not None else None,
     )
     async with services.store.transaction() as tx:
         unit = Unit(services, tx, incoming.received_at)
@@ -192,3 +204,13 @@ async def request(services: Services, *, delay_days: int, answer: bool = False) 
         said = mail(expert, reply, f"Re {identifier}", References=conversation.thread[-1])
         await GatewayDoors(services).accept(envelope(expert, reply, queue_id[::-1]), said)
     return identifier
+
+
+async def mails_to(services: Services, address: str) -> list[EmailMessage]:
+    """All that is on its way to an address, in the order it was put there."""
+    async with services.store.reading() as tx:
+        rows = [
+            row for row in await tx.outbox.list(list(OutboxState), limit=1000) if row.recipient == address
+        ]
+        rows = [row for row in rows if row.action in ("deliver", "relay") and row.message_id]
+        return [read(await tx.messages.get_raw(row.message_id) or b"") for row in rows if row.message_id]

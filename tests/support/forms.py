@@ -88,13 +88,20 @@ def form_of(text: str) -> str:
 
 
 def typed_into(text: str, values: Mapping[str, str]) -> str:
-    """A text with ``values`` typed behind the labels of its form that begin so; each must be there."""
+    """A text with ``values`` typed over what stands behind the labels of its form that begin so, with all its
+    lines; each must be there.
+    """
     form = form_of(text)
     left = dict(values)
     lines = []
+    typed = False
     for line in form.splitlines():
         label = next((label for label in left if line.startswith(label) and ":" in line), None)
-        lines.append(f"{line.partition(':')[0]}: {left.pop(label)}" if label else line)
+        if label:
+            lines.append(f"{line.partition(':')[0]}: {left.pop(label)}")
+        elif not (typed and line):
+            lines.append(line)
+        typed = bool(label) or (typed and bool(line))
     assert not left, f"no such lines in the form: {', '.join(left)}"
     return text.replace(form, "\n".join(lines))
 

@@ -441,6 +441,16 @@ def _ended_mails() -> dict[str, contexts.Mail]:
             )
             for kind in (ReminderKind.PROMISE, ReminderKind.CONVENTION)
         },
+        "rappel-remplacant": followup_contexts.DeputyReminder(
+            reminder=ReminderKind.PROMISE,
+            requester=REQUESTER.name,
+            asked_at=NOW,
+            ends_at=NOW,
+            absent=EXPERT.name,
+            until=NOW.date(),
+            links=(REQUEST,),
+            **ABOUT,
+        ),
         **{
             f"echeance-{kind}": followup_contexts.Deadline(reminder=kind, asked_at=NOW, at=NOW, **ABOUT)
             for kind in ReminderKind

@@ -42,6 +42,7 @@ KNOWN = Known(
     departments=departments(),
     deputy=DEPUTY,
     today=TODAY,
+    usual_items={each.name: each.usual_items for each in specialties()},
 )
 BARE = Declaration(account=ME, expert=None)
 LISTED: dict[str, Value] = preferences_values(ME, None, TODAY) | {"listed": True, "description": "Peau."}
@@ -292,3 +293,27 @@ def test_what_was_saved_comes_back_from_an_unchanged_form(
         return replace(expert, description=squeezed)
 
     assert words(after.expert) == words(replace(found, account=account))
+
+
+@pytest.mark.parametrize("specialty", [each.name for each in specialties()])
+def test_each_specialty_has_a_usual_checklist_that_is_understood(specialty: str) -> None:
+    items = expert(specialties=specialty, items="liste usuelle").items
+    assert len(items) == len(KNOWN.usual_items[specialty]) >= 2
+    # Taken over, it stands in the form line by line and can be changed.
+    shown = preferences_values(ME, expert(specialties=specialty, items="Liste usuelle"), TODAY)["items"]
+    assert expert(specialties=specialty, items=shown).items == items
+
+
+def test_the_usual_checklists_of_several_specialties_name_an_element_once() -> None:
+    names = [item.name for item in expert(specialties="Cardiologie, Neurologie", items="liste usuelle").items]
+    assert names.count("Traitements en cours") == 1
+    assert {"ECG 12 dérivations", "Compte rendu d'IRM"} <= set(names)
+    mixed = "document obligatoire : compte rendu d'irm\nListe usuelle\nphoto obligatoire : Démarche"
+    items = expert(specialties="Neurologie", items=mixed).items
+    assert [(item.name, item.mandatory) for item in items] == [
+        ("Examen clinique", True), ("Traitements en cours", True), ("compte rendu d'irm", True),
+        ("Démarche", True),
+    ]  # fmt: skip
+    for unknown in ("", "dermatto"):
+        problems = declared({"specialties": unknown, "items": "liste usuelle"}).problems
+        assert "pas de liste usuelle" in problems["items"]

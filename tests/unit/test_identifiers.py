@@ -48,7 +48,16 @@ def test_corsican_nir_has_the_key_of_its_stand_in(department: str, stand_in: str
     (keyed(BODY) + "1", "nir_length"),
     (keyed(BODY)[:-2] + "00", "nir_key"),
     ("0" + keyed(BODY)[1:], "nir_sex"),
-    ("3" + keyed(BODY)[1:], "nir_sex"),
+    ("9" + keyed(BODY)[1:], "nir_sex"),
+    ("3" + keyed(BODY)[1:], "nir_key"),
+    ("4" + BODY[1:], "nir_key_missing"),
+    ("25719" + keyed(BODY)[5:], "nir_month"),
+    ("73570299999123", "nir_length"),
+    ("7357029999912", "nir_temporary_sex"),
+    ("5 0 57 02 99 999 12", "nir_temporary_sex"),
+    ("72570299999B2", "nir_characters"),
+    ("2X70299999123" + "00", "nir_characters"),
+    (keyed(BODY) + " " * 60 + "1", "nir_length"),
     ("25713" + keyed(BODY)[5:], "nir_month"),
     ("25700" + keyed(BODY)[5:], "nir_month"),
     ("2570200999123" + "00", "nir_place"),
@@ -61,10 +70,35 @@ def test_wrong_nir_says_which_part_is_wrong(typed: str, problem: str) -> None:
     assert (read.value, read.problem) == ("", problem)
 
 
-def test_unproven_month_and_provisional_number_warn_only() -> None:
-    assert read_nir(keyed("2573099999123")).warnings == ("nir_month_unproven",)
-    assert read_nir("7 2 57 02 99 999 12").warnings == ("nir_temporary",)
-    assert read_ins("7 2 57 02 99 999 12").problem == "ins_temporary"
+@pytest.mark.parametrize(("month", "warnings"), [
+    *((f"{month:02d}", ()) for month in range(1, 13)),
+    *((str(month), ("nir_month_unproven",)) for month in (20, 30, 31, 42, 50, 99)),
+    *((str(month), ("nir_month_doubtful",)) for month in (43, 49)),
+])  # fmt: skip
+def test_months_that_insee_gives_out_and_others(month: str, warnings: tuple[str, ...]) -> None:
+    read = read_nir(keyed(f"257{month}99999123"))
+    assert (read.valid, read.warnings) == (True, warnings)
+
+
+@pytest.mark.parametrize("place", ["20", "2A", "2B", "75", "91", "96", "97", "98", "99"])
+def test_places_of_today_of_other_days_overseas_and_abroad(place: str) -> None:
+    assert read_nir(keyed(f"25702{place}101123")).warnings == ()
+
+
+@pytest.mark.parametrize(("typed", "warnings"), [
+    (keyed("3570299999123"), ("nir_temporary",)),
+    (keyed("4570299999123"), ("nir_temporary",)),
+    (keyed("4573099999123"), ("nir_temporary", "nir_month_unproven")),
+    ("5 1 57 02 99 999 12", ("nir_temporary",)),
+    ("6257029999912", ("nir_temporary",)),
+    ("7 2 57 02 99 999 12", ("nir_temporary",)),
+    ("8-1-57-02-99-999-12", ("nir_temporary",)),
+    (keyed("7257029999912"), ("nir_temporary",)),
+    ("7257029999912" + "00", ("nir_temporary", "nir_temporary_key")),
+])  # fmt: skip
+def test_a_provisional_number_warns_and_is_no_ins(typed: str, warnings: tuple[str, ...]) -> None:
+    assert read_nir(typed).warnings == warnings
+    assert read_ins(typed).problem == "ins_temporary"
 
 
 def test_nir_that_says_other_traits_is_doubted() -> None:
@@ -83,6 +117,20 @@ def test_nir_that_says_other_traits_is_doubted() -> None:
     ("read_rpps", "810102727017", "10102727017", "", ("rpps_key",)),
     ("read_rpps", "1000346103", "", "rpps_length", ()),
     ("read_rpps", "1000346103A", "", "rpps_characters", ()),
+    ("read_rpps", "710003461033", "", "idnps_type", ()),
+    ("read_rpps", "431000011", "", "rpps_adeli", ()),
+    ("read_rpps", "0 43 1 00001 1", "", "rpps_adeli", ()),
+    ("read_rpps", "00000000000", "", "rpps_zero", ()),
+    ("read_finess", "000000000", "", "finess_zero", ()),
+    ("read_am", "000000000", "", "am_zero", ()),
+    ("read_am", "１２３ 456 789", "123456789", "", ()),
+    ("read_billing_number", "10003461033", "", "billing_rpps", ()),
+    ("read_billing_number", "8 100 0346 1033", "", "billing_rpps", ()),
+    ("read_billing_number", "0 43 1 00001 1", "", "billing_rpps", ()),
+    ("read_billing_number", "430000018/", "", "billing_specialty", ()),
+    ("read_billing_number", "430000018/05/06", "", "billing_specialty", ()),
+    ("read_billing_number", "10003461033/05", "", "billing_number", ()),
+    ("read_billing_number", "000000000", "", "billing_number", ()),
     ("read_finess", "43 000 001 8", "430000018", "", ()),
     ("read_finess", "430000019", "430000019", "", ("finess_key",)),
     ("read_finess", "2A0000014", "2A0000014", "", ()),
@@ -163,8 +211,11 @@ def test_a_wrong_key_of_an_old_number_warns_only() -> None:
 def test_every_problem_and_warning_has_its_sentence() -> None:
     sentences = load_catalogue().form("request").sentences
     source = Path(str(identifiers.__file__)).read_text("utf-8")
-    codes = set(re.findall(r'"((?:nir|ins|rpps|finess|cog|idnps|adeli)_[a-z_]+)"', source))
+    codes = set(re.findall(r'"((?:nir|ins|rpps|finess|cog|idnps|adeli|billing)_[a-z_]+)"', source))
     codes.discard("nir_disagreements")
+    codes |= {
+        f"{name}_{part}" for name in ("rpps", "finess", "am") for part in ("length", "characters", "zero")
+    }
     assert len(codes) > 25
     assert codes <= set(sentences)
 
