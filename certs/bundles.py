@@ -8,6 +8,7 @@ import base64
 import binascii
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from asn1crypto import cms, crl, csr, keys, pkcs12, x509
 
@@ -145,7 +146,7 @@ class _Collected:
         try:
             found = x509.Certificate.load(content, strict=True)
             # Decoded at once, names and all: later readers meet no fault.
-            found.native  # noqa: B018
+            _ = found.native
             der = found.dump()
         except DECODING_ERRORS:
             return False
@@ -157,8 +158,8 @@ class _Collected:
     def _crl(self, content: bytes) -> bool:
         try:
             body = crl.CertificateList.load(content, strict=True)["tbs_cert_list"]
-            body["this_update"].native  # noqa: B018
-            body["issuer"].native  # noqa: B018
+            _ = body["this_update"].native
+            _ = body["issuer"].native
             len(body["revoked_certificates"])
         except DECODING_ERRORS:
             return False
@@ -181,9 +182,9 @@ class _Collected:
         return True
 
 
-def _is(kind: type, content: bytes) -> bool:
+def _is(kind: Any, content: bytes) -> bool:
     try:
-        kind.load(content, strict=True).native  # type: ignore[attr-defined]  # noqa: B018
+        _ = kind.load(content, strict=True).native
     except DECODING_ERRORS:
         return False
     return True

@@ -114,7 +114,7 @@ def _content_info(encoded: bytes) -> Any:
         raise CmsFault(Reason.MALFORMED, str(error)) from error
     with _decoding("ContentInfo"):
         info = cms.ContentInfo.load(encoded, strict=True)
-        info["content_type"].native  # noqa: B018  decoded here so that it cannot fail later
+        _ = info["content_type"].native  # decoded here so that it cannot fail later
         return info
 
 

@@ -86,7 +86,7 @@ class _Capability(core.Sequence):  # type: ignore[misc]  # asn1crypto is untyped
     ]
 
 
-class _CapabilityList(core.SequenceOf):  # type: ignore[misc]
+class _CapabilityList(core.SequenceOf):  # type: ignore[misc]  # asn1crypto is untyped
     """SMIMECapabilities."""
 
     _child_spec = _Capability

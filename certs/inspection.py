@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 from asn1crypto import crl, x509
 from cryptography import x509 as crypto_x509
@@ -491,6 +491,7 @@ def _signer(der: bytes, issuer: str, around: Surroundings) -> bool | None:
 def _signed_by(der: bytes, candidate: bytes) -> bool:
     try:
         key = crypto_x509.load_der_x509_certificate(candidate).public_key()
-        return crypto_x509.load_der_x509_crl(der).is_signature_valid(key)  # type: ignore[arg-type]
+        # A key that cannot sign is a TypeError there, which is caught.
+        return crypto_x509.load_der_x509_crl(der).is_signature_valid(cast(Any, key))
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False

@@ -37,10 +37,10 @@ from pyhanko_certvalidator.policy_decl import (
 from certs.algorithms import AlgorithmRefused, load_public_key
 from certs.cms import DECODING_ERRORS, MAXIMUM_CERTIFICATE
 from certs.names import DistinguishedName
-from certs.pathcache import KnownPath, PathCache, path_key
+from certs.pathcache import REFUSAL_LIFETIME, KnownPath, KnownRefusal, PathCache, path_key
 from certs.pathrules import PathRules
 from certs.revocations import revoked_ahead
-from certs.verdicts import Reason, Verdict
+from certs.verdicts import PathResult, Reason, Verdict
 
 __all__ = [
     "PathResult",
@@ -125,15 +125,6 @@ class TrustAnchors:
         return frozenset().union(*allowed)
 
 
-@dataclass(frozen=True, slots=True)
-class PathResult:
-    """Verdict on a certificate for one usage; `detail` is an English phrase that names nobody."""
-
-    verdict: Verdict
-    reason: Reason
-    detail: str = ""
-
-
 def load_anchors(
     roots_pem: bytes,
     intermediates_pem: bytes = b"",
@@ -166,7 +157,7 @@ def read_certificates(text: bytes) -> tuple[bytes, ...]:
     """Read the certificates of a PEM text as DER. Raises ValueError for what is none."""
     found = tuple(der for kind, _, der in pem.unarmor(text, multiple=True) if kind == "CERTIFICATE")
     for certificate in _loaded(found):
-        certificate.subject.hashable  # noqa: B018  decoded at loading, where a fault can be told
+        _ = certificate.subject.hashable  # decoded at loading, where a fault can be told
     return found
 
 
@@ -197,22 +188,33 @@ def validate(
     signing time.
 
     `enclosed` are certificates that came with it: they help to build a path and are never believed. `cache`
-    remembers valid paths under these very anchors. Total: any bytes give a result.
+    remembers answers under these very anchors. Total: any bytes give a result.
     """
     key = path_key(certificate, enclosed, "" if usage is None else usage.value)
     known = cache.find(trust, key, now) if cache is not None else None
     if known is None:
         try:
-            built = _built_path(certificate, enclosed, trust, usage, now)
+            known = _built_path(certificate, enclosed, trust, usage, now)
         except DECODING_ERRORS:
             return PathResult(Verdict.FAILED, Reason.MALFORMED, "a certificate cannot be decoded")
-        if isinstance(built, PathResult):
-            return _told_with_signing_time(built, signed_at)
-        known = built
-        if cache is not None and known.holds(now):
-            cache.keep(trust, key, known)
+        if cache is not None:
+            _remember(cache, trust, key, known, now)
+    if isinstance(known, PathResult):
+        return _told_with_signing_time(known, signed_at)
     refused = None if signed_at is None else _check_signing_time(known.periods, signed_at, now)
     return refused or PathResult(Verdict.PASSED, Reason.GENUINE)
+
+
+def _remember(
+    cache: PathCache, trust: TrustAnchors, key: bytes, found: KnownPath | PathResult, now: datetime
+) -> None:
+    """Keep an answer for as long as only other anchors or CRLs could change it."""
+    if isinstance(found, KnownPath):
+        if found.holds(now):
+            cache.keep(trust, key, found)
+    elif found.reason is not Reason.NOT_YET_VALID:  # which time alone heals
+        until = _until([(now, now + REFUSAL_LIFETIME)], trust, now)
+        cache.keep_refusal(trust, key, KnownRefusal(found, now, until))
 
 
 def _built_path(

@@ -5,6 +5,7 @@ itself.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 from asn1crypto import x509
@@ -13,6 +14,7 @@ from certs.cms import DECODING_ERRORS
 from certs.names import DistinguishedName, NameFault
 
 __all__ = [
+    "follow",
     "machines_server_context",
     "mx_client_context",
     "mx_server_context",
@@ -86,6 +88,21 @@ def mx_client_context(certificate: Path, key: Path, anchors: Path) -> ssl.SSLCon
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(anchors)
     context.load_cert_chain(certificate, key)
+    return context
+
+
+def follow(current: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    """Return a context for a listener that keeps the one it was given: each handshake shows the certificate
+    of the context that `current` returns then, whether the client names a host or not.
+
+    For listeners that ask for no client certificate: whom a context believes does not follow.
+    """
+
+    def lead(handshake: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        handshake.context = current()
+
+    context = current()
+    context.sni_callback = lead
     return context
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-__all__ = ["Note", "Reason", "SignatureReport", "SignerReport", "Verdict", "worst"]
+__all__ = ["Note", "PathResult", "Reason", "SignatureReport", "SignerReport", "Verdict", "worst"]
 
 
 class Verdict(StrEnum):
@@ -85,6 +85,15 @@ class Note(StrEnum):
     MEANT_TO_BE_ENCRYPTED = "meant-to-be-encrypted"
     """The sender protected the headers as of an encrypted message (`hp="cipher"`), and it came in clear: the
     secret was lost on the way, or somebody passes on what was written to others (RFC 9788 §4.7)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PathResult:
+    """Verdict on a certificate for one usage; `detail` is an English phrase that names nobody."""
+
+    verdict: Verdict
+    reason: Reason
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,11 @@ class Smtp(Section):
     max_message_bytes: int = Field(
         ge=65536, description="size above which a message is refused with 552 5.3.4"
     )
+    max_inflight_bytes: int = Field(
+        ge=65536,
+        description="octets of all messages that are being received at once, of one sender a quarter; above "
+        "it 452 4.3.1. Memory: this, and some 400 MB for what is read and decided on",
+    )
     max_recipients: Positive = Field(
         description="recipients of one message (RFC 5321 §4.5.3.1.8 asks for 100)"
     )
@@ -104,6 +109,10 @@ class Imap(Section):
         default=None,
         description="IMAP port for applications that log in by TLS client certificate (SASL EXTERNAL), TLS "
         "from the first byte; absent: not offered",
+    )
+    machines_recheck_s: Positive = Field(
+        description="seconds between two looks at the certificate of an application's open session: one that "
+        "is revoked or taken away ends it"
     )
 
 

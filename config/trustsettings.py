@@ -169,6 +169,11 @@ class Oauth(Section):
         description="seconds for which the keys fetched last are used while they cannot be fetched anew"
     )
     wait_s: Positive = Field(description="seconds that one login waits for keys at most")
+    session_s: int = Field(
+        ge=0,
+        le=86_400,
+        description="seconds by which a mail session may outlive the token that opened it; then it is ended",
+    )
     # last, so that what it needs has been read
     enabled: bool = Field(description="XOAUTH2 and OAUTHBEARER are offered to users under TLS")
 

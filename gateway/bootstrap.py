@@ -15,17 +15,18 @@ from certs.dkim import DkimFault
 from certs.operators import TrustListFault
 from certs.paths import TrustAnchors, TrustFault
 from certs.signing import Signer, SigningFault, load_signer
-from certs.smime import sign_message
 from config import Settings, departments, read_resource, specialties
-from gateway.compose.composer import Composer, Signing
+from gateway.compose.composer import Composer
 from gateway.directories import Directories
 from gateway.dkimspace import DkimSpace, load_dkim
 from gateway.errors import DeploymentIncomplete
 from gateway.intake.limits import IntakeLimits
+from gateway.ownkeys import OwnKeys
 from gateway.pipeline.links import Links
 from gateway.sealing import load_sealing
 from gateway.services import Services
 from gateway.store.store import Store
+from gateway.trust.crlfiles import known_crls, pki_anchors
 from gateway.trustspace import OperatorTrust, load_trust
 from mailboxes.dovecot.settings import DovecotSettings
 from teleexpertise.addressing import AddressBook
@@ -39,6 +40,8 @@ __all__ = [
     "load_rulebook",
     "new_key",
     "open_anchors",
+    "open_authorities",
+    "open_keys",
     "open_services",
     "open_signer",
     "read_key",
@@ -111,7 +114,19 @@ def open_signer(settings: Settings) -> Signer:
 
 def open_anchors(settings: Settings) -> TrustAnchors:
     """What is believed of signatures. Raises :class:`DeploymentIncomplete` that names the file."""
-    return _trust(settings).anchors
+    with _told_by_file(settings):
+        return pki_anchors(settings, tuple(known_crls(settings).values()))
+
+
+def open_authorities(settings: Settings) -> TrustAnchors:
+    """Whom we believe, without revocation lists. Raises :class:`DeploymentIncomplete` that names the file."""
+    with _told_by_file(settings):
+        return pki_anchors(settings, ())
+
+
+def open_keys(settings: Settings) -> OwnKeys:
+    """What signs, opens and seals. Raises :class:`DeploymentIncomplete` that names the file."""
+    return OwnKeys(open_signer(settings), load_sealing(settings))
 
 
 def _trust(settings: Settings) -> OperatorTrust:
@@ -130,13 +145,6 @@ def _dkim(settings: Settings) -> DkimSpace:
         raise DeploymentIncomplete(f"{files}: {error}") from error
 
 
-def _with(signer: Signer) -> Signing:
-    def sign(headers: Sequence[tuple[str, str]], entity: bytes, now: datetime) -> bytes:
-        return sign_message(headers, entity, signer, now)
-
-    return sign
-
-
 def _synonyms() -> Mapping[str, Sequence[str]]:
     return {specialty.name: specialty.synonyms for specialty in specialties()}
 
@@ -149,6 +157,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     key = read_key(settings.files.mac_key_file)
     texts = Texts(ServiceView(settings.service.organisation_name, settings.service_address), settings.zone)
     smtp = settings.smtp
+    own = open_keys(settings)
     async with Store.open(settings.database.url.get_secret_value()) as store:
         yield Services(
             settings=settings,
@@ -157,7 +166,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             texts=texts,
             composer=Composer(
                 Mailbox(settings.service_address, settings.service.display_name),
-                _with(open_signer(settings)),
+                own.sign,
                 [("X-MSS-NIL", settings.documents.nil)] if settings.documents.nil else (),
             ),
             rules=load_rulebook(settings),
@@ -175,7 +184,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             clock=lambda: datetime.now(UTC),
             new_id=uuid4,
             dkim=_dkim(settings),
-            sealing=load_sealing(settings),
+            own=own,
             directories=Directories(_synonyms(), departments()),
         )
 

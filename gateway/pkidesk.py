@@ -177,8 +177,11 @@ def make_pki(directory: Path, family: str, crl_base: str, now: datetime) -> Demo
 
 def issue_certificate(pki: DemoPki, order: CertificateOrder, now: datetime) -> IssuedFiles:
     """Issue what is ordered and write its files; none that exists is overwritten. Raises PkiRefused."""
-    private = None if order.request is not None else generate_key(order.key)
-    public = _requested_key(order.request) if order.request is not None else private.public_key()  # type: ignore[union-attr]
+    if order.request is None:
+        private = generate_key(order.key)
+        public: PublicKey = private.public_key()
+    else:
+        private, public = None, _requested_key(order.request)
     with pki_locked(_here(pki)):
         files = _free_files(order.prefix, with_key=private is not None)
         authority = _authority_for(pki, order.profile, now)

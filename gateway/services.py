@@ -16,6 +16,7 @@ from gateway.compose.composer import Composer
 from gateway.directories import Directories
 from gateway.dkimspace import DkimSpace
 from gateway.intake.limits import IntakeLimits
+from gateway.ownkeys import OwnKeys
 from gateway.pipeline.links import Links
 from gateway.sealing import Sealing
 from gateway.store.store import Store
@@ -130,8 +131,13 @@ class Services:
     clock: Callable[[], datetime]
     new_id: Callable[[], UUID]
     dkim: DkimSpace
-    sealing: Sealing
+    own: OwnKeys
     directories: Directories
+
+    @property
+    def sealing(self) -> Sealing:
+        """Our keys and the certificates of others, as they are now."""
+        return self.own.sealing
 
     def is_local(self, address: str) -> bool:
         """Whether a mailbox of this address would be ours."""

@@ -7,37 +7,35 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 
 import dns.asyncresolver
 import structlog
 
-from certs.tls import (
-    machines_server_context,
-    mx_client_context,
-    mx_server_context,
-    submission_client_context,
-    submission_server_context,
-)
 from config import Settings
 from gateway.bootstrap import dovecot_settings, open_services
 from gateway.errors import NotAvailable
 from gateway.fetching import Fetcher
 from gateway.logins.bearers import open_bearers
 from gateway.logins.endpoint import LoginEndpoint
+from gateway.logins.ends import TokenEnds
 from gateway.logins.machine_door import Inside, MachineDoor
+from gateway.memory import return_large_buffers
 from gateway.pipeline.doors import GatewayDoors
 from gateway.relay.failure import OwnWords, RelayFailed
 from gateway.relay.outbound import Relay, RelayTimes
 from gateway.relay.routes import MxRoutes, TableRoutes, Target
+from gateway.reloading import Reloading
 from gateway.services import Services
 from gateway.smtp.dialogue import PASSWORDS, ListenerKind, Mechanism
 from gateway.smtp.limits import SmtpLimits
 from gateway.smtp.server import Listener, SmtpServers
 from gateway.store.store import Store
+from gateway.tlsspace import TlsSpace, load_tls
 from gateway.trust.keeper import TrustKeeper
 from gateway.trustspace import OperatorTrust
 from gateway.workers.deliveries import Deliveries
@@ -69,12 +67,14 @@ _HANDSHAKE_ADDRESSES = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - whe
 @dataclass(frozen=True, slots=True)
 class Running:
     """A gateway that serves. ``ports`` are those it listens on, 0 in the settings being any free one;
-    ``machines_imap_port`` is that of IMAP for applications, where it is offered.
+    ``machines_imap_port`` is that of IMAP for applications, where it is offered. ``reload`` takes up renewed
+    certificates, keys and authorities, and says whether they could be.
     """
 
     services: Services
     ports: Mapping[ListenerKind, int]
     failed: asyncio.Task[None]
+    reload: Callable[[], Awaitable[bool]]
     machines_imap_port: int | None = None
 
 
@@ -130,9 +130,8 @@ def _reported(event: ServerEvent) -> None:
     structlog.get_logger("dovecot").info(str(event))
 
 
-def _relay(services: Services) -> Relay:
+def _relay(services: Services, tls: TlsSpace) -> Relay:
     settings = services.settings
-    pki = settings.pki
     table = {}
     for domain, endpoint in settings.relay.routes.items():
         host, _, port = endpoint.rpartition(":")
@@ -144,7 +143,7 @@ def _relay(services: Services) -> Relay:
         structlog.get_logger("relay").warning("no resolver: only configured routes")
     return Relay(
         TableRoutes(table, MxRoutes(resolver)),
-        mx_client_context(pki.tls_certificate, pki.tls_key, pki.anchors),
+        tls.outbound,
         partial(_server_fault, services),
         settings.hostname,
         RelayTimes(command=float(settings.relay.timeout_s)),
@@ -176,39 +175,37 @@ def _keeper(services: Services, fetcher: Fetcher) -> TrustKeeper:
     return TrustKeeper(services.settings, trust, services.store, fetcher, services.clock)
 
 
-def _listeners(settings: Settings) -> tuple[Listener, ...]:
+def _listeners(settings: Settings, tls: TlsSpace) -> tuple[Listener, ...]:
     """The ways in that the settings open."""
-    pki, smtp = settings.pki, settings.smtp
-    users = submission_server_context(pki.tls_certificate, pki.tls_key)
-    operators = mx_server_context(pki.tls_certificate, pki.tls_key, pki.anchors)
+    smtp = settings.smtp
     tokens = (Mechanism.XOAUTH2, Mechanism.OAUTHBEARER) if settings.oauth.enabled else ()
     ways = (*PASSWORDS, *tokens)
     listeners = (
-        Listener(ListenerKind.MX, smtp.bind, smtp.mx_port, operators),
-        Listener(ListenerKind.SUBMISSION, smtp.bind, smtp.submission_port, users, mechanisms=ways),
-        Listener(ListenerKind.SUBMISSIONS, smtp.bind, smtp.submissions_port, users, mechanisms=ways),
+        Listener(ListenerKind.MX, smtp.bind, smtp.mx_port, tls.operators),
+        Listener(ListenerKind.SUBMISSION, smtp.bind, smtp.submission_port, tls.users, mechanisms=ways),
+        Listener(ListenerKind.SUBMISSIONS, smtp.bind, smtp.submissions_port, tls.users, mechanisms=ways),
     )
     if smtp.machines_port is None:
         return listeners
-    machines = machines_server_context(pki.tls_certificate, pki.tls_key, pki.anchors)
     external = (Mechanism.EXTERNAL,)
     return (
         *listeners,
-        Listener(ListenerKind.MACHINES, smtp.bind, smtp.machines_port, machines, mechanisms=external),
+        Listener(ListenerKind.MACHINES, smtp.bind, smtp.machines_port, tls.machines, mechanisms=external),
     )
 
 
-def _smtp(services: Services, doors: GatewayDoors) -> SmtpServers:
+def _smtp(services: Services, tls: TlsSpace, doors: GatewayDoors) -> SmtpServers:
     smtp = services.settings.smtp
     limits = SmtpLimits(
         max_message_bytes=smtp.max_message_bytes,
+        max_inflight_bytes=smtp.max_inflight_bytes,
         max_header_bytes=smtp.max_header_bytes,
         max_recipients=smtp.max_recipients,
         max_connections=smtp.max_connections,
         idle_seconds=float(smtp.idle_timeout_s),
     )
     return SmtpServers(
-        _listeners(services.settings),
+        _listeners(services.settings, tls),
         doors,
         limits,
         hostname=services.settings.hostname,
@@ -222,35 +219,46 @@ def _mailbox_host(settings: Settings) -> str:
     return _HANDSHAKE_ADDRESSES.get(settings.imap.bind, settings.imap.bind)
 
 
-def _machine_door(settings: Settings, doors: GatewayDoors, dovecot: DovecotServer) -> MachineDoor | None:
+def _machine_door(
+    settings: Settings, tls: TlsSpace, doors: GatewayDoors, dovecot: DovecotServer
+) -> MachineDoor | None:
     """IMAP for applications, where the settings offer it."""
-    pki, imap = settings.pki, settings.imap
+    imap = settings.imap
     if imap.machines_port is None:
         return None
     inside = Inside(
         _mailbox_host(settings),
         imap.tls_port,
-        submission_client_context(pki.anchors),
+        tls.inside,
         dovecot.master_user,
         dovecot.master_password,
         float(settings.mailboxes.timeout_s),
     )
-    tls = machines_server_context(pki.tls_certificate, pki.tls_key, pki.anchors)
-    return MachineDoor(imap.bind, imap.machines_port, tls, doors, inside, settings.smtp.max_connections)
+    return MachineDoor(
+        imap.bind,
+        imap.machines_port,
+        tls.machines,
+        doors,
+        inside,
+        most=settings.smtp.max_connections,
+        again=float(imap.machines_recheck_s),
+    )
 
 
-def _workers(services: Services, dovecot: DovecotServer, lmtp: LmtpDelivery, printers: Printers) -> Workers:
+def _workers(
+    services: Services, tls: TlsSpace, dovecot: DovecotServer, lmtp: LmtpDelivery, printers: Printers
+) -> Workers:
     settings = services.settings
     seconds = float(settings.mailboxes.timeout_s)
     filing = Filing(
         _mailbox_host(settings),
         settings.imap.tls_port,
-        submission_client_context(settings.pki.anchors),
+        tls.inside,
         dovecot.master_user,
         dovecot.master_password,
         seconds,
     )
-    deliveries = Deliveries(services, lmtp, _relay(services))
+    deliveries = Deliveries(services, lmtp, _relay(services, tls))
     folders = FolderWork(services, filing)
     reports = ReportWork(services, printers)
     return Workers(
@@ -280,12 +288,14 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(open_services(settings))
         _allow_many_files()
+        return_large_buffers()
         await refresh_logins(services.store, settings)
         bearers = await stack.enter_async_context(
             open_bearers(settings.oauth, services.store, services.clock)
         )
         doors = GatewayDoors(services, bearers)
-        endpoint = LoginEndpoint(bearers, doors.guesses, services.clock, doors.login_refused)
+        ends = TokenEnds(timedelta(seconds=settings.oauth.session_s), services.clock)
+        endpoint = LoginEndpoint(bearers, doors.guesses, services.clock, doors.login_refused, ends.opened)
         stack.push_async_callback(endpoint.stop)
         questions = await endpoint.start()
         dovecot = DovecotServer(replace(dovecot_settings(settings), questions=questions), _reported)
@@ -296,8 +306,9 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
             await tx.outbox.release_claims()
         printers = Printers(settings.workers.pdf_processes)
         stack.callback(printers.shutdown, wait=False, cancel_futures=True)
-        servers = _smtp(services, doors)
-        machines = _machine_door(settings, doors, dovecot)
+        tls = TlsSpace(load_tls(settings))
+        servers = _smtp(services, tls, doors)
+        machines = _machine_door(settings, tls, doors, dovecot)
         machines_port = None
         try:
             await servers.start()
@@ -309,7 +320,7 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
         mailboxes = settings.mailboxes
         lmtp = LmtpDelivery(dovecot.lmtp_socket, mailboxes.lmtp_connections, float(mailboxes.timeout_s))
         stack.push_async_callback(lmtp.close)
-        workers = _workers(services, dovecot, lmtp, printers)
+        workers = _workers(services, tls, dovecot, lmtp, printers)
         stack.push_async_callback(workers.stop, _GRACE_SECONDS)
         working = asyncio.create_task(workers.run())
         stack.push_async_callback(_ended, working)
@@ -317,12 +328,14 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
         house = asyncio.create_task(keep_house(services))
         timekeeper = asyncio.create_task(keep_time(services))
         fetcher = await stack.enter_async_context(Fetcher())
-        trust = asyncio.create_task(_keeper(services, fetcher).run())
-        watch = asyncio.create_task(
-            _first(working, house, timekeeper, trust, asyncio.create_task(dovecot.watch()))
-        )
+        keeper = _keeper(services, fetcher)
+        trust = asyncio.create_task(keeper.run())
+        sessions = asyncio.create_task(ends.run(dovecot.end_sessions))
+        mailboxes_served = asyncio.create_task(dovecot.watch())
+        watch = asyncio.create_task(_first(working, house, timekeeper, trust, sessions, mailboxes_served))
         stack.push_async_callback(_ended, watch)
-        yield Running(services, servers.ports, watch, machines_port)
+        reloading = Reloading(services, tls, keeper, dovecot)
+        yield Running(services, servers.ports, watch, reloading.reload, machines_port)
 
 
 async def _first(*tasks: asyncio.Task[None]) -> None:

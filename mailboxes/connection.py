@@ -9,7 +9,7 @@ WARNING or above, as it writes whole lines of the dialogue.
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -30,12 +30,13 @@ _LOGOUT_SECONDS: Final = 1.0
 class ImapAccess:
     """How to open anybody's mailbox: the server by implicit TLS, and the master user.
 
-    ``tls`` must verify the server. ``timeout`` in seconds holds for each command.
+    The context that ``tls`` gives for a connection that begins now must verify the server. ``timeout`` in
+    seconds holds for each command.
     """
 
     host: str
     port: int
-    tls: ssl.SSLContext
+    tls: Callable[[], ssl.SSLContext]
     master_user: str
     master_password: str = field(repr=False)
     timeout: float = 20.0
@@ -60,7 +61,7 @@ class Connection:
             access.host,
             access.port,
             timeout=access.timeout,
-            ssl_context=access.tls,
+            ssl_context=access.tls(),
             conn_lost_cb=lambda _: self._lost.set(),
         )
 

@@ -6,7 +6,7 @@ under way, and those can be repeated without harm.
 
 import asyncio
 import ssl
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -23,21 +23,21 @@ class Filing:
     """Puts folders, messages and keywords in order in the mailboxes of a server, at most ``connections`` at
     once.
 
-    ``ssl_context`` must verify the server's certificate; ``timeout`` in seconds holds for each command. All
-    methods raise FilingFailed.
+    The context that ``tls`` gives for a connection that begins now must verify the server's certificate;
+    ``timeout`` in seconds holds for each command. All methods raise FilingFailed.
     """
 
     def __init__(
         self,
         host: str,
         port: int,
-        ssl_context: ssl.SSLContext,
+        tls: Callable[[], ssl.SSLContext],
         master_user: str,
         master_password: str,
         timeout: float = 20.0,
         connections: int = 8,
     ) -> None:
-        self._access = ImapAccess(host, port, ssl_context, master_user, master_password, timeout)
+        self._access = ImapAccess(host, port, tls, master_user, master_password, timeout)
         self._places = asyncio.Semaphore(connections)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 

@@ -329,11 +329,16 @@ def apply(conversation: Conversation, record: Record) -> Conversation:
             after = replace(conversation, reminded=(*conversation.reminded, event.reminder))
         case _:
             after = conversation
-    if state is not State.ON_HOLD:
-        after = replace(after, asked=())
-    if isinstance(event, Posted | Exchanged) and record.mail_id:
-        after = replace(after, thread=(*after.thread, record.mail_id))
-    return replace(after, state=state, seq=record.seq, updated_at=record.at)
+    threaded = isinstance(event, Posted | Exchanged) and bool(record.mail_id)
+    # One copy for all: copying is what folding a long record costs.
+    return replace(
+        after,
+        state=state,
+        seq=record.seq,
+        updated_at=record.at,
+        asked=after.asked if state is State.ON_HOLD else (),
+        thread=(*after.thread, record.mail_id) if threaded else after.thread,
+    )
 
 
 def fold(conversation_id: UUID, records: Iterable[Record]) -> Conversation:

@@ -34,7 +34,7 @@ from teleexpertise.people import Expert
 __all__ = ["expert"]
 
 
-@click.group()
+@click.group(short_help="Experts: list, search, show, declare, import, absence.")
 def expert() -> None:
     """Experts: list, search, show, declare, import, announce an absence."""
 

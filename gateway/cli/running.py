@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
+import structlog
 import uvloop
 
 from config import Settings, manual
@@ -20,6 +21,7 @@ from gateway.demo.player import play_if_empty
 from gateway.demo.steps import load_story, outcome_lines
 from gateway.deployment import NewDeployment, make_deployment
 from gateway.errors import GatewayError
+from gateway.failures import failure_place
 from gateway.journal import configure_logging
 from gateway.serving import Running, serve
 from teleexpertise.rules import RuleError
@@ -73,10 +75,13 @@ def init(invocation: Invocation, domain: str, organisation: str, demo: bool, jso
 @click.command("serve", short_help="Serve until Ctrl-C or SIGTERM.")
 @click.pass_obj
 def serve_command(invocation: Invocation) -> None:
-    """Serve until Ctrl-C or SIGTERM: listeners, mailbox server, queue."""
+    """Serve until Ctrl-C or SIGTERM: listeners, mailbox server, queue.
+
+    SIGHUP takes up renewed certificates, keys and authorities without ending a connection.
+    """
     settings = invocation.settings()
     configure_logging(settings)
-    _serve(settings, _say_ready)
+    _serve(settings, _say_ready, renew=(signal.SIGHUP,))
 
 
 @click.command(short_help="Make and run the demonstration until Ctrl-C.")
@@ -104,22 +109,35 @@ def run(invocation: Invocation) -> None:
     async def begin(running: Running) -> None:
         await _demonstrate(settings, running, folder / "demo")
 
-    _serve(settings, begin)
+    _serve(settings, begin, stop=(signal.SIGHUP,))  # its terminal was closed
 
 
-def _serve(settings: Settings, begin: Callable[[Running], Awaitable[None]]) -> None:
+def _serve(
+    settings: Settings,
+    begin: Callable[[Running], Awaitable[None]],
+    *,
+    stop: Sequence[signal.Signals] = (),
+    renew: Sequence[signal.Signals] = (),
+) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_until_stopped(settings, begin))
+        runner.run(_until_stopped(settings, begin, (signal.SIGINT, signal.SIGTERM, *stop), renew))
 
 
-async def _until_stopped(settings: Settings, begin: Callable[[Running], Awaitable[None]]) -> None:
+async def _until_stopped(
+    settings: Settings,
+    begin: Callable[[Running], Awaitable[None]],
+    stopping: Sequence[signal.Signals],
+    renewing: Sequence[signal.Signals],
+) -> None:
     """Serve, do what is to be done first, and go on until a signal or the failure of a part."""
-    stopped = asyncio.Event()
+    stopped, renewed = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
+    for event, signals in ((stopped, stopping), (renewed, renewing)):
+        for number in signals:
+            loop.add_signal_handler(number, event.set)
     async with serve(settings) as running:
         stop = asyncio.ensure_future(stopped.wait())
+        reloading = asyncio.ensure_future(_reload_at(renewed, running))
         beginning = asyncio.ensure_future(begin(running))
         try:
             await asyncio.wait((beginning, stop, running.failed), return_when=asyncio.FIRST_COMPLETED)
@@ -128,9 +146,21 @@ async def _until_stopped(settings: Settings, begin: Callable[[Running], Awaitabl
                 await asyncio.wait((stop, running.failed), return_when=asyncio.FIRST_COMPLETED)
         finally:
             await _cancelled(beginning)
+            await _cancelled(reloading)
             await _cancelled(stop)
         if running.failed.done():
             running.failed.result()
+
+
+async def _reload_at(asked: asyncio.Event, running: Running) -> None:
+    """Reload as often as it is asked for; what is asked meanwhile is done once afterwards."""
+    while True:
+        await asked.wait()
+        asked.clear()
+        try:
+            await running.reload()
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not end what serves
+            structlog.get_logger("reload").error("failed", **failure_place(error))
 
 
 async def _cancelled(task: asyncio.Future[Any]) -> None:

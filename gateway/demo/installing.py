@@ -108,7 +108,7 @@ def client_settings(settings: Settings) -> str:
     invited = dict.fromkeys((story.requester, story.expert, *_private_experts(shown)))
     source = files("gateway.demo").joinpath("templates", "reglages.txt.j2").read_text("utf-8")
     # Plain text for a terminal: nothing is markup in it.
-    environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)  # noqa: S701
+    environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)  # noqa: S701 - as said
     return environment.from_string(source).render(
         file=replace(shown, accounts=tuple(a for a in shown.accounts if a.address in invited)),
         accounts_path=settings.files.demo_accounts,

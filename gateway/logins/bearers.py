@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -65,7 +65,10 @@ class Bearers:
             verdict = judge_token(token, keys, self.policy, self.clock())
         if verdict.verdict is not Verdict.PASSED:
             return LoginVerdict(reason=f"token {verdict.reason}")
-        return await self._account(verdict.rpps, wanted.strip().lower(), may_act)
+        opened = await self._account(verdict.rpps, wanted.strip().lower(), may_act)
+        if opened.account and verdict.expires is not None:
+            return replace(opened, until=verdict.expires + self.policy.leeway)
+        return opened
 
     async def _account(self, rpps: str, wanted: str, may_act: bool) -> LoginVerdict:
         async with self.store.reading() as tx:
@@ -92,12 +95,17 @@ async def open_bearers(
         return
     times = KeyTimes.of(oauth)
     async with Fetcher(BackOff(first=times.retry, longest=max(times.retry, _LONGEST_PAUSE))) as fetcher:
-        url, tls = oauth.jwks_url, _authorities(oauth.jwks_anchors)
+        url, anchors = oauth.jwks_url, oauth.jwks_anchors
+        try:
+            await asyncio.to_thread(_authorities, anchors)
+        except OSError as error:
+            raise DeploymentIncomplete(f"{anchors}: {error.strerror or error}") from error
 
         async def fetch() -> bytes:
             if url is None:
                 assert oauth.jwks_file is not None, "the settings name one of both"
                 return await asyncio.to_thread(_bounded, oauth.jwks_file)
+            tls = await asyncio.to_thread(_authorities, anchors)  # as they are now: fetches are rare
             return await fetcher.get(url, max_bytes=MAXIMUM_KEY_SET, tls=tls)
 
         keeper = KeyKeeper(fetch, times, oauth.jwks_cache if url else None, url or "")
@@ -109,12 +117,8 @@ async def open_bearers(
 
 
 def _authorities(anchors: Path | None) -> ssl.SSLContext | None:
-    if anchors is None:
-        return None
-    try:
-        return ssl.create_default_context(cafile=str(anchors))
-    except (OSError, ssl.SSLError) as error:
-        raise DeploymentIncomplete(f"{anchors}: {error.strerror or error}") from error
+    """Whom to believe at the issuer's address, ``None`` for those of the system. Raises ``OSError``."""
+    return None if anchors is None else ssl.create_default_context(cafile=str(anchors))
 
 
 def _bounded(path: Path) -> bytes:

@@ -35,13 +35,14 @@ _LONGEST_ADDRESS: Final = 64
 @dataclass(slots=True)
 class LoginEndpoint:
     """A small HTTP server for one Dovecot. ``refused`` is told of each failed login there: whose name, from
-    which address, by which protocol.
+    which address, by which protocol; ``opened`` of each token that opens an account, and when it ends.
     """
 
     bearers: Bearers | None
     guesses: Guesses
     clock: Callable[[], datetime]
     refused: Callable[[str, str, str], Awaitable[None]]
+    opened: Callable[[str, datetime], None]
     _secret: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     _runner: web.AppRunner | None = None
     _unjudged: int = 0
@@ -95,6 +96,8 @@ class LoginEndpoint:
         if not verdict.account:
             structlog.get_logger("logins").info("token refused", reason=verdict.reason, protocol="imap")
             return web.json_response({"active": False})
+        if verdict.until is not None:
+            self.opened(verdict.account, verdict.until)
         return web.json_response({"active": True, "username": verdict.account})
 
     async def _policy(self, request: web.Request) -> web.Response:

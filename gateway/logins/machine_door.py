@@ -3,7 +3,8 @@
 Dovecot 2.3 could ask for client certificates, but its password databases learn of one only a single attribute
 of its subject (``ssl_cert_username_field``), neither issuer nor whole name, which is a weaker mapping than
 ours. So this door does what comes before the login, judges the certificate as submission does, opens the
-mailbox as master user, and from then on passes octets on unread.
+mailbox as master user, and from then on passes octets on unread. It asks again from time to time whether the
+certificate still opens that mailbox: a revocation ends what is open.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import binascii
 import contextlib
 import re
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -24,7 +26,7 @@ from gateway.failures import failure_place
 from gateway.smtp.envelope import Doors, Peer, PeerKind
 from gateway.smtp.implicit import under_tls
 from gateway.smtp.refusals import AuthenticationFailed, Refusal
-from mailboxes.dovecot.doorway import pass_on
+from mailboxes.visits import Side, Visits, join
 
 __all__ = ["Inside", "MachineDoor"]
 
@@ -39,11 +41,13 @@ _COMMAND: Final = re.compile(r"(?P<tag>[!-'+-z|}~]{1,64}) (?P<name>[A-Za-z]{1,32
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """How to open any mailbox of the mailbox server: its TLS port, whom to believe there, its master user."""
+    """How to open any mailbox of the mailbox server: its TLS port, whom to believe there now, its master
+    user.
+    """
 
     host: str
     port: int
-    tls: ssl.SSLContext
+    tls: Callable[[], ssl.SSLContext]
     master_user: str
     master_password: str
     seconds: float
@@ -59,19 +63,22 @@ class _Ended(Exception):
 
 @dataclass(slots=True)
 class MachineDoor:
-    """A listener on ``(host, port)`` whose ``tls`` requires a client certificate. At most ``most``
-    connections at once; ``delay`` seconds pass before a refusal.
+    """A listener on ``(host, port)``; the context that ``tls`` gives for a connection that begins now
+    requires a client certificate. At most ``most`` connections at once; ``delay`` seconds pass before a
+    refusal, ``again`` between two looks at the certificate of an open session.
     """
 
     host: str
     port: int
-    tls: ssl.SSLContext
+    tls: Callable[[], ssl.SSLContext]
     doors: Doors
     inside: Inside
     most: int = 500
     delay: float = 1.0
+    again: float = 30.0
     _server: asyncio.Server | None = None
-    _visits: set[asyncio.Task[None]] = field(default_factory=set)
+    _visits: Visits = field(default_factory=Visits)
+    _notes: set[asyncio.Future[None]] = field(default_factory=set)
 
     async def open(self) -> int:
         """Begin to listen; the port, which is a free one where 0 was wanted. Raises ``OSError``."""
@@ -86,13 +93,13 @@ class MachineDoor:
             reader = asyncio.StreamReader(limit=_LONGEST_LINE)
             return asyncio.StreamReaderProtocol(reader, self._welcome)
 
-        return under_tls(streams, self.tls, _HANDSHAKE_SECONDS, self._turned_away)
+        return under_tls(streams, self.tls(), _HANDSHAKE_SECONDS, self._turned_away)
 
     def _turned_away(self, ip: str, reason: str) -> None:
         """A handshake failed: one line for the audit trail, rarely more."""
         note = asyncio.ensure_future(self._note(Peer(kind=PeerKind.USER, ip=ip), f"tls: {reason}"))
-        self._visits.add(note)
-        note.add_done_callback(self._visits.discard)
+        self._notes.add(note)
+        note.add_done_callback(self._notes.discard)
 
     async def _note(self, peer: Peer, reason: str) -> None:
         try:
@@ -102,35 +109,27 @@ class MachineDoor:
 
     async def close(self) -> None:
         """Stop listening and end every connection."""
-        if self._server is None:
-            return
-        self._server.close()
-        for visit in tuple(self._visits):
-            visit.cancel()
-        await asyncio.gather(*self._visits, return_exceptions=True)
-        self._server = None
+        if self._server is not None:
+            self._server.close()
+            await self._visits.end()
+            await asyncio.gather(*self._notes)
+            self._server = None
 
     async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one client until either side ends."""
-        visit = asyncio.current_task()
-        assert visit is not None
-        self._visits.add(visit)
-        try:
-            if len(self._visits) > self.most:
-                writer.write(b"* BYE Too many connections\r\n")
-            else:
-                await self._serve(reader, writer)
-        except asyncio.CancelledError:
-            pass  # only close() cancels, and asyncio's stream server would report it as an error
-        except OSError:
-            pass  # the client left
-        except Exception as error:  # noqa: BLE001 - a fault of ours: the client gets no word of it
-            structlog.get_logger("logins").error("door of applications failed", **failure_place(error))
-        finally:
-            self._visits.discard(visit)
-            writer.close()
+        async with self._visits.one(writer):
+            try:
+                if len(self._visits) > self.most:
+                    writer.write(b"* BYE Too many connections\r\n")
+                else:
+                    await self._serve(Side(reader, writer))
+            except OSError:
+                pass  # the client left
+            except Exception as error:  # noqa: BLE001 - a fault of ours: the client gets no word of it
+                structlog.get_logger("logins").error("door of applications failed", **failure_place(error))
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, client: Side) -> None:
+        writer = client.writer
         peername = writer.get_extra_info("peername")
         ssl_object = writer.get_extra_info("ssl_object")
         peer = Peer(
@@ -140,7 +139,7 @@ class MachineDoor:
             certificate=ssl_object.getpeercert(binary_form=True),
             chain=peer_chain(ssl_object),
         )
-        entrance = _Entrance(reader, writer, peer, self.doors, self.delay)
+        entrance = _Entrance(client.reader, writer, peer, self.doors, self.delay)
         try:
             async with asyncio.timeout(_LOGIN_SECONDS):
                 tag, account = await entrance.login()
@@ -151,34 +150,36 @@ class MachineDoor:
             if ended.farewell:
                 writer.write(f"* BYE {ended.farewell}\r\n".encode("ascii"))
             return
-        await self._lead_in(reader, writer, tag, account)
+        await self._lead_in(client, tag, account, peer)
 
-    async def _lead_in(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tag: str, account: str
-    ) -> None:
-        """Open the mailbox and pass octets on until either side ends."""
+    async def _lead_in(self, client: Side, tag: str, account: str, peer: Peer) -> None:
+        """Open the mailbox and pass octets on until either side ends or the certificate opens it no more."""
         try:
             async with asyncio.timeout(self.inside.seconds):
-                inner_reader, inner_writer, answer = await self._opened(account)
+                inside, answer = await self._opened(account)
         except (OSError, TimeoutError, EOFError, ValueError) as error:
             structlog.get_logger("logins").warning("mailbox not opened", error=type(error).__name__)
-            writer.write(f"{tag} NO [UNAVAILABLE] Mailbox not available now\r\n".encode("ascii"))
+            client.writer.write(f"{tag} NO [UNAVAILABLE] Mailbox not available now\r\n".encode("ascii"))
             return
-        writer.write(tag.encode("ascii") + b" OK " + answer)
-        outward = asyncio.create_task(pass_on(reader, inner_writer))
-        try:
-            await pass_on(inner_reader, writer)
-        finally:
-            outward.cancel()
-            await asyncio.gather(outward, return_exceptions=True)
-            inner_writer.close()
+        client.writer.write(tag.encode("ascii") + b" OK " + answer)
+        await join(client, inside, self._withdrawn(account, peer))
 
-    async def _opened(self, account: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, bytes]:
+    async def _withdrawn(self, account: str, peer: Peer) -> None:
+        """Return when the certificate no longer opens the mailbox. What cannot be judged now ends nothing."""
+        while True:
+            await asyncio.sleep(self.again)
+            try:
+                if not await self.doors.certificate_holds(account, peer):
+                    return
+            except Exception as error:  # noqa: BLE001 - asked again: no fault of the client's
+                structlog.get_logger("logins").error("certificate not looked at", **failure_place(error))
+
+    async def _opened(self, account: str) -> tuple[Side, bytes]:
         """A session of the mailbox server in this mailbox, and what it said of the login. Raises ``OSError``,
         ``EOFError``, ``ValueError`` where it refused.
         """
         inside = self.inside
-        reader, writer = await asyncio.open_connection(inside.host, inside.port, ssl=inside.tls)
+        reader, writer = await asyncio.open_connection(inside.host, inside.port, ssl=inside.tls())
         try:
             await reader.readuntil(b"\r\n")
             secret = f"\0{account}*{inside.master_user}\0{inside.master_password}".encode()
@@ -190,7 +191,7 @@ class MachineDoor:
         except BaseException:
             writer.close()
             raise
-        return reader, writer, line[len(b"m OK ") :]
+        return Side(reader, writer), line[len(b"m OK ") :]
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -23,7 +24,7 @@ from gateway.pipeline.strangers import Strangers
 from gateway.pipeline.unit import Unit
 from gateway.pipeline.writers import require_writer
 from gateway.services import Services
-from gateway.smtp.envelope import Envelope, Peer, PeerKind
+from gateway.smtp.envelope import Envelope, Peer, PeerKind, TokenLogin
 from gateway.smtp.refusals import (
     AuthenticationFailed,
     OperatorRefused,
@@ -80,7 +81,7 @@ class GatewayDoors:
         verdict = LoginVerdict(address) if opened else LoginVerdict(reason="refused")
         return await self._judged(verdict, address, address, peer)
 
-    async def authenticate_token(self, token: str, wanted: str, peer: Peer) -> str | None:
+    async def authenticate_token(self, token: str, wanted: str, peer: Peer) -> TokenLogin | None:
         """The account of a token's holder, who may want the mailbox of a delegator or service."""
         named = login_name(wanted)
         # Many may come from one place without naming a mailbox: each token counts for itself then.
@@ -89,7 +90,10 @@ class GatewayDoors:
         if self.bearers is None:
             return None
         verdict = await self.bearers.login(token, wanted, may_act=True)
-        return await self._judged(verdict, key, named, peer)
+        account = await self._judged(verdict, key, named, peer)
+        if account is None or verdict.until is None:
+            return None
+        return TokenLogin(account, verdict.until + timedelta(seconds=self.services.settings.oauth.session_s))
 
     async def authenticate_certificate(self, wanted: str, peer: Peer) -> str | None:
         """The mailbox of the application with this certificate. What is wrong with it, its holder is told."""
@@ -102,6 +106,16 @@ class GatewayDoors:
         if await self._judged(verdict, key, named, peer) is None:
             raise AuthenticationFailed(f"Not accepted: {verdict.reason}")
         return verdict.account
+
+    async def certificate_holds(self, account: str, peer: Peer) -> bool:
+        """Whether an application's open session may go on; where it may not, an audit line says why."""
+        services = self.services
+        machines = Machines(services.trust, services.store, services.clock)
+        verdict = await machines.login(peer.certificate or b"", peer.chain, account)
+        if verdict.account or verdict.temporary:
+            return True
+        await self._audit(account, "end session", peer.ip, verdict.reason)
+        return False
 
     async def _require_unblocked(self, key: str, named: str, peer: Peer) -> None:
         """Raise ``Refusal`` where failures of this key, or from this place, were too many."""

@@ -27,7 +27,7 @@ async def require_writer(services: Services, peer: Peer, names: Iterable[str]) -
         account = await tx.accounts.get(peer.login)
         if account is None or not account.active:
             raise PolicyRefused("Account suspended", code=535, enhanced="5.7.8")
-        for name in {name.lower() for name in names if name}:
+        for name in {name.lower() for name in names if name} - {account.address}:
             if not await tx.delegations.allows(name, account.address):
                 raise refused(services, RefusalReason.MAY_NOT_ACT, name)
     if peer.certificate is not None:

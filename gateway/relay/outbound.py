@@ -50,8 +50,8 @@ class _HostUnusable(Exception):
 
 
 class Relay:
-    """Sends to foreign operators. ``tls`` is a client context with our certificate and the trusted
-    authorities.
+    """Sends to foreign operators. ``tls`` gives the client context of a connection that begins now, with
+    our certificate and the trusted authorities.
 
     ``hostname`` is what EHLO says. Nothing is kept between messages, so one relay serves all workers of a
     loop.
@@ -60,7 +60,7 @@ class Relay:
     def __init__(
         self,
         routes: Routes,
-        tls: ssl.SSLContext,
+        tls: Callable[[], ssl.SSLContext],
         verify_peer: VerifyPeer,
         hostname: str,
         times: RelayTimes | None = None,
@@ -116,7 +116,7 @@ class Relay:
             local_hostname=self._hostname,
             timeout=self._times.command,
             start_tls=False,  # done step by step, so that the certificate is judged before MAIL
-            tls_context=self._tls,
+            tls_context=self._tls(),
         )
         try:
             async with asyncio.timeout(self._times.host):

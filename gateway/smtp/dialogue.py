@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -24,6 +25,7 @@ from gateway.smtp.commands import MailCommand, decode_sasl, read_hello, read_mai
 from gateway.smtp.connection import Connection, Farewell
 from gateway.smtp.envelope import GATEWAY_EXTENSION, Envelope, Peer, PeerKind, RecipientOptions
 from gateway.smtp.handshake import handshake_reason
+from gateway.smtp.inflight import Lease
 from gateway.smtp.lobby import Lobby
 from gateway.smtp.payload import read_payload
 from gateway.smtp.refusals import (
@@ -111,15 +113,17 @@ class Dialogue(Connection):
         self._mechanisms = tuple(mechanisms)
         self._transaction = _Transaction()
         self._hello = self._login = ""
+        self._login_ends: datetime | None = None
         super().__init__(lobby, None if kind.implicit else tls)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A connection begins, or begins again under TLS: then nobody has greeted or logged in."""
         self._hello = self._login = ""
+        self._login_ends = None
         super().connection_made(transport)
 
     def _set_rset_state(self) -> None:
-        super()._set_rset_state()  # type: ignore[no-untyped-call]
+        super()._set_rset_state()  # type: ignore[no-untyped-call]  # aiosmtpd types only part of itself
         self._transaction = _Transaction()
 
     def _peer(self) -> Peer:
@@ -156,11 +160,11 @@ class Dialogue(Connection):
             raise BadSyntax("Only ASCII is accepted", enhanced="5.5.2") from None
         await method(argument)
 
-    async def smtp_HELO(self, argument: str) -> None:  # noqa: N802
+    async def smtp_HELO(self, argument: str) -> None:
         """HELO: no extensions (RFC 5321 §4.1.1.1)."""
         await self._greet(argument, self.hostname)
 
-    async def smtp_EHLO(self, argument: str) -> None:  # noqa: N802
+    async def smtp_EHLO(self, argument: str) -> None:
         """EHLO: the extensions that hold at this moment."""
         offers = [self.hostname, "PIPELINING", f"SIZE {self.lobby.limits.max_message_bytes}"]
         if self.tls_context is not None and not self.secured:
@@ -179,7 +183,7 @@ class Dialogue(Connection):
         self._hello = read_hello(name)
         await self.say(250, "", answer)
 
-    async def smtp_STARTTLS(self, argument: str) -> None:  # noqa: N802
+    async def smtp_STARTTLS(self, argument: str) -> None:
         """STARTTLS once (RFC 3207 §4.2)."""
         if argument:
             raise BadSyntax
@@ -198,7 +202,7 @@ class Dialogue(Connection):
         if self._kind is ListenerKind.MX:
             await self.lobby.note(self._peer(), reason)
 
-    async def smtp_AUTH(self, argument: str) -> None:  # noqa: N802
+    async def smtp_AUTH(self, argument: str) -> None:
         """AUTH by one of the mechanisms of this listener, for users under TLS (RFC 4954)."""
         if self._kind is ListenerKind.MX:
             raise NotImplementedHere
@@ -240,11 +244,13 @@ class Dialogue(Connection):
         read, refusal = _BEARERS[mechanism]
         message = read(await self._sasl(initial, ""))
         doors = self.lobby.doors
-        account = await self.lobby.ask(doors.authenticate_token(message.token, message.wanted, self._peer()))
-        if account is None:
+        opened = await self.lobby.ask(doors.authenticate_token(message.token, message.wanted, self._peer()))
+        if opened is None:
             await self.say(334, "", refusal())
             await self.line()  # empty, or AQ==, or *: the end is the same
-        return account
+            return None
+        self._login_ends = opened.until
+        return opened.account
 
     async def _sasl(self, initial: str, challenge: str) -> str:
         """The text in the initial response, or in the answer to a challenge given in base64."""
@@ -256,10 +262,12 @@ class Dialogue(Connection):
             raise BadSyntax("Authentication cancelled", enhanced="5.7.0")
         return decode_sasl(line)
 
-    async def smtp_MAIL(self, argument: str) -> None:  # noqa: N802
+    async def smtp_MAIL(self, argument: str) -> None:
         """MAIL FROM with SIZE, BODY, RET and ENVID."""
         if self._kind is not ListenerKind.MX and not self._login:
             raise SecurityRequired("Authentication required")
+        if self._login_ends is not None and self._login_ends <= self.lobby.now():
+            raise DialogueEnded("The token has ended, log in again", enhanced="4.7.0")
         if not self._hello:
             raise BadSequence("Send EHLO first")
         if self._transaction.mail is not None:
@@ -269,7 +277,7 @@ class Dialogue(Connection):
         self._transaction.mail = mail
         await self.say(250, "2.1.0", "Sender OK")
 
-    async def smtp_RCPT(self, argument: str) -> None:  # noqa: N802
+    async def smtp_RCPT(self, argument: str) -> None:
         """RCPT TO with NOTIFY and ORCPT; an address given twice counts once."""
         transaction = self._transaction
         if transaction.mail is None:
@@ -284,7 +292,7 @@ class Dialogue(Connection):
             transaction.recipients[recipient.address] = recipient.options
         await self.say(250, "2.1.5", "Recipient OK")
 
-    async def smtp_DATA(self, argument: str) -> None:  # noqa: N802
+    async def smtp_DATA(self, argument: str) -> None:
         """DATA: read to CRLF.CRLF, refuse what is unsafe on any wire, commit, and only then 250."""
         transaction = self._transaction
         if argument:
@@ -292,31 +300,39 @@ class Dialogue(Connection):
         if transaction.mail is None or not transaction.recipients:
             raise BadSequence("Send MAIL and RCPT first")
         await self.lobby.ask(self.lobby.doors.check_data(self._peer(), transaction.mail.address))
-        raw = await self._receive()
-        fault = wire_fault(raw, self.lobby.limits.max_header_bytes)
-        if fault is not None:
-            raise ContentRefused(fault)
-        envelope = Envelope(
-            queue_id=self.lobby.new_queue_id(),
-            peer=self._peer(),
-            mail_from=transaction.mail.address,
-            recipients=tuple(transaction.recipients),
-            received_at=self.lobby.now(),
-            body=transaction.mail.body,
-            dsn=transaction.mail.dsn,
-            options=tuple(transaction.recipients.values()),
-        )
+        lease = self.lobby.inflight.lease(self._login or self.ip, transaction.mail.size)
+        try:
+            raw = await self._receive(lease)
+            fault = wire_fault(raw, self.lobby.limits.max_header_bytes)
+            if fault is not None:
+                raise ContentRefused(fault)
+            envelope = self._envelope(transaction.mail, transaction.recipients)
+        except BaseException:
+            lease.end()
+            raise
         self.hold_timer()
-        text = await self.lobby.commit(envelope, raw)
+        text = await self.lobby.commit(envelope, raw, lease)
         self.errors = 0
         await self.say(250, "2.0.0", text)
 
-    async def _receive(self) -> bytes:
+    def _envelope(self, mail: MailCommand, recipients: Mapping[str, RecipientOptions]) -> Envelope:
+        return Envelope(
+            queue_id=self.lobby.new_queue_id(),
+            peer=self._peer(),
+            mail_from=mail.address,
+            recipients=tuple(recipients),
+            received_at=self.lobby.now(),
+            body=mail.body,
+            dsn=mail.dsn,
+            options=tuple(recipients.values()),
+        )
+
+    async def _receive(self, lease: Lease) -> bytes:
         limits = self.lobby.limits
         self.receiving = True
         try:
             async with asyncio.timeout(limits.data_seconds):
-                return await read_payload(self._reader, self._begin_data, limits.max_message_bytes)
+                return await read_payload(self._reader, self._begin_data, limits.max_message_bytes, lease)
         except TimeoutError:
             raise DialogueEnded("DATA took too long", enhanced="4.4.2") from None
         finally:
@@ -326,28 +342,28 @@ class Dialogue(Connection):
     async def _begin_data(self) -> None:
         await self.say(354, "", "End data with <CR><LF>.<CR><LF>")
 
-    async def smtp_RSET(self, argument: str) -> None:  # noqa: N802
+    async def smtp_RSET(self, argument: str) -> None:
         """RSET: forget the transaction."""
         self._set_rset_state()
         await self.say(250, "2.0.0", "OK")
 
-    async def smtp_NOOP(self, argument: str) -> None:  # noqa: N802
+    async def smtp_NOOP(self, argument: str) -> None:
         """NOOP."""
         await self.say(250, "2.0.0", "OK")
 
-    async def smtp_QUIT(self, argument: str) -> None:  # noqa: N802
+    async def smtp_QUIT(self, argument: str) -> None:
         """QUIT: nothing pipelined behind it runs."""
         await self.say(221, "2.0.0", "Bye")
         raise Farewell
 
-    async def smtp_VRFY(self, argument: str) -> None:  # noqa: N802
+    async def smtp_VRFY(self, argument: str) -> None:
         """VRFY tells nothing (RFC 5321 §7.3)."""
         await self.say(252, "2.5.0", "Cannot verify, but will attempt delivery")
 
-    async def smtp_HELP(self, argument: str) -> None:  # noqa: N802
+    async def smtp_HELP(self, argument: str) -> None:
         """HELP."""
         await self.say(214, "2.0.0", "See RFC 5321")
 
-    async def smtp_EXPN(self, argument: str) -> None:  # noqa: N802
+    async def smtp_EXPN(self, argument: str) -> None:
         """EXPN is not offered."""
         raise NotImplementedHere

@@ -16,6 +16,7 @@ __all__ = [
     "Peer",
     "PeerKind",
     "RecipientOptions",
+    "TokenLogin",
 ]
 
 
@@ -95,6 +96,14 @@ class Envelope:
     options: tuple[RecipientOptions, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class TokenLogin:
+    """The address of an account that a token opened, and until when it may be used."""
+
+    account: str
+    until: datetime
+
+
 class Doors(Protocol):
     """What decides behind the listeners. Every method may raise a ``Refusal``; anything else answers 451
     4.3.0.
@@ -106,13 +115,16 @@ class Doors(Protocol):
     async def authenticate(self, login: str, password: str, peer: Peer) -> str | None:
         """The address of the account that this name and password open, ``None`` where they open none."""
 
-    async def authenticate_token(self, token: str, wanted: str, peer: Peer) -> str | None:
-        """The address of the account that this access token opens for a client that wants the mailbox
-        ``wanted`` ('' for none in particular), ``None`` where it opens none.
+    async def authenticate_token(self, token: str, wanted: str, peer: Peer) -> TokenLogin | None:
+        """The account that this access token opens for a client that wants the mailbox ``wanted`` ('' for
+        none in particular), ``None`` where it opens none.
         """
 
     async def authenticate_certificate(self, wanted: str, peer: Peer) -> str | None:
         """The address of the account that the peer's certificate opens, ``None`` where it opens none."""
+
+    async def certificate_holds(self, account: str, peer: Peer) -> bool:
+        """Whether the peer's certificate still opens this account; what cannot be judged now still does."""
 
     async def check_sender(self, peer: Peer, mail_from: str, size: int) -> None:
         """May this peer send as ``mail_from`` ('' for ``<>``)? ``size`` is what the client declared, 0 if

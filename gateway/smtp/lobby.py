@@ -13,8 +13,10 @@ import structlog
 
 from gateway.failures import failure_place
 from gateway.smtp.envelope import Doors, Envelope, Peer
+from gateway.smtp.inflight import InFlight, Lease
 from gateway.smtp.limits import SmtpLimits
 from gateway.smtp.refusals import Refusal, TemporaryFailure
+from gateway.turns import Turns
 
 __all__ = ["Guest", "Lobby"]
 
@@ -48,6 +50,8 @@ class Lobby:
         self.now = now
         self.new_queue_id = new_queue_id
         self.closing = False
+        self.inflight = InFlight(limits.max_inflight_bytes, limits.max_message_bytes)
+        self._turns = Turns(limits.max_worked_bytes)
         self._guests: dict[Guest, asyncio.Task[None] | None] = {}
         self._per_ip: Counter[str] = Counter()
         self._commits: set[asyncio.Task[str]] = set()
@@ -84,12 +88,15 @@ class Lobby:
         except Exception as error:  # noqa: BLE001 - what could not be noted must not change the answer
             _log.error("smtp.not_noted", **failure_place(error))
 
-    async def commit(self, envelope: Envelope, raw: bytes) -> str:
-        """Hand a message to the doors, whatever becomes of the client. Raises ``Refusal`` only."""
+    def commit(self, envelope: Envelope, raw: bytes, lease: Lease) -> asyncio.Future[str]:
+        """Hand a message to the doors, whatever becomes of the client; the lease ends with it. Raises
+        ``Refusal`` only.
+        """
         task = asyncio.create_task(self._accept(envelope, raw))
         self._commits.add(task)
         task.add_done_callback(self._commit_done)
-        return await asyncio.shield(task)
+        task.add_done_callback(lambda _: lease.end())
+        return asyncio.shield(task)
 
     def _commit_done(self, task: asyncio.Task[str]) -> None:
         self._commits.discard(task)
@@ -98,7 +105,8 @@ class Lobby:
 
     async def _accept(self, envelope: Envelope, raw: bytes) -> str:
         try:
-            return await self.doors.accept(envelope, raw)
+            async with self._turns.turn(len(raw)):
+                return await self.doors.accept(envelope, raw)
         except Refusal:
             raise
         except Exception as error:

@@ -24,6 +24,7 @@ __all__ = [
     "TemporaryFailure",
     "TooManyErrors",
     "TooManyRecipients",
+    "TooMuchAtOnce",
 ]
 
 
@@ -86,6 +87,14 @@ class MessageTooBig(Refusal):
     default_code = 552
     default_enhanced = "5.3.4"
     default_text = "Message too big"
+
+
+class TooMuchAtOnce(Refusal):
+    """No room now for a mail of this size, of this sender or at all (RFC 1870 §6.1)."""
+
+    default_code = 452
+    default_enhanced = "4.3.1"
+    default_text = "Too much mail at once, try again later"
 
 
 class TemporaryFailure(Refusal):

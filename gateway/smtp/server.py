@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from certs.tls import follow
 from gateway.smtp.dialogue import PASSWORDS, Dialogue, ListenerKind, Mechanism
 from gateway.smtp.envelope import Doors, Peer, PeerKind
 from gateway.smtp.implicit import under_tls
@@ -19,8 +20,8 @@ __all__ = ["Listener", "SmtpServers"]
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One way in. ``tls`` is a server context; for operators (MX) and applications it must require a client
-    certificate. ``mechanisms`` are the ways to log in.
+    """One way in. ``tls`` gives the server context of a connection that begins now; for operators (MX) and
+    applications it must require a client certificate. ``mechanisms`` are the ways to log in.
 
     ``port`` 0 takes a free one. ``reuse_port`` lets several processes share the port.
     """
@@ -28,7 +29,7 @@ class Listener:
     kind: ListenerKind
     host: str
     port: int
-    tls: ssl.SSLContext
+    tls: Callable[[], ssl.SSLContext]
     reuse_port: bool = False
     mechanisms: tuple[Mechanism, ...] = PASSWORDS
 
@@ -51,7 +52,7 @@ class SmtpServers:
         new_queue_id: Callable[[], str],
     ) -> None:
         for listener in listeners:
-            if listener.kind.asks_certificate and listener.tls.verify_mode is not ssl.CERT_REQUIRED:
+            if listener.kind.asks_certificate and listener.tls().verify_mode is not ssl.CERT_REQUIRED:
                 raise ValueError(
                     f"the {listener.kind} listener needs a TLS context that requires a client certificate"
                 )
@@ -87,7 +88,7 @@ class SmtpServers:
             listener.host,
             listener.port,
             reuse_port=listener.reuse_port,
-            ssl=listener.tls if implicit else None,
+            ssl=follow(listener.tls) if implicit else None,
             ssl_handshake_timeout=seconds if implicit else None,
         )
         self._servers.append(server)
@@ -95,13 +96,14 @@ class SmtpServers:
 
     def _protocol(self, listener: Listener) -> asyncio.BaseProtocol:
         """What serves one new connection."""
+        tls = listener.tls()
 
         def dialogue() -> Dialogue:
-            return Dialogue(self._lobby, listener.kind, listener.tls, listener.mechanisms)
+            return Dialogue(self._lobby, listener.kind, tls, listener.mechanisms)
 
         if listener.kind is not ListenerKind.MACHINES:
             return dialogue()
-        return under_tls(dialogue, listener.tls, self._lobby.limits.handshake_seconds, self._turned_away)
+        return under_tls(dialogue, tls, self._lobby.limits.handshake_seconds, self._turned_away)
 
     def _turned_away(self, ip: str, reason: str) -> None:
         """An application's handshake failed."""

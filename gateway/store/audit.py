@@ -6,9 +6,10 @@ import hashlib
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Executable, func, select
 
 from gateway.store.repository import ID_CHUNK, Repository
 from gateway.store.rows import AuditCheck, AuditRow, Json
@@ -27,6 +28,11 @@ def line_hash(at: datetime, covered: Json) -> str:
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
 
+@cache
+def _last() -> Executable:
+    return select(audit.c.hash).order_by(audit.c.id.desc()).limit(1)
+
+
 class Audit(Repository):
     """The lines of the trail, in order."""
 
@@ -36,7 +42,7 @@ class Audit(Repository):
         self, at: datetime, actor: str, action: str, target: str, result: str, detail: Json | None = None
     ) -> None:
         """Add a line: who did what to what, and how it ended. Identifiers only, never content."""
-        last = await self._first(select(audit.c.hash).order_by(audit.c.id.desc()).limit(1))
+        last = await self._first(_last())
         # Through JSON and back, so that what is hashed is what will be read.
         row: dict[str, Any] = {
             "actor": actor,

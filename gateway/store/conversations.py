@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Executable, Update, bindparam, delete, select, update
 
 from gateway.store.dialect import insert
 from gateway.store.errors import AlreadyExists, NotFound, SequenceConflict
@@ -25,6 +26,28 @@ if TYPE_CHECKING:
 __all__ = ["Conversations", "Events"]
 
 _PROJECTED = ("state", "requester_address", "expert_address", "updated_at", "folded")
+
+
+@cache
+def _projecting() -> Update:
+    return update(conversations).where(conversations.c.id == bindparam("conversation"))
+
+
+@cache
+def _advancing() -> Executable:
+    """A step from the number ``first``, if it is still the next; the new one is the value of the column."""
+    return _projecting().where(conversations.c.next_seq == bindparam("first"))
+
+
+@cache
+def _present() -> Executable:
+    return select(members).where(members.c.conversation_id == bindparam("conversation"))
+
+
+@cache
+def _recorded() -> Executable:
+    statement = select(events, message.c.mail_id).join_from(events, message)
+    return statement.where(events.c.conversation_id == bindparam("conversation")).order_by(events.c.seq)
 
 
 class Conversations(Repository):
@@ -51,17 +74,16 @@ class Conversations(Repository):
 
     async def save(self, conversation_id: UUID, projection: Projection) -> None:
         """Replace the projection. Raises :class:`NotFound`."""
-        mine = conversations.c.id == conversation_id
-        values = column_values(projection, "members")
-        if not await self._changed(update(conversations).where(mine).values(values)):
+        values = column_values(projection, "members") | {"conversation": conversation_id}
+        if not await self._changed(_projecting(), values):
             raise NotFound(str(conversation_id))
         await self._write_members(conversation_id, projection)
 
     async def _write_members(self, conversation_id: UUID, projection: Projection) -> None:
-        mine = members.c.conversation_id == conversation_id
-        known = {row["address"]: row["active"] for row in await self._all(select(members).where(mine))}
-        if known == dict(projection.members):
+        present = await self._all(_present(), {"conversation": conversation_id})
+        if {row["address"]: row["active"] for row in present} == dict(projection.members):
             return
+        mine = members.c.conversation_id == conversation_id
         await self._changed(delete(members).where(mine))
         rows = [
             {"conversation_id": conversation_id, "address": address, "active": active}
@@ -147,9 +169,9 @@ class Events(Repository):
         if [record.seq for record in records] != list(range(first, first + count)):
             raise ValueError("sequence numbers with a gap")
         # The check and the step forward are one statement: nobody can come between them.
-        mine = conversations.c.id == conversation_id
-        advance = update(conversations).where(mine, conversations.c.next_seq == first)
-        if not await self._changed(advance.values(next_seq=first + count)):
+        step = {"conversation": conversation_id, "first": first, "next_seq": first + count}
+        if not await self._changed(_advancing(), step):
+            mine = conversations.c.id == conversation_id
             found = await self._first(select(conversations.c.next_seq).where(mine))
             raise SequenceConflict(conversation_id, first, found["next_seq"] if found else 0)
         rows = [_columns_of(conversation_id, record) for record in records]
@@ -157,9 +179,8 @@ class Events(Repository):
 
     async def of(self, conversation_id: UUID) -> tuple[Record, ...]:
         """The whole record in commit order."""
-        statement = select(events, message.c.mail_id).join_from(events, message)
-        mine = statement.where(events.c.conversation_id == conversation_id)
-        return tuple(map(_record_of, await self._all(mine.order_by(events.c.seq))))
+        rows = await self._all(_recorded(), {"conversation": conversation_id})
+        return tuple(map(_record_of, rows))
 
 
 def _columns_of(conversation_id: UUID, record: Record) -> dict[str, Any]:

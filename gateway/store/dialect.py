@@ -16,6 +16,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from gateway.store.driver import read_connection, write_connection
 from gateway.store.errors import ConstraintBroken, StoreError, StoreUnavailable
 
-__all__ = ["Engines", "engines", "insert", "prepare", "translated"]
+__all__ = ["Engines", "engines", "insert", "insert_new", "prepare", "translated"]
 
 _BUSY_SECONDS = 30
 _READERS = 4
@@ -189,4 +190,20 @@ def _reading_of(error: DBAPIError) -> StoreError | None:
 
 def insert(connection: AsyncConnection, table: Table) -> sqlite.Insert | postgresql.Insert:
     """An INSERT that knows ``ON CONFLICT``: both databases have it, each in a construct of its own."""
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+    return _insert(connection.dialect.name, table)
+
+
+def insert_new(connection: AsyncConnection, table: Table, *key: str) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that leaves out a row whose key is there: that of these columns, or any where none is named.
+    It is the same one each time.
+    """
+    return _insert_new(connection.dialect.name, table, key)
+
+
+@cache
+def _insert_new(dialect: str, table: Table, key: tuple[str, ...]) -> sqlite.Insert | postgresql.Insert:
+    return _insert(dialect, table).on_conflict_do_nothing(index_elements=key or None)
+
+
+def _insert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)

@@ -46,7 +46,7 @@ class _Connection(aiosqlite.Connection):
         return await asyncio.shield(step)
 
     async def _in_thread(self, step: Callable[[], Any]) -> Any:
-        return await super()._execute(step)  # type: ignore[no-untyped-call]
+        return await super()._execute(step)  # type: ignore[no-untyped-call]  # private to aiosqlite
 
 
 def _are_large(values: Iterable[Any]) -> bool:

@@ -5,9 +5,10 @@ given.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Executable, bindparam, delete, select, update
 
 from gateway.store.dialect import insert
 from gateway.store.repository import Repository, column_values
@@ -41,6 +42,12 @@ class Forms(Repository):
         return await self._changed(delete(form_copy).where(form_copy.c.expires_at <= now))
 
 
+@cache
+def _held_for() -> Executable:
+    statement = select(held_letter).where(held_letter.c.conversation_id == bindparam("conversation"))
+    return statement.order_by(held_letter.c.created_at, held_letter.c.id)
+
+
 class Held(Repository):
     """Letters whose author is asked which conversation they are for."""
 
@@ -57,8 +64,7 @@ class Held(Repository):
 
     async def of(self, conversation_id: UUID) -> tuple[HeldRow, ...]:
         """The letters held for a conversation, oldest first, whatever became of them."""
-        statement = select(held_letter).where(held_letter.c.conversation_id == conversation_id)
-        rows = await self._all(statement.order_by(held_letter.c.created_at, held_letter.c.id))
+        rows = await self._all(_held_for(), {"conversation": conversation_id})
         return tuple(HeldRow(**row) for row in rows)
 
     async def waiting_since(self, moment: datetime, limit: int) -> tuple[HeldRow, ...]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
+from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, select, update
+from sqlalchemy import ColumnElement, Executable, bindparam, exists, select, update
 
 from gateway.store.repository import ID_CHUNK, Repository, column_values
 from gateway.store.rows import DecisionRow, HeldState, MessageRow, OutboxState
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Decisions", "Messages"]
 
 _COLUMNS = (*(c for c in messages.c if c.name != "raw"), messages.c.raw.is_(None).label("purged"))
-
+_NAMES = tuple(column.name for column in _COLUMNS)
 
 _TO_BE_DONE = (OutboxState.PENDING, OutboxState.HELD)
 
@@ -38,6 +39,44 @@ def _digest(octets: bytes) -> str:
 
 def _row_of(row: RowMapping) -> MessageRow:
     return MessageRow(**row)
+
+
+@cache
+def _message() -> Executable:
+    return select(*_COLUMNS).where(messages.c.id == bindparam("message"))
+
+
+@cache
+def _raw() -> Executable:
+    return select(messages.c.raw).where(messages.c.id == bindparam("message"))
+
+
+@cache
+def _clear() -> Executable:
+    return select(decrypted.c.raw).where(decrypted.c.message_id == bindparam("message"))
+
+
+@cache
+def _whole() -> Executable:
+    columns = select(*_COLUMNS, messages.c.raw, decrypted.c.raw.label("clear"))
+    return columns.outerjoin_from(messages, decrypted).where(messages.c.id == bindparam("message"))
+
+
+@cache
+def _mail_ids() -> Executable:
+    named = (messages.c.conversation_id == bindparam("conversation")) & (messages.c.mail_id != "")
+    return select(messages.c.mail_id).where(named).order_by(messages.c.received_at, messages.c.id)
+
+
+@cache
+def _by_mail_id() -> Executable:
+    named = messages.c.mail_id == bindparam("mail_id")
+    return select(*_COLUMNS).where(named).order_by(messages.c.received_at, messages.c.id)
+
+
+@cache
+def _deciding() -> Executable:
+    return decisions.insert().returning(decisions.c.id)
 
 
 class Messages(Repository):
@@ -52,12 +91,21 @@ class Messages(Repository):
 
     async def get(self, message_id: UUID) -> MessageRow | None:
         """What is known of a message without its octets, or ``None``."""
-        row = await self._first(select(*_COLUMNS).where(messages.c.id == message_id))
+        row = await self._first(_message(), {"message": message_id})
         return _row_of(row) if row else None
+
+    async def get_whole(self, message_id: UUID) -> tuple[MessageRow, bytes | None, bytes | None] | None:
+        """What :meth:`get`, :meth:`get_raw` and :meth:`get_clear` say, in one look; ``None`` for an unknown
+        one.
+        """
+        row = await self._first(_whole(), {"message": message_id})
+        if row is None:
+            return None
+        return MessageRow(**{name: row[name] for name in _NAMES}), row["raw"], row["clear"]
 
     async def get_raw(self, message_id: UUID) -> bytes | None:
         """The octets as received; ``None`` when purged or unknown."""
-        row = await self._first(select(messages.c.raw).where(messages.c.id == message_id))
+        row = await self._first(_raw(), {"message": message_id})
         return row["raw"] if row else None
 
     async def add_clear(self, message_id: UUID, clear: bytes) -> None:
@@ -66,7 +114,7 @@ class Messages(Repository):
 
     async def get_clear(self, message_id: UUID) -> bytes | None:
         """The mail with its decrypted content; ``None`` where it was not encrypted to us, or is purged."""
-        row = await self._first(select(decrypted.c.raw).where(decrypted.c.message_id == message_id))
+        row = await self._first(_clear(), {"message": message_id})
         return row["raw"] if row else None
 
     async def clear_sha256(self, message_id: UUID) -> str | None:
@@ -120,7 +168,7 @@ class Messages(Repository):
 
     async def by_mail_id(self, mail_id: str) -> tuple[MessageRow, ...]:
         """The messages with this Message-ID, oldest first: ours may come back, and it may be repeated."""
-        return await self._matching(messages.c.mail_id == mail_id)
+        return tuple(map(_row_of, await self._all(_by_mail_id(), {"mail_id": mail_id})))
 
     async def by_queue_id(self, queue_id: str) -> tuple[MessageRow, ...]:
         """The messages that one SMTP dialogue brought, by the queue id that it told; none for ''."""
@@ -140,9 +188,8 @@ class Messages(Repository):
 
     async def mail_ids(self, conversation_id: UUID) -> tuple[str, ...]:
         """The Message-IDs of a conversation's mails, oldest first; mails without one left out."""
-        named = (messages.c.conversation_id == conversation_id) & (messages.c.mail_id != "")
-        statement = select(messages.c.mail_id).where(named).order_by(messages.c.received_at, messages.c.id)
-        return tuple(row["mail_id"] for row in await self._all(statement))
+        rows = await self._all(_mail_ids(), {"conversation": conversation_id})
+        return tuple(row["mail_id"] for row in rows)
 
     async def outlived(self, moment: datetime, closed: Collection[str], limit: int) -> tuple[MessageRow, ...]:
         """The oldest messages from before ``moment`` whose octets are kept and of no more use.
@@ -189,8 +236,7 @@ class Decisions(Repository):
 
     async def add(self, row: DecisionRow) -> int:
         """Store a decision; its number."""
-        statement = decisions.insert().returning(decisions.c.id)
-        return int((await self._connection.execute(statement, column_values(row, "id"))).scalar_one())
+        return int((await self._connection.execute(_deciding(), column_values(row, "id"))).scalar_one())
 
     async def of(self, conversation_id: UUID) -> tuple[DecisionRow, ...]:
         """The decisions on a conversation in order."""

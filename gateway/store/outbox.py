@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.store.columns import UtcDateTime
-from gateway.store.dialect import insert
+from gateway.store.dialect import insert_new
 from gateway.store.repository import ID_CHUNK, Repository, Row, column_values
 from gateway.store.rows import OutboxRow, OutboxState
 from gateway.store.schema import outbox
@@ -97,6 +97,24 @@ def _claiming(some_actions: bool, domains: int) -> Executable:
     return claim.values(claimed_until=bindparam("until"), attempts=outbox.c.attempts + 1)
 
 
+@cache
+def _first_due() -> Executable:
+    """When the first of those can be claimed that wait for no other."""
+    candidate = outbox.alias("candidate")
+    leased = candidate.c.claimed_until > candidate.c.next_at
+    moment = case((leased, candidate.c.claimed_until), else_=candidate.c.next_at)
+    pending = candidate.c.state == OutboxState.PENDING
+    statement = select(type_coerce(func.min(moment), UtcDateTime).label("moment"))
+    return statement.where(pending, ~_waits(candidate))
+
+
+@cache
+def _settling() -> Executable:
+    some = outbox.c.id.in_(bindparam("ids", expanding=True)) & (outbox.c.state != OutboxState.DONE)
+    done = update(outbox).where(some).values(claimed_until=None, state=OutboxState.DONE, last_error="")
+    return done.values(finished_at=bindparam("now"))
+
+
 def _in_domain(domain: str) -> str:
     """The pattern of all recipients in a domain."""
     escaped = domain.replace(_ESCAPE, 2 * _ESCAPE).replace("%", f"{_ESCAPE}%").replace("_", f"{_ESCAPE}_")
@@ -115,7 +133,7 @@ class Outbox(Repository):
     async def put(self, rows: Sequence[OutboxRow]) -> None:
         """Add actions in order. A row whose key is there already, whatever became of it, is left out."""
         if rows:
-            statement = insert(self._connection, outbox).on_conflict_do_nothing(index_elements=["key"])
+            statement = insert_new(self._connection, outbox, "key")
             await self._connection.execute(statement, [column_values(row) for row in rows])
             self.touched = True
 
@@ -148,13 +166,9 @@ class Outbox(Repository):
     async def settle(self, rows: Sequence[OutboxRow], now: datetime) -> None:
         """These actions were done, see :meth:`done`."""
         for start in range(0, len(rows), ID_CHUNK):
-            some = outbox.c.id.in_([row.id for row in rows[start : start + ID_CHUNK]])
-            await self._move(
-                some & (outbox.c.state != OutboxState.DONE),
-                state=OutboxState.DONE,
-                finished_at=now,
-                last_error="",
-            )
+            some = [row.id for row in rows[start : start + ID_CHUNK]]
+            moved = await self._changed(_settling(), {"ids": some, "now": now})
+            self.touched = self.touched or bool(moved)
 
     async def retry(self, row: OutboxRow, error: str, next_at: datetime) -> bool:
         """The attempt failed, try again at ``next_at``; ``False`` when the claim was no longer ours."""
@@ -199,12 +213,7 @@ class Outbox(Repository):
 
     async def next_due(self) -> datetime | None:
         """When the next action can be claimed (an instant that may be past), ``None`` when nothing waits."""
-        candidate = outbox.alias("candidate")
-        leased = candidate.c.claimed_until > candidate.c.next_at
-        moment = case((leased, candidate.c.claimed_until), else_=candidate.c.next_at)
-        pending = candidate.c.state == OutboxState.PENDING
-        statement = select(type_coerce(func.min(moment), UtcDateTime).label("moment"))
-        row = await self._first(statement.where(pending, ~_waits(candidate)))
+        row = await self._first(_first_due())
         return row["moment"] if row else None
 
     async def get(self, action_id: UUID) -> OutboxRow | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
-from sqlalchemy import delete, exists, select, update
+from sqlalchemy import Executable, bindparam, delete, exists, select, update
 
 from gateway.store.directory import DirectoryPart, renew
 from gateway.store.errors import AlreadyExists, NotFound
@@ -30,6 +31,33 @@ __all__ = [
 ACCOUNT_COLUMNS = tuple(c for c in accounts.c if c.name not in ("password_hash", "created_at"))
 
 
+@cache
+def _account() -> Executable:
+    return select(*ACCOUNT_COLUMNS).where(accounts.c.address == bindparam("address"))
+
+
+@cache
+def _active_principal() -> Executable:
+    """An active account, and whether it has named a delegate itself."""
+    named = exists().where(
+        delegations.c.principal == accounts.c.address, delegations.c.delegate == bindparam("delegate")
+    )
+    mine = accounts.c.address == bindparam("address")
+    return select(accounts.c.address, named.label("named")).where(mine, accounts.c.active)
+
+
+@cache
+def _entities() -> Executable:
+    """The delegates that are services: whose own delegates act for their principals, too."""
+    services = select(accounts.c.address).where(accounts.c.kind == AccountKind.SERVICE)
+    return select(delegations.c.delegate).where(delegations.c.delegate.in_(services)).distinct()
+
+
+@cache
+def _direct() -> Executable:
+    return select(delegations.c.principal, delegations.c.delegate)
+
+
 class Accounts(Repository):
     """The accounts of our domains, by address in lower case."""
 
@@ -37,7 +65,7 @@ class Accounts(Repository):
 
     async def get(self, address: str) -> Account | None:
         """The account, suspended ones too, or ``None``."""
-        row = await self._first(select(*ACCOUNT_COLUMNS).where(accounts.c.address == address))
+        row = await self._first(_account(), {"address": address})
         return Account(**row) if row else None
 
     async def by_rpps(self, rpps: str) -> Account | None:
@@ -152,7 +180,7 @@ class Delegations(Repository):
     async def direct(self) -> dict[str, frozenset[str]]:
         """Principal -> those whom it named itself."""
         delegates: dict[str, set[str]] = {}
-        for row in await self._all(select(delegations.c.principal, delegations.c.delegate)):
+        for row in await self._all(_direct()):
             delegates.setdefault(row["principal"], set()).add(row["delegate"])
         return {principal: frozenset(names) for principal, names in delegates.items()}
 
@@ -180,18 +208,15 @@ class Delegations(Repository):
         """Whether ``principal`` is an account that is not suspended, and is ``delegate`` or has named it,
         itself or by way of a legal entity.
         """
-        named = exists().where(delegations.c.principal == principal, delegations.c.delegate == delegate)
-        active = select(accounts.c.address).where(accounts.c.address == principal, accounts.c.active)
-        if principal == delegate or await self._first(active.where(named)) is not None:
-            return await self._first(active) is not None
+        row = await self._first(_active_principal(), {"address": principal, "delegate": delegate})
+        if row is None:
+            return False
         # Only who is not named directly costs the closure.
-        return await self._first(active) is not None and (await self.rights()).may_act(delegate, principal)
+        return row["named"] or principal == delegate or (await self.rights()).may_act(delegate, principal)
 
     async def rights(self) -> Rights:
         """Who may act for whom, legal entities followed (A.44)."""
-        services = select(accounts.c.address).where(accounts.c.kind == AccountKind.SERVICE)
-        entities = select(delegations.c.delegate).where(delegations.c.delegate.in_(services)).distinct()
-        followed = frozenset(row["delegate"] for row in await self._all(entities))
+        followed = frozenset(row["delegate"] for row in await self._all(_entities()))
         return closure(await self.direct(), followed)
 
 

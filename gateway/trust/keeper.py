@@ -22,7 +22,7 @@ import structlog
 from certs.crls import CrlFacts, CrlFault, crl_facts, newest
 from certs.listchanges import ListChanges, compare
 from certs.operators import MAXIMUM_SIZE, TrustListFault
-from certs.paths import TrustFault
+from certs.paths import TrustAnchors, TrustFault
 from certs.tls import submission_client_context
 from config import Settings
 from gateway.errors import GatewayError
@@ -103,6 +103,18 @@ class TrustKeeper:
                 group.create_task(self._fetch_list(self._settings.trust.url))
             for url in self._settings.pki.crl_urls:
                 group.create_task(self._fetch_crl(url))
+
+    @property
+    def anchors(self) -> TrustAnchors:
+        """Authorities and revocation lists in force."""
+        return self._trust.anchors
+
+    async def believe(self, authorities: TrustAnchors) -> None:
+        """Judge by other authorities from now on, under the revocation lists in force."""
+        async with self._lock:
+            state = self._trust.state
+            anchors = replace(authorities, crls=state.anchors.crls)
+            self._trust.replace(replace(state, anchors=anchors, paths=type(state.paths)()))
 
     async def _begin(self) -> None:
         """Take up what was loaded at the start, and keep a copy of the list if it has none yet."""

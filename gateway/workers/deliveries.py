@@ -55,9 +55,8 @@ class Deliveries:
         """
         assert row.message_id is not None, "a delivery has a message"
         async with self.services.store.reading() as tx:
-            message = await tx.messages.get(row.message_id)
-            raw = await tx.messages.get_raw(row.message_id)
-            clear = await tx.messages.get_clear(row.message_id)
+            found = await tx.messages.get_whole(row.message_id)
+        message, raw, clear = found or (None, None, None)
         if message is None or raw is None:
             raise ActionFailed(True, "5.3.0", "message purged")
         if clear is not None:

@@ -79,25 +79,32 @@ def write_run_files(
 
     DovecotFailed when certificate or key cannot be read or the script does not compile.
     """
-    try:
-        certificate, key = settings.certificate.read_bytes(), settings.key.read_bytes()
-    except OSError as error:
-        raise DovecotFailed(f"cannot read {error.filename}: {error.strerror}") from error
-    _check_certificate(settings)
+    write_certificate(settings, files, account)
     shutil.rmtree(files.base, ignore_errors=True)  # sockets and pid file of a run that was killed
     # a fast hash is enough for 256 random bits, and filing logs in often
     master = f"{MASTER_USER}:{{SHA256.HEX}}{sha256(master_password.encode()).hexdigest()}\n"
     if settings.questions is not None:
         write_private(files.tokens, render_tokens(settings.questions).encode(), account)
     for path, content in (
-        (files.certificate, certificate),
-        (files.key, key),
         (files.masters, master.encode()),
         (files.before_script, render_before_script(settings.duplicate_days).encode()),
         (files.configuration, render_configuration(settings, files, account).encode()),
     ):
         write_private(path, content, account)
     _compile_script(installation, files, account)
+
+
+def write_certificate(settings: DovecotSettings, files: RunFiles, account: ServiceAccount) -> None:
+    """Write certificate and key of the run; DovecotFailed, and nothing is written, when they cannot be read
+    or are no pair.
+    """
+    try:
+        certificate, key = settings.certificate.read_bytes(), settings.key.read_bytes()
+    except OSError as error:
+        raise DovecotFailed(f"cannot read {error.filename}: {error.strerror}") from error
+    _check_certificate(settings)
+    write_private(files.certificate, certificate, account)
+    write_private(files.key, key, account)
 
 
 def spawn(

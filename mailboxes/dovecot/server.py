@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 import shutil
+import signal
 import ssl
 import subprocess
 from collections.abc import Callable, Coroutine
@@ -27,6 +28,7 @@ from mailboxes.dovecot.run import (
     make_run_directory,
     remove_left_directories,
     spawn,
+    write_certificate,
     write_run_files,
 )
 from mailboxes.dovecot.settings import MASTER_USER, DovecotSettings, RunFiles
@@ -153,6 +155,19 @@ class DovecotServer:
         """
         account = service_account(self._settings)
         await asyncio.to_thread(kick, self._run_files, account, mailbox_address(address))
+
+    async def renew_certificate(self) -> None:
+        """Let new connections see the certificate that its file holds now; open sessions go on with the old.
+
+        DovecotFailed when certificate and key cannot be used: then those before stay. A server that is just
+        being restarted reads them by itself.
+        """
+        async with self._changing:
+            pid = self.pid
+            if pid is not None:
+                account = service_account(self._settings)
+                await asyncio.to_thread(write_certificate, self._settings, self._run_files, account)
+                os.kill(pid, signal.SIGHUP)
 
     async def stop(self) -> None:
         """End everything that was started, and nothing else; may be called again, and after a failed start.

@@ -23,7 +23,7 @@ from teleexpertise.texts.typography import clean
 __all__ = ["ImagesOnly", "ReportPrinter"]
 
 
-class ImagesOnly(URLFetcher):  # type: ignore[misc]
+class ImagesOnly(URLFetcher):  # type: ignore[misc]  # WeasyPrint is untyped
     """Answers for the pictures of one report, from memory, and refuses every other address."""
 
     def __init__(self, pictures: Mapping[str, bytes]) -> None:

@@ -14,6 +14,7 @@ import sys
 import time
 from functools import partial
 
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
@@ -63,6 +64,10 @@ def measure(name: str, octets: int) -> float:
     line("verify, cold", median(lambda: verify_message(signed, trust, now)))
     warm = median(lambda: verify_message(signed, trust, now, cache))
     line("verify, warm", warm)
+    serial = x509.load_der_x509_certificate(signer.certificate).serial_number
+    revoked, refusals = certificates.trust(revoked=(serial,)), PathCache()
+    line("verify, revoked, cold", median(lambda: verify_message(signed, revoked, now)))
+    line("verify, revoked, warm", median(lambda: verify_message(signed, revoked, now, refusals)))
     if shutil.which("openssl"):
         sign, verify = openssl(entity, signed)
         line("  openssl cms -sign", sign)

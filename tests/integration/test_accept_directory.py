@@ -298,13 +298,15 @@ def test_a18_prerequisites_as_text_as_files_and_as_a_checklist(
     after = declared(served, region.NURSE)
     assert [each["filename"] for each in after["documents"]] == ["consentement.docx"]
     assert after["items"] == found["items"]
-    # Two words take over what is usual in the specialty.
-    usual = {"Vos spécialités": "cicatrisation", "Liste des éléments": "liste usuelle"}
-    assert "Plaie avec règle (photographie, obligatoire)" in words_of(
-        answer(nurse, form_for(nurse), CLEAR | usual)
-    )
-    taken = declared(served, region.NURSE)
-    assert [item["name"] for item in taken["items"]][:2] == ["Plaie avec règle", "Dimensions"]
+
+
+def test_a18_two_words_take_over_the_usual_checklist_of_the_specialty(served: TestGateway) -> None:
+    secretary = served.client(region.SECRETARY)
+    usual = {"Apparaître dans l'annuaire": "non", "Liste des éléments": "liste usuelle"}
+    done = answer(secretary, form_for(secretary), {**DECLARED, **CLEAR, **usual})
+    assert "Plaie avec règle (photographie, obligatoire)" in words_of(done)
+    names = {item["name"] for item in declared(served, region.SECRETARY)["items"]}
+    assert {"Plaie avec règle", "Dimensions", "Dermoscopie"} <= names
 
 
 def test_a18_who_has_no_checklist_is_shown_the_usual_one_of_the_specialty(served: TestGateway) -> None:

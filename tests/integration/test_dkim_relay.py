@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -69,7 +70,7 @@ async def relaying(
     async with running_doors(host, credentials) as servers, open_services(deployment.settings) as services:
         target = Target("localhost", servers.ports[ListenerKind.MX])
         routes = TableRoutes({FAR.partition("@")[2]: target}, None)
-        relay = Relay(routes, credentials.client(show_certificate=True), believed, region.DOMAIN)
+        relay = Relay(routes, partial(credentials.client, show_certificate=True), believed, region.DOMAIN)
         lmtp = LmtpDelivery(folder / "nobody", 1)
         yield services, Deliveries(services, lmtp, relay)
         await lmtp.close()

@@ -164,8 +164,10 @@ async def _opened(oauth: Oauth, folder: Path, token: str) -> LoginVerdict:
 
 async def test_keys_from_a_file(issuer: ProSante, tmp_path: Path) -> None:
     (tmp_path / "keys.json").write_bytes(issuer.key_set())
-    found = await _opened(_oauth(tmp_path, jwks_file="keys.json"), tmp_path, issuer.token(region.GP.rpps))
-    assert found == LoginVerdict(region.GP.address)
+    ends = int(time.time()) + 300
+    token, oauth = issuer.token(region.GP.rpps, exp=ends), _oauth(tmp_path, jwks_file="keys.json")
+    believed_until = datetime.fromtimestamp(ends + oauth.leeway_s, UTC)
+    assert await _opened(oauth, tmp_path, token) == LoginVerdict(region.GP.address, until=believed_until)
 
 
 async def test_keys_that_are_not_there_are_no_verdict(issuer: ProSante, tmp_path: Path) -> None:
@@ -206,7 +208,7 @@ async def _nothing(login: str, address: str, protocol: str) -> None:
 
 @asynccontextmanager
 async def endpoint(bearers: Bearers | None = None) -> AsyncIterator[tuple[LoginEndpoint, str, str]]:
-    made = LoginEndpoint(bearers, Guesses(), lambda: datetime.now(UTC), _nothing)
+    made = LoginEndpoint(bearers, Guesses(), lambda: datetime.now(UTC), _nothing, lambda account, until: None)
     questions = await made.start()
     secret = base64.b64encode(f"{questions.user}:{questions.secret}".encode()).decode()
     try:

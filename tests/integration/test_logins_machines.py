@@ -307,3 +307,28 @@ def test_a_revocation_that_becomes_known_holds_from_the_next_command(served: Mac
         finally:
             served.revoke()
         assert session.rcpt(region.NURSE.address)[0] == 250
+
+
+def ended(mailbox: imaplib.IMAP4_SSL) -> bool:
+    """Whether the other side has ended a session."""
+    try:
+        mailbox.noop()
+    except (imaplib.IMAP4.abort, OSError):
+        return True
+    return False
+
+
+def test_a_revocation_ends_the_open_mail_sessions_of_that_certificate_only(served: MachineGateway) -> None:
+    revoked, renewed = served.imap("dpi"), served.imap("renewed")
+    for mailbox in (revoked, renewed):
+        assert imap_external(mailbox) == ""
+        assert mailbox.select("INBOX")[0] == "OK"
+    served.revoke("dpi")
+    try:
+        eventually(lambda: ended(revoked), "the end of the session")
+        assert renewed.select("INBOX")[0] == "OK"
+    finally:
+        served.revoke()
+    assert "end session" in served.gateway.ask(_trail)
+    renewed.logout()
+    revoked.shutdown()

@@ -7,6 +7,7 @@ import imaplib
 import json
 import smtplib
 import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -19,7 +20,7 @@ from gateway.bootstrap import dovecot_settings
 from gateway.services import Services
 from teleexpertise.people import Account
 from tests.support import region
-from tests.support.gateway import TestGateway, gateway
+from tests.support.gateway import TestGateway, eventually, gateway
 from tests.support.prosante import CLIENT, ISSUER, ProSante, encoded, pro_sante
 
 GP, SECRETARY, EXPERT = region.GP, region.SECRETARY, region.DERMATOLOGIST
@@ -29,7 +30,7 @@ SECRETARY_RPPS = "10100000033"
 def toml(issuer: ProSante) -> str:
     return (
         f'\n[oauth]\nenabled = true\nissuer = "{ISSUER}"\naudiences = ["{CLIENT}"]\n'
-        f'jwks_url = "{issuer.url}"\nretry_s = 1\n'
+        f'jwks_url = "{issuer.url}"\nretry_s = 1\nsession_s = 0\n'
     )
 
 
@@ -335,3 +336,26 @@ def test_without_the_setting_no_token_is_offered() -> None:
             greeting = connection.recv(4096)
     assert b"AUTH=PLAIN" in greeting
     assert b"OAUTH" not in greeting
+
+
+def test_the_end_of_a_token_ends_the_sessions_that_it_opened(served: TestGateway, issuer: ProSante) -> None:
+    ending = issuer.token(GP.rpps, exp=int(time.time()) - 27)  # 30 s of leeway
+    reading = imaplib.IMAP4_SSL("localhost", served.imaps_port, ssl_context=served.tls)
+    reading.authenticate("XOAUTH2", lambda _: xoauth2(GP.address, ending).encode())
+    assert reading.select("INBOX")[0] == "OK"
+    with Submission(served) as writing, served.client(SECRETARY).imap() as other:
+        assert writing.with_token("XOAUTH2", xoauth2(GP.address, ending))[0] == 235
+        assert writing.mail(GP.address)[0] == 250
+
+        def over() -> bool:
+            try:
+                reading.noop()
+            except (imaplib.IMAP4.abort, OSError):
+                return True
+            return False
+
+        eventually(over, "the end of the reading session")
+        assert writing.docmd("RSET")[0] == 250
+        assert writing.mail(GP.address) == (421, b"4.7.0 The token has ended, log in again")
+        assert other.noop()[0] == "OK"
+    reading.shutdown()

@@ -140,7 +140,7 @@ async def test_a_server_of_another_authority_is_not_trusted(dovecot: Running) ->
     stranger = Filing(
         settings.bind,
         settings.tls_port,
-        ssl.create_default_context(),
+        ssl.create_default_context,
         server.master_user,
         server.master_password,
     )
@@ -156,7 +156,7 @@ async def test_a_silent_server_is_given_up_after_the_time_limit(dovecot: Running
     silent = await asyncio.start_server(listen, "127.0.0.1", 0)
     async with silent:
         port = silent.sockets[0].getsockname()[1]
-        filing = Filing("127.0.0.1", port, dovecot.deployment.client_tls, "gateway", "x", timeout=0.3)
+        filing = Filing("127.0.0.1", port, lambda: dovecot.deployment.client_tls, "gateway", "x", timeout=0.3)
         with pytest.raises(FilingFailed) as failure:
             await filing.file_once("boite1@hopital.mssante.example", PATIENT, keyed("k-1"), "k-1")
     assert not failure.value.permanent

@@ -1,7 +1,9 @@
-"""A gateway that is killed right after its 250: what it took is delivered once when it is back."""
+"""A gateway that is killed right after its 250: what it took is delivered once when it is back. Signals."""
 
 from __future__ import annotations
 
+import smtplib
+import ssl
 from collections import Counter
 from collections.abc import Iterator
 
@@ -9,6 +11,7 @@ import pytest
 
 from tests.support import region
 from tests.support.gateway import Client, eventually
+from tests.support.operators import renew_own_certificates
 from tests.support.processes import GatewayProcess, alive, gateway_process
 from tests.support.threads import (
     FOLDER,
@@ -98,6 +101,24 @@ def test_a_finalisation_taken_before_a_crash_makes_one_report(crashing: GatewayP
         folders = [folder for folder in reader.folders() if thread.values["Nom de naissance"] in folder]
         filed = [n for folder in folders for mail in reader.mails(folder) for n in attachments(mail)]
         assert filed == [name]
+
+
+def test_a_renewed_certificate_is_taken_up_at_a_signal_without_ending_a_session(
+    crashing: GatewayProcess,
+) -> None:
+    def shown(port: int) -> str:
+        return ssl.get_server_certificate(("127.0.0.1", port))
+
+    doors = (crashing.submissions_port, crashing.imaps_port)
+    before = {shown(port) for port in doors}
+    submission = smtplib.SMTP_SSL("localhost", crashing.submissions_port, context=crashing.tls)
+    with crashing.client(region.GP).imap() as reading, submission as writing:
+        writing.login(region.GP.address, region.PASSWORD)
+        renew_own_certificates(crashing.settings)
+        crashing.hang_up()
+        eventually(lambda: not before & {shown(port) for port in doors}, "the new certificate")
+        assert reading.noop()[0] == "OK"
+        assert writing.mail(region.GP.address)[0] == 250
 
 
 def test_nothing_that_was_started_survives_crashes_and_a_stop(crashing: GatewayProcess) -> None:

@@ -154,7 +154,7 @@ def test_what_was_decrypted_stays_readable_when_the_key_is_gone(space: Space, th
     ((row, _, _),) = space.here.ask(lambda services: stored(services, draft["message-id"]))
 
     async def words(services: Services) -> str:
-        without = replace(services, sealing=Sealing())
+        without = replace(services, own=replace(services.own, sealing=Sealing()))
         async with services.store.reading() as tx:
             letter = await stored_letter(without, tx, row.id)
         assert letter is not None

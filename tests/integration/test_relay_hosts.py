@@ -90,7 +90,7 @@ def relay_to(
         return verify(certificate, domain)
 
     routes = TableRoutes({"b.test": Target("localhost", port)}, None)
-    return Relay(routes, tls, verified, "gateway.example", RelayTimes(seconds, seconds, seconds * 2))
+    return Relay(routes, lambda: tls, verified, "gateway.example", RelayTimes(seconds, seconds, seconds * 2))
 
 
 async def test_octets_arrive_as_they_were(credentials: Credentials) -> None:

@@ -100,7 +100,7 @@ class TestClients:
         assert doors.accepted == []
 
     def test_an_mx_context_that_asks_for_no_certificate_is_a_mistake(self, credentials: Credentials) -> None:
-        listener = Listener(ListenerKind.MX, "127.0.0.1", 0, credentials.server())
+        listener = Listener(ListenerKind.MX, "127.0.0.1", 0, credentials.server)
         with pytest.raises(ValueError, match="client certificate"):
             SmtpServers(
                 [listener],

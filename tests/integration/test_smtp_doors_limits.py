@@ -45,6 +45,50 @@ class TestLimits:
             assert await talk.answer() == ""
         assert [raw for _, raw in doors.accepted] == [fits]
 
+    async def test_memory(self, doors: RecordingDoors, credentials: Credentials) -> None:
+        """One sender may hold a quarter of the room; what is over it is told after its end, others go on."""
+        limits = SmtpLimits(
+            max_message_bytes=100_000, max_inflight_bytes=600_000, error_delay_seconds=0, max_errors=1000
+        )
+        mail = b"Subject: a\r\n\r\n" + (b"x" * 98 + b"\r\n") * 990
+
+        async def announced(talk: Talk) -> bool:
+            """Whether a mail that says its size finds room."""
+            await talk.say("RSET")
+            await talk.say(f"MAIL FROM:<alice@cabinet.mssante.example> SIZE={len(mail)}")
+            await talk.say("RCPT TO:<bob@b.mssante.example>")
+            answer = await talk.say("DATA")
+            assert answer.startswith("354 ") or answer == "452 4.3.1 Too much mail at once, try again later"
+            return answer.startswith("354 ") and bool(await talk.send(b".\r\n"))
+
+        async with running_doors(doors, credentials, limits) as servers:
+            port = servers.ports[ListenerKind.SUBMISSION]
+            async with Talk.open(port) as other, Talk.open(servers.ports[ListenerKind.MX]) as operator:
+                await other.login(credentials.client())
+                async with Talk.open(port) as holding:
+                    await holding.login(credentials.client())
+                    await holding.envelope()
+                    assert (await holding.say("DATA")).startswith("354 ")
+                    holding.writer.write(mail)
+                    async with asyncio.timeout(20):
+                        while await announced(other):
+                            pass
+                    await other.say("RSET")
+                    await other.envelope()
+                    assert (await other.data(mail + b".\r\n")).startswith("452 4.3.1 ")
+                    await operator.answer()
+                    await operator.say("EHLO mx.b.example")
+                    await operator.starttls(credentials.client(show_certificate=True))
+                    await operator.say("EHLO mx.b.example")
+                    await operator.envelope()
+                    assert (await operator.data(mail + b".\r\n")).startswith("250 ")
+                async with asyncio.timeout(20):
+                    while not await announced(other):
+                        pass
+                await other.envelope()
+                assert (await other.data(mail + b".\r\n")).startswith("250 ")
+        assert [raw for _, raw in doors.accepted if raw] == [mail, mail]
+
     async def test_recipients(self, doors: RecordingDoors, credentials: Credentials) -> None:
         limits = SmtpLimits(max_recipients=2, error_delay_seconds=0)
         async with (
@@ -198,8 +242,8 @@ class TestEndings:
         taken = servers.ports[ListenerKind.SUBMISSION]
         second = SmtpServers(
             [
-                Listener(ListenerKind.SUBMISSIONS, "127.0.0.1", 0, credentials.server()),
-                Listener(ListenerKind.SUBMISSION, "127.0.0.1", taken, credentials.server()),
+                Listener(ListenerKind.SUBMISSIONS, "127.0.0.1", 0, credentials.server),
+                Listener(ListenerKind.SUBMISSION, "127.0.0.1", taken, credentials.server),
             ],
             RecordingDoors(),
             SmtpLimits(),

@@ -7,6 +7,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.smtp.inflight import InFlight
 from gateway.smtp.payload import read_payload
 from gateway.smtp.refusals import MessageTooBig
 
@@ -46,7 +47,7 @@ def test_octets_come_back(body: bytes, cuts: list[int], limit: int) -> None:
             feeding.append(asyncio.create_task(feed()))
 
         try:
-            payload = await read_payload(reader, begin, limit)
+            payload = await read_payload(reader, begin, limit, InFlight(10_000, 0).lease("anybody"))
         except MessageTooBig as refusal:
             await feeding[0]
             return None, b"" if refusal.disconnect else await reader.read()

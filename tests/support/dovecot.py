@@ -98,7 +98,7 @@ class Running:
         return Filing(
             settings.bind,
             settings.tls_port,
-            self.deployment.client_tls,
+            lambda: self.deployment.client_tls,
             server.master_user,
             server.master_password,
             timeout,

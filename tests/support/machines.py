@@ -179,8 +179,8 @@ def machine_gateway(extra_toml: str = "") -> Iterator[MachineGateway]:
     try:
         made_deployment(folder / "var", extra_toml)
         text = (folder / "var" / "gateway.toml").read_text("utf-8")
-        for section in ("smtp", "imap"):
-            text = text.replace(f"[{section}]\n", f"[{section}]\nmachines_port = 0\n", 1)
+        for section, more in (("smtp", ""), ("imap", "machines_recheck_s = 1\n")):
+            text = text.replace(f"[{section}]\n", f"[{section}]\nmachines_port = 0\n{more}", 1)
         (folder / "var" / "gateway.toml").write_text(text, "utf-8")
         settings = load(folder / "var" / "gateway.toml")
         cards = _cards(settings, folder)

@@ -18,7 +18,7 @@ from certs.dkim import load_dkim_signer, render_key_record
 from certs.names import DistinguishedName
 from certs.operators import TrustEntry, render_trust_list
 from certs.paths import read_certificates
-from certs.pki import DemoPki, load_authority, write_private, write_public
+from certs.pki import DemoPki, create_demo_pki, load_authority, write_private, write_public
 from certs.profiles import SERV_SSL
 from certs.tls import mx_client_context, peer_name
 from config import Settings, load
@@ -56,6 +56,17 @@ class OperatorCertificate:
 def own_certificate(settings: Settings) -> OperatorCertificate:
     """The certificate of a deployment of ours."""
     return OperatorCertificate(settings.pki.tls_certificate, settings.pki.tls_key, settings.pki.anchors)
+
+
+def renew_own_certificates(settings: Settings) -> None:
+    """Write new certificates with new keys under the same names, as an operator does before they end."""
+    pki = DemoPki(settings.pki.anchors.parent)
+    for path in (pki.tls_certificate, pki.tls_key, pki.smime_certificate, pki.smime_key):
+        path.unlink()
+    hosts = (settings.hostname, "localhost", "127.0.0.1")
+    create_demo_pki(
+        pki.directory, settings.service.domain, settings.service_address, hosts, datetime.now(UTC)
+    )
 
 
 def issued_certificate(settings: Settings, folder: Path, host: str) -> OperatorCertificate:

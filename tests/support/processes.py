@@ -70,6 +70,11 @@ class GatewayProcess(TestGateway):
         for client in self._clients.values():
             client.close()
 
+    def hang_up(self) -> None:
+        """Tell it to read its certificates again."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+
     def stop(self) -> None:
         """End it as an operator does."""
         for client in self._clients.values():

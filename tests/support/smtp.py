@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gateway.smtp.dialogue import ListenerKind
-from gateway.smtp.envelope import Envelope, Peer
+from gateway.smtp.envelope import Envelope, Peer, TokenLogin
 from gateway.smtp.limits import SmtpLimits
 from gateway.smtp.refusals import PolicyRefused, RecipientUnknown, Refusal
 from gateway.smtp.server import Listener, SmtpServers
@@ -120,11 +121,14 @@ class RecordingDoors:
     async def authenticate(self, login: str, password: str, peer: Peer) -> str | None:
         return self.account if (login, password) == (self.account, self.password) else None
 
-    async def authenticate_token(self, token: str, wanted: str, peer: Peer) -> str | None:
-        return self.account if token == self.password else None
+    async def authenticate_token(self, token: str, wanted: str, peer: Peer) -> TokenLogin | None:
+        return TokenLogin(self.account, RECEIVED_AT + timedelta(hours=1)) if token == self.password else None
 
     async def authenticate_certificate(self, wanted: str, peer: Peer) -> str | None:
         return self.account if peer.certificate else None
+
+    async def certificate_holds(self, account: str, peer: Peer) -> bool:
+        return account == self.account
 
     async def check_data(self, peer: Peer, mail_from: str) -> None:
         pass
@@ -159,9 +163,9 @@ async def running_doors(
     numbers = count(1)
     servers = SmtpServers(
         [
-            Listener(ListenerKind.MX, "127.0.0.1", 0, credentials.server(ask_client=True)),
-            Listener(ListenerKind.SUBMISSION, "127.0.0.1", 0, credentials.server()),
-            Listener(ListenerKind.SUBMISSIONS, "127.0.0.1", 0, credentials.server()),
+            Listener(ListenerKind.MX, "127.0.0.1", 0, partial(credentials.server, ask_client=True)),
+            Listener(ListenerKind.SUBMISSION, "127.0.0.1", 0, credentials.server),
+            Listener(ListenerKind.SUBMISSIONS, "127.0.0.1", 0, credentials.server),
         ],
         doors,
         limits or SmtpLimits(error_delay_seconds=0),

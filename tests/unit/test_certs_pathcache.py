@@ -1,5 +1,6 @@
-"""The memory of valid paths: it saves work and changes no answer, whatever ends or is replaced meanwhile."""
+"""The memory of paths: it saves work and changes no answer, whatever ends or is replaced meanwhile."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -7,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 from asn1crypto import x509
 
-from certs.pathcache import MAXIMUM_AGE, PathCache
+from certs.pathcache import MAXIMUM_AGE, REFUSAL_LIFETIME, KnownPath, PathCache, path_key
 from certs.paths import PathResult, RevocationMode, TrustAnchors, Usage, read_certificates, validate
 from certs.smime import sign_message, verify_message
 from certs.verdicts import Reason, Verdict
@@ -45,7 +46,7 @@ def test_a_valid_path_is_kept_and_found_again_with_the_same_answer() -> None:
         (trust(), Reason.GENUINE),
     ],
 )
-def test_only_what_is_valid_is_kept(believed: TrustAnchors, reason: Reason) -> None:
+def test_only_what_is_valid_is_kept_as_valid(believed: TrustAnchors, reason: Reason) -> None:
     cache = PathCache()
     assert asked(cache, believed).reason is reason
     assert len(cache) == (1 if reason is Reason.GENUINE else 0)
@@ -136,6 +137,72 @@ def test_the_memory_is_bounded_and_forgets_what_was_used_longest_ago() -> None:
     for times in range(3, 9):
         validate(LEAF, CHAIN * times, believed, Usage.EMAIL_SIGNATURE, NOW, cache=cache)
     assert len(cache) == 2
+
+
+def key_of(usage: Usage = Usage.EMAIL_SIGNATURE, enclosed: Sequence[bytes] = CHAIN) -> bytes:
+    return path_key(LEAF, enclosed, usage.value)
+
+
+@pytest.mark.parametrize(
+    ("believed", "usage"),
+    [
+        (trust(revoked=(SERIAL,)), Usage.EMAIL_SIGNATURE),
+        (trust(crls=("root",)), Usage.EMAIL_SIGNATURE),
+        (trust(), Usage.TLS_SERVER),
+    ],
+)
+def test_a_refusal_is_given_again_for_a_minute_and_then_found_anew(
+    believed: TrustAnchors, usage: Usage
+) -> None:
+    cache, last = PathCache(), NOW + REFUSAL_LIFETIME - timedelta(seconds=1)
+    first = asked(cache, believed, usage=usage)
+    assert first.verdict is not Verdict.PASSED
+    assert cache.find(believed, key_of(usage), last) == first
+    assert asked(cache, believed, last, usage=usage) == asked(None, believed, last, usage=usage) == first
+    assert cache.find(believed, key_of(usage), NOW - timedelta(seconds=1)) is None
+    asked(cache, believed, usage=usage)
+    assert cache.find(believed, key_of(usage), NOW + REFUSAL_LIFETIME) is None
+
+
+def test_a_refusal_ends_with_the_lists_that_it_rests_on() -> None:
+    cache, revoked = PathCache(), trust(revoked=(SERIAL,))
+    assert asked(cache, revoked).reason is Reason.REVOKED
+    assert asked(cache, trust()).verdict is Verdict.PASSED
+    # one that begins to count within the minute: its thisUpdate is an hour before `issued`
+    soon = NOW + timedelta(minutes=70, seconds=30)
+    lacking, late = trust(crls=("root",)), trust(issued=soon)
+    believed = replace(lacking, crls=(*lacking.crls, *late.crls))
+    assert asked(cache, believed).verdict is Verdict.INDETERMINATE
+    assert asked(cache, believed, NOW + timedelta(seconds=29)).verdict is Verdict.INDETERMINATE
+    assert asked(cache, believed, NOW + timedelta(seconds=31)).verdict is Verdict.PASSED
+
+
+def test_what_time_alone_heals_is_asked_each_time() -> None:
+    begins = x509.Certificate.load(LEAF).not_valid_before
+    believed = trust(crls=(), revocation=RevocationMode.WHEN_KNOWN)
+    cache = PathCache()
+    assert asked(cache, believed, begins - timedelta(seconds=2)).reason is Reason.NOT_YET_VALID
+    assert asked(cache, believed, begins + timedelta(seconds=1)).verdict is Verdict.PASSED
+
+
+def test_what_a_signature_claims_of_its_time_is_told_of_a_kept_refusal_too() -> None:
+    cache, believed = PathCache(), trust(revoked=(SERIAL,))
+    plain = asked(cache, believed)
+    claimed = asked(cache, believed, signed_at=NOW)
+    assert claimed == asked(None, believed, signed_at=NOW)
+    assert claimed.detail.startswith(plain.detail)
+    assert claimed.detail != plain.detail
+    assert asked(cache, believed) == plain
+
+
+def test_many_refusals_push_out_no_valid_path() -> None:
+    cache, believed = PathCache(maximum=2), trust()
+    assert asked(cache, believed).verdict is Verdict.PASSED
+    for times in range(1, 9):
+        wrong = validate(LEAF, CHAIN * times, believed, Usage.TLS_SERVER, NOW, cache=cache)
+        assert wrong.reason is Reason.USAGE
+    assert isinstance(cache.find(believed, key_of(), NOW), KnownPath)
+    assert cache.find(believed, key_of(Usage.TLS_SERVER), NOW) is None
 
 
 def test_many_threads_and_changing_anchors_get_right_answers() -> None:
