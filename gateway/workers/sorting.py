@@ -28,8 +28,10 @@ __all__ = ["SortingWork"]
 
 @dataclass(frozen=True, slots=True)
 class SortingWork:
-    """Performs ``sort``, ``file_document`` and ``file_letter``: a copy of a mail goes, read, into its recipient's
-    folder of the patient. The mail itself lies in INBOX whatever comes of this.
+    """Performs ``sort``, ``file_document`` and ``file_letter``: a copy of a mail goes, read, into the folder of
+    its patient.
+
+    The mail itself lies in INBOX whatever comes of this.
     """
 
     services: Services
