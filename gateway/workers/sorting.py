@@ -28,8 +28,8 @@ __all__ = ["SortingWork"]
 
 @dataclass(frozen=True, slots=True)
 class SortingWork:
-    """Performs ``sort``, ``file_document`` and ``file_letter``: a copy of a mail goes, read, into the folder of
-    its patient.
+    """Performs ``sort``, ``file_document`` and ``file_letter``: a copy of a mail goes, read, into the folder
+    of its patient.
 
     The mail itself lies in INBOX whatever comes of this.
     """
