@@ -17,16 +17,18 @@ __all__ = ["configure_logging"]
 class _Journal(io.TextIOBase):
     """Where events are written. A log that lies on a full disk must not end the service of mail: what cannot
     be written is lost, and the next event that can be says how many lines are (``lines_lost``).
+
+    Standard error is looked up for each line: who puts another one in its place for a while (a runner of
+    commands in a test) closes it afterwards, and loggers outlive that.
     """
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self) -> None:
         self._failed = False
         self._lost = 0
 
     def write(self, text: str) -> int:
         try:
-            return self._stream.write(text)
+            return sys.stderr.write(text)
         except OSError:
             self._failed = True
             return len(text)
@@ -34,7 +36,7 @@ class _Journal(io.TextIOBase):
     def flush(self) -> None:
         """The end of an event."""
         try:
-            self._stream.flush()
+            sys.stderr.flush()
         except OSError:
             self._failed = True
         self._lost = self._lost + 1 if self._failed else 0
@@ -55,7 +57,7 @@ def configure_logging(settings: Settings) -> None:
         renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
     else:
         renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    journal = _Journal(sys.stderr)
+    journal = _Journal()
     # Libraries that tell of connections and of content: nothing of it below a warning.
     for library in ("mail.log", "aioimaplib", "weasyprint", "fontTools"):
         logging.getLogger(library).setLevel(logging.WARNING)

@@ -6,11 +6,15 @@ from dataclasses import dataclass
 from hashlib import sha256
 from uuid import UUID
 
+from gateway.intake.faults import IntakeFault
+from gateway.intake.letter import read_letter
+from gateway.intake.limits import IntakeLimits
 from gateway.pipeline.peer_belief import outer_claim
 from gateway.store import Transaction
 from gateway.store.mirrors import mirror_projection
 from teleexpertise.claims import Claim, read_claim
 from teleexpertise.mirrors import Flow, MirrorEvent, NothingBelieved, fold_mirror
+from teleexpertise.told import TOLD_FILENAME, Told, read_told
 
 __all__ = ["MirrorCheck", "MirrorDifference"]
 
@@ -69,6 +73,8 @@ class MirrorCheck:
     def _says_so(self, event: MirrorEvent, raw: bytes) -> bool:
         """Whether the stored mail claims what was recorded; that it was believed is in the audit trail."""
         claim = read_claim(outer_claim(raw))
+        if event.told is not None and event.told not in _told_in(raw):
+            return False
         return isinstance(claim, Claim) and (claim.id, claim.ref, claim.event, claim.seq, claim.state) == (
             self.identifier,
             event.ref,
@@ -76,3 +82,12 @@ class MirrorCheck:
             event.seq,
             event.state,
         )
+
+
+def _told_in(raw: bytes) -> list[Told | None]:
+    """What a stored mail tells for exports."""
+    try:
+        letter = read_letter(raw, IntakeLimits())
+    except IntakeFault:
+        return []
+    return [read_told(each.content) for each in letter.attachments if each.filename == TOLD_FILENAME]

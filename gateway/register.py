@@ -94,7 +94,8 @@ async def enter_new(tx: Transaction, patient: Patient, now: datetime) -> Patient
 
 async def settle(tx: Transaction, patient_id: int) -> int:
     """Put conversations that are in nobody's history into the patient's, as soon as there is no doubt left
-    whom they mean; how many is returned. What may be several, or contradicts the register, stays.
+    whom they mean; how many is returned. What may be several, or contradicts the register, stays. So it is
+    with conversations that other gateways hold, of which nothing completes the register.
     """
     linked = 0
     undecided = set(await tx.patients.may_concern(patient_id))
@@ -116,6 +117,10 @@ async def settle(tx: Transaction, patient_id: int) -> int:
             # By what this one says, others may be told now.
             undecided |= set(await tx.patients.may_concern(known.id))
             looked_at.clear()
+    for mirror, stated in await tx.mirrors.may_concern(patient_id):
+        found = match(stated, await tx.patients.candidates(stated))
+        if isinstance(found, Same):
+            await tx.mirrors.about(mirror, found.known.id)
     return linked
 
 

@@ -33,6 +33,7 @@ __all__ = [
     "Invite",
     "MailtoTooLong",
     "NewRequest",
+    "PatientSearch",
     "Preferences",
     "Remove",
     "Synthesis",
@@ -60,9 +61,19 @@ class Annuaire:
 
 @dataclass(frozen=True, slots=True)
 class NewRequest:
-    """Ask for the request form for an expert, named by address or name."""
+    """Ask for the request form for an expert, named by address or name; ``patient`` is the number in the
+    register of a patient whom it is for, as our own links carry it.
+    """
 
     expert: str
+    patient: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PatientSearch:
+    """Search the register for a patient by ``terms``; '' where they stand in the body (A.46)."""
+
+    terms: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +169,7 @@ Command = (
     Annuaire
     | Export
     | NewRequest
+    | PatientSearch
     | Preferences
     | Worklist
     | Finalise
@@ -187,6 +199,9 @@ _TOKEN = re.compile(rf"[A-Z2-7]{{{TOKEN_LENGTH}}}", re.IGNORECASE)
 
 _TELE = r"(?:tele\s?-?\s?)?expertises?"
 _NEW_REQUEST = re.compile(rf"(?:nouvelle\s+(?:demande\s+de\s+)?|demander\s+une\s+){_TELE}\b\s*:?\s*")
+#: What our own links put behind the expert: the patient's number, never a name.
+_FOR_PATIENT = re.compile(r"\s+pour le patient n° ?(\d{1,9})\s*$", re.IGNORECASE | re.ASCII)
+_PATIENT = re.compile(r"patiente?s?(?:\s*:\s*|\s+|$)")
 _WORKLIST = re.compile(rf"(?:mes|ma)\s+{_TELE}")
 _PREFERENCES = re.compile(r"(?:mes\s+)?preferences?(?:\s*:\s*|\s+|$)(?:de\s+)?(?P<account>\S*)")
 _DELEGATES = re.compile(rf"(?:(?:mes|nos|les)\s+)?delegues?(?:\s*:?\s*<?({_ADDRESS.pattern})>?)?\s*")
@@ -251,7 +266,9 @@ def _searching(text: str) -> Command | None:
         if not account or _ADDRESS.fullmatch(account):
             return Preferences(account.lower())
     if match := _NEW_REQUEST.match(plain):
-        return NewRequest(text[match.end() :].strip())
+        return _request(text[match.end() :].strip())
+    if match := _PATIENT.match(plain):
+        return PatientSearch(text[match.end() :].strip())
     word, _, rest = text.partition(" ")
     if _fold_in_place(word).rstrip(":") == "annuaire":
         return _directory(rest.lstrip(": "))
@@ -260,6 +277,11 @@ def _searching(text: str) -> Command | None:
     if match := _DELEGATES.fullmatch(plain):
         return Delegates(match[1] or "")
     return _directory(text) if re.match(r"avis(?!\S)", plain) else None
+
+
+def _request(text: str) -> NewRequest:
+    named = _FOR_PATIENT.search(text)
+    return NewRequest(text[: named.start()], int(named[1])) if named else NewRequest(text)
 
 
 def _fold_in_place(text: str) -> str:
@@ -305,8 +327,10 @@ def command_subject(command: Command) -> str:
     match command:
         case Annuaire(terms, page):
             words = ["Annuaire", terms, f"page {page}" if page > 1 else ""]
-        case NewRequest(expert):
-            words = ["Nouvelle téléexpertise", expert]
+        case NewRequest(expert, patient):
+            words = ["Nouvelle téléexpertise", expert, f"pour le patient n° {patient}" if patient else ""]
+        case PatientSearch(terms):
+            words = ["Patient", terms]
         case Preferences(account):
             words = ["Préférences", account]
         case Worklist():

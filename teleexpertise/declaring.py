@@ -128,6 +128,7 @@ def preferences_values(account: Account, expert: Expert | None, today: date) -> 
         "account": account.address,
         "listed": expert is not None and expert.listed,
         "billing_number": account.billing_number,
+        "unit": account.unit,
         "notice": str(account.notice),
         "files_reports": account.files_reports,
     }
@@ -195,6 +196,7 @@ def read_preferences(
     account = replace(
         before.account,
         billing_number=_text(values, "billing_number"),
+        unit=_text(values, "unit") if "unit" in values else before.account.unit,
         notice=NoticeMode(_text(values, "notice") or before.account.notice),
         files_reports=values.get("files_reports") is True,
     )

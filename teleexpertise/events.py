@@ -185,12 +185,13 @@ class Requeued:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a side worked on the day of the finalisation: FINESS number of the site, department; ''
-    unknown.
+    """Where a side worked on the day of the finalisation: FINESS number of the site, department, code of the
+    hospital unit; '' unknown.
     """
 
     finess: str = ""
     department: str = ""
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from teleexpertise.events import Author
 from teleexpertise.letters import Mailbox
 from teleexpertise.people import Rights
 from teleexpertise.states import CLOSED, State
+from teleexpertise.told import Told, dump_told
 
 __all__ = [
     "INVITATION",
@@ -56,7 +57,7 @@ class MirrorEvent:
     ``members`` are the members of our domains that a received mail names (for ``etat``: all who are in it),
     ``cites`` the mails of the thread that it says came before, ``reply_to`` the conversation's address at the
     holder, '' where the mail proves none. ``message`` and its hash are of the stored mail, ``at`` is when it
-    came.
+    came. ``told`` is what the holder tells of the conversation in it for exports, ``None`` in most mails.
     """
 
     flow: Flow
@@ -72,6 +73,7 @@ class MirrorEvent:
     members: tuple[str, ...] = ()
     cites: tuple[str, ...] = ()
     reply_to: str = ""
+    told: Told | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -91,6 +93,7 @@ class MirrorEvent:
             sorted(self.members),
             sorted(self.cites),
             self.reply_to,
+            *([dump_told(self.told)] if self.told else []),
         ]
         return hashlib.sha256(json.dumps(facts).encode("ascii")).hexdigest()
 
@@ -101,7 +104,8 @@ class Mirror:
 
     ``members`` maps each member of ours to whether the holder still counts them in. ``missing`` are mails
     that the holder's cite and this record does not have: late, lost, or not meant for us; ``disputed`` are
-    numbers of which two mails say different states, which no honest holder does.
+    numbers of which two mails say different states, which no honest holder does. ``told`` is the last that
+    the holder told for exports, ``None`` where it never did.
     """
 
     id: UUID
@@ -115,6 +119,7 @@ class Mirror:
     updated_at: datetime
     missing: tuple[str, ...] = ()
     disputed: tuple[int, ...] = ()
+    told: Told | None = None
 
     @property
     def closed(self) -> bool:
@@ -154,6 +159,7 @@ def fold_mirror(identifier: UUID, holder: str, events: Iterable[MirrorEvent]) ->
         updated_at=max(moments),
         missing=_missing(record, told),
         disputed=_disputed(told),
+        told=next((event.told for event in reversed(told) if event.told), None),
     )
 
 

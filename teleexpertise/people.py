@@ -71,7 +71,7 @@ class Account:
     unknown.
 
     ``billing_number`` is the AM number of a private practitioner, or FINESS/specialty code of a hospital
-    service.
+    service; ``unit`` is the code by which its hospital counts activity (unité fonctionnelle), '' for none.
     """
 
     address: str
@@ -89,6 +89,7 @@ class Account:
     town: str = ""
     notice: NoticeMode = NoticeMode.NOTICE
     files_reports: bool = True
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

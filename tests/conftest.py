@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from config import load_mapping
+from gateway.journal import configure_logging
 from tests.support.postgres import Cluster, cluster
 from tests.support.store import database_url
 
@@ -16,6 +18,15 @@ settings.register_profile("house", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("house")
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def events_on_standard_error(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Gateways served within this process log as a served one does: unconfigured, structlog prints to
+    whatever standard output is, which is that of a command under test at times.
+    """
+    given = {"service": {"domain": "gateway.mssante.example"}}
+    configure_logging(load_mapping(given, tmp_path_factory.mktemp("settings")))
 
 
 @pytest.fixture(scope="session")

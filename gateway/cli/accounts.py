@@ -39,6 +39,9 @@ __all__ = ["account"]
 #: Addresses of machines are plain; what is odd is a typing error.
 _DEPOSIT = re.compile(r"[a-z0-9][a-z0-9._+-]{0,63}@[a-z0-9-]+(\.[a-z0-9-]+)+")
 
+#: As in the form of preferences.
+_LONGEST_UNIT = 20
+
 _NUMBERS: tuple[tuple[str, str, Callable[[str], Identifier]], ...] = (
     ("rpps", "--rpps", read_rpps),
     ("finess", "--finess", read_finess),
@@ -67,6 +70,7 @@ _DESCRIBED = (
     ("--rpps", "RPPS number: 11 digits."),
     ("--finess", "FINESS number of the organisation: 9 characters."),
     ("--billing-number", "AM number, or FINESS and specialty code (430000018/05)."),
+    ("--unit", "Code of the hospital unit (UF) for exports: 20 characters at most."),
     ("--organisation", "Name of the hospital, practice or house."),
     ("--department", "Department code: 43, 2A, 974."),
     ("--postcode", "Postcode."),
@@ -156,6 +160,8 @@ def _read(fields: Mapping[str, str]) -> dict[str, str]:
     for key, text in texts.items():
         if not text.isprintable():
             raise GatewayError(f"--{key.replace('_', '-')} wants its text on one line")
+    if len(texts.get("unit", "")) > _LONGEST_UNIT:
+        raise GatewayError(f"--unit wants a code of {_LONGEST_UNIT} characters at most")
     for key, option, read in _NUMBERS:
         if texts.get(key):
             found = read(texts[key])

@@ -23,6 +23,7 @@ from rich.text import Text
 from config import ConfigError, Settings, load
 from gateway.bootstrap import open_services
 from gateway.errors import GatewayError, NotAvailable
+from gateway.journal import configure_logging
 from gateway.services import Services
 from gateway.store import ConversationRow, Store, StoreError, Transaction
 from mailboxes.errors import MailboxError
@@ -91,12 +92,17 @@ class Invocation:
     path: Path
 
     def settings(self) -> Settings:
-        """The settings. Raises ``ConfigError``; a missing file says how to make a deployment."""
+        """The settings. Raises ``ConfigError``; a missing file says how to make a deployment.
+
+        Events go to standard error from here on: standard output is the command's answer alone.
+        """
         if not self.path.exists():
             raise NotAvailable(
                 f"{self.path} is not there: `gateway init` makes a deployment, --config names one"
             )
-        return load(self.path)
+        settings = load(self.path)
+        configure_logging(settings)
+        return settings
 
     def run(self, work: Callable[[Services], Awaitable[_Result]]) -> _Result:
         """Do some work on the parts of the gateway, without listeners, and return its result."""

@@ -80,7 +80,6 @@ def serve_command(invocation: Invocation) -> None:
     SIGHUP takes up renewed certificates, keys and authorities without ending a connection.
     """
     settings = invocation.settings()
-    configure_logging(settings)
     _serve(settings, _say_ready, renew=(signal.SIGHUP,))
 
 

@@ -50,6 +50,7 @@ def print_declaration(declared: Declaration) -> None:
     lines = dict(_of_expert(expert)) if expert is not None else {}
     lines |= {
         "billing number": account.billing_number,
+        "unit": account.unit,
         "news": str(account.notice),
         "reports": "filed by patient" if account.files_reports else "not filed by patient",
     }

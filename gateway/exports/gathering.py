@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import datetime, tzinfo
 from functools import lru_cache
 
@@ -10,8 +11,9 @@ from config import read_resource
 from gateway.exports.files import FileKind
 from gateway.services import Services
 from gateway.store.activities import ActivityRow
+from gateway.store.told_activities import UntoldRow
 from gateway.store.transaction import Transaction
-from teleexpertise.billing.exports import Activity, ExportTable, Selection, export_table
+from teleexpertise.billing.exports import Activity, ExportTable, Selection, Untold, export_table
 from teleexpertise.billing.rating import BillingParty, Year
 from teleexpertise.billing.tariffs import Tariffs, load_tariffs
 from teleexpertise.events import Place
@@ -37,10 +39,13 @@ async def gather(services: Services, tx: Transaction, selection: Selection) -> E
         # All of theirs: their yearly limits count what was not asked of these services as well.
         read = frozenset(read) | await tx.activities.experts_for(selection.asked_of)
     activities = [activity_of(row, accounts, parties, labels) async for row in tx.activities.of(read)]
+    activities += [activity_of(row, accounts, parties, labels) async for row in tx.told.of(read)]
     if selection.addresses is not None and not selection.pending:
         known = {activity.ref for activity in activities}
-        lost = [ref for ref in await tx.exported.moved_away(selection.addresses) if ref not in known]
-        activities += [activity_of(row, accounts, parties, labels) async for row in tx.activities.named(lost)]
+        for rows, shown_before in ((tx.activities, tx.exported), (tx.told, tx.told)):
+            lost = [ref for ref in await shown_before.moved_away(selection.addresses) if ref not in known]
+            activities += [activity_of(row, accounts, parties, labels) async for row in rows.named(lost)]
+    untold = [_untold(row, accounts) for row in await tx.told.untold(selection.addresses)]
     again = [activity.ref for activity in activities if activity.version > 1]
     shown = () if selection.pending else await tx.exported.of(again)
     year = Year(services.settings.billing.year)
@@ -52,6 +57,7 @@ async def gather(services: Services, tx: Transaction, selection: Selection) -> E
         services.zone,
         year,
         shown,
+        untold,
     )
 
 
@@ -84,9 +90,13 @@ def activity_of(
         finalised_at=row.finalised_at,
         acted_at=row.finalised_first_at,
         version=row.version,
-        requester=_party(said.requester, done.requester_place if done else None, accounts, parties),
-        expert=_party(said.expert, done.expert_place if done else None, accounts, parties),
-        asked_of=row.opening.expert.address,
+        requester=_party(
+            _own(said.requester, row, accounts), done.requester_place if done else None, accounts, parties
+        ),
+        expert=_party(
+            _own(said.expert, row, accounts), done.expert_place if done else None, accounts, parties
+        ),
+        asked_of=row.asked_of,
         patient=row.opening.patient,
         patient_id=row.patient_id,
         urgency=labels.get(row.opening.urgency, row.opening.urgency),
@@ -97,6 +107,32 @@ def activity_of(
         cumulated=done.cumulated if done else False,
         listed_patient=done.listed_patient if done else None,
         insured_number=row.opening.insured_number,
+        held_by=row.held_by,
+        ours=row.ours if row.held_by else None,
+        patient_told=row.patient_told,
+    )
+
+
+def _own(party: Party, row: ActivityRow, accounts: Mapping[str, Account]) -> Party:
+    """A side of a conversation that another gateway holds: of ours its account knows who it is; the number
+    is the one stated there, the account's where none was.
+    """
+    account = accounts.get(party.address) if row.held_by and party.address in row.ours else None
+    if account is None:
+        return party
+    return replace(Party.of(account), billing_number=party.billing_number or account.billing_number)
+
+
+def _untold(row: UntoldRow, accounts: Mapping[str, Account]) -> Untold:
+    """A mirrored conversation of which nothing is known but its state and who of ours is in it."""
+    members = (accounts[address] for address in row.members if address in accounts)
+    return Untold(
+        ref=row.ref,
+        held_by=row.holder,
+        state=State(row.state),
+        requested_at=row.opened_at,
+        finalised_at=row.completed_at,
+        members=tuple(billing_party(Party.of(account), place_of(account)) for account in members),
     )
 
 
@@ -111,7 +147,7 @@ def _party(party: Party, place: Place | None, accounts: Mapping[str, Account], k
 
 def place_of(account: Account | None) -> Place:
     """Where an account works; nowhere known for somebody of another operator."""
-    return Place(account.finess, account.department) if account else Place()
+    return Place(account.finess, account.department, account.unit) if account else Place()
 
 
 def billing_party(party: Party, place: Place) -> BillingParty:
@@ -124,6 +160,7 @@ def billing_party(party: Party, place: Place) -> BillingParty:
         number=party.billing_number,
         finess=place.finess,
         department=place.department,
+        unit=place.unit,
     )
 
 

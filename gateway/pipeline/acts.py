@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, time, timedelta
 
 import structlog
 
 from gateway.exports.gathering import activity_of, billing_party, place_of, tariffs_of
 from gateway.pipeline.unit import Unit
+from gateway.store.activities import ActivityRow
 from teleexpertise.billing.rating import Billable, Line, Year, profession_of, rate
 from teleexpertise.billing.tariffs import Role, TariffFault, Tariffs
 from teleexpertise.conversation import Conversation
@@ -85,7 +86,7 @@ async def _earlier(unit: Unit, mine: Billable) -> list[Billable]:
     addresses = {mine.requester.address, mine.expert.address}
     zone, found = unit.services.zone, []
     since = datetime.combine(mine.day, time(), zone) - _COUNTED
-    async for row in unit.tx.activities.of_patient(addresses, mine.patient_id, mine.patient, since):
+    async for row in _of_patient(unit, addresses, mine, since):
         if row.completion is None or row.finalised_at is None or row.ref == mine.ref:
             continue
         accounts = {}
@@ -96,6 +97,16 @@ async def _earlier(unit: Unit, mine: Billable) -> list[Billable]:
         if one.patient_key == mine.patient_key:
             found.append(one)
     return found
+
+
+async def _of_patient(
+    unit: Unit, addresses: set[str], mine: Billable, since: datetime
+) -> AsyncIterator[ActivityRow]:
+    """What may be of the same patient: of our own conversations, and of those that other gateways hold."""
+    async for row in unit.tx.activities.of_patient(addresses, mine.patient_id, mine.patient, since):
+        yield row
+    async for row in unit.tx.told.of_patient(addresses, mine.patient_id, since):
+        yield row
 
 
 def billed(lines: Sequence[Line]) -> tuple[Billed, ...]:

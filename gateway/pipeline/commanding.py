@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from gateway.pipeline import (
@@ -10,6 +11,7 @@ from gateway.pipeline import (
     delegating,
     exporting,
     holding,
+    patient_search,
     preferences,
     requesting,
     worklist,
@@ -59,6 +61,9 @@ async def _new_request(unit: Unit, incoming: Incoming, command: commands.NewRequ
         await unit.reply(incoming, mail)
         return "expert unknown"
     await unit.store(incoming)
+    if command.patient is not None:
+        known = await patient_search.prefilled(unit, incoming.login.address, command.patient)
+        sheet = replace(sheet, values={**sheet.values, **known})
     await send_form(unit, incoming.login, sheet, incoming.letter.message_id)
     return "request form"
 
@@ -173,6 +178,7 @@ async def _help(unit: Unit, incoming: Incoming, command: commands.Help | command
             *exporting.examples(unit),
             links.to(commands.Preferences()),
             links.to(commands.Delegates()),
+            links.to(commands.PatientSearch("")),
         ),
         received=command.text if isinstance(command, commands.Unknown) else "",
     )
@@ -183,6 +189,7 @@ async def _help(unit: Unit, incoming: Incoming, command: commands.Help | command
 _PERFORMERS: Mapping[type, Callable[[Unit, Incoming, Any], Awaitable[str]]] = {
     commands.Annuaire: _search,
     commands.NewRequest: _new_request,
+    commands.PatientSearch: patient_search.search,
     commands.Preferences: preferences.ask,
     commands.Finalise: _form(FormKind.FINALISE),
     commands.Decline: _form(FormKind.DECLINE),

@@ -27,11 +27,10 @@ from teleexpertise.actions import (
 )
 from teleexpertise.conversation import Conversation
 from teleexpertise.decision import Decision, decide
-from teleexpertise.events import Author, MemberLeft, Opened, Posted
+from teleexpertise.events import Author, Completed, MemberLeft, Opened, Posted
 from teleexpertise.facts import Facts
 from teleexpertise.letters import Attachment, Mailbox
 from teleexpertise.people import Document, NoticeMode, Party
-from teleexpertise.states import State
 from teleexpertise.texts import contexts as mails
 
 __all__ = ["Act", "carry_out", "settle"]
@@ -110,17 +109,15 @@ async def carry_out(
     work = _Work(unit, act, after)
     for action in decision.actions:
         await work.perform(action)
-    if _is_news(decision, work):
+    if _is_news(decision):
         await tell_peers(unit, work.conversation, act.also)
     return decision, work.conversation
 
 
-def _is_news(decision: Decision, work: _Work) -> bool:
-    """Whether peers may not hear of this by the mails that went out: an opening posts its state."""
-    if decision.before is State.NEW:
-        return work.posted is None
-    left = any(isinstance(event, MemberLeft) for event in decision.events)
-    return left or decision.after is not decision.before
+def _is_news(decision: Decision) -> bool:
+    """Whether peers may not hear of this by the mails that went out, or not all that their exports need."""
+    told = any(isinstance(event, MemberLeft | Completed) for event in decision.events)
+    return told or decision.after is not decision.before
 
 
 async def _answer_unopened(unit: Unit, act: Act, decision: Decision) -> None:

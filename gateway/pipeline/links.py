@@ -18,6 +18,7 @@ from teleexpertise.commands import (
     Help,
     Invite,
     NewRequest,
+    PatientSearch,
     Preferences,
     Remove,
     Synthesis,
@@ -35,6 +36,7 @@ __all__ = ["Links"]
 _LABELS = {
     Annuaire: "directory",
     NewRequest: "request",
+    PatientSearch: "patient",
     Preferences: "preferences",
     Worklist: "worklist",
     Finalise: "finalise",

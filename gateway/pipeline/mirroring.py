@@ -19,6 +19,7 @@ from gateway.store.rows import MessageRow, OutboxState
 from teleexpertise.claims import STANDING, Claim, claim_fields
 from teleexpertise.events import Author
 from teleexpertise.letters import Letter, Mailbox
+from teleexpertise.matching import Same, match
 from teleexpertise.mirrors import (
     INVITATION,
     Flow,
@@ -32,6 +33,7 @@ from teleexpertise.people import Account, NoticeMode, Party
 from teleexpertise.states import State
 from teleexpertise.texts import contexts as mails
 from teleexpertise.texts.contexts import NoticeEvent
+from teleexpertise.told import TOLD_FILENAME, Told, read_told
 
 __all__ = ["believed", "receive", "record_answer"]
 
@@ -99,7 +101,8 @@ async def receive(unit: Unit, incoming: Incoming, belief: Belief) -> str:
     message = await unit.store(incoming)
     before = await load_mirror(unit.tx, claim.id)
     members = await _members(unit, claim)
-    event = _event(belief, incoming, message, members, unit.services.book.local_part)
+    told = await _told(unit, incoming, belief)
+    event = _event(belief, incoming, message, members, unit.services.book.local_part, told)
     if before is None:
         pinned = await unit.tx.mirrors.pin(fold_mirror(claim.id, belief.holder, [event]))
         if pinned != belief.holder:  # two operators at the same instant: the next attempt sees the first
@@ -109,6 +112,7 @@ async def receive(unit: Unit, incoming: Incoming, belief: Belief) -> str:
     after = fold_mirror(claim.id, belief.holder, await unit.tx.mirrors.events(claim.id))
     if new:
         await unit.tx.mirrors.save(after)
+        await _recognise(unit, after)
     for recipient in incoming.addressed.others:
         if may_be_for(claim, recipient):
             await _deliver(unit, incoming, message, claim, after, before, recipient)
@@ -126,6 +130,35 @@ async def receive(unit: Unit, incoming: Incoming, belief: Belief) -> str:
     return f"mirrored {claim.ref} of {belief.holder}" if new else "mirrored already"
 
 
+async def _told(unit: Unit, incoming: Incoming, belief: Belief) -> Told | None:
+    """What the holder tells for exports in its own signed news; what cannot be read is noted."""
+    if belief.way is not Way.ORGANISATION or belief.claim.event != STANDING:
+        return None
+    found = [
+        each for each in incoming.letter.attachments if each.filename == TOLD_FILENAME and not each.unsigned
+    ]
+    if not found:
+        return None
+    told = read_told(found[0].content) if len(found) == 1 else None
+    if told is None:
+        await _disbelieve(unit, incoming, Disbelief.FACTS)
+    return told
+
+
+async def _recognise(unit: Unit, mirror: Mirror) -> None:
+    """Which patient of the register the mirror is about, so that yearly limits count it with ours.
+
+    Where that is not certain yet, the register looks again when it learns of somebody
+    (``gateway.register.settle``). What another operator tells enters nobody: our register is our users'.
+    """
+    patient = mirror.told.patient if mirror.told else None
+    if patient is None or patient.anonymous or await unit.tx.mirrors.patient_of(mirror.id) is not None:
+        return
+    found = match(patient, await unit.tx.patients.candidates(patient))
+    if isinstance(found, Same):
+        await unit.tx.mirrors.about(mirror.id, found.known.id)
+
+
 async def _members(unit: Unit, claim: Claim) -> tuple[str, ...]:
     """The accounts of ours that a claim names."""
     local = [address for address in claim.to if unit.services.is_local(address)]
@@ -140,7 +173,12 @@ async def _account(unit: Unit, address: str) -> Account | None:
 
 
 def _event(
-    belief: Belief, incoming: Incoming, message: MessageRow, members: tuple[str, ...], service: str
+    belief: Belief,
+    incoming: Incoming,
+    message: MessageRow,
+    members: tuple[str, ...],
+    service: str,
+    told: Told | None,
 ) -> MirrorEvent:
     """The mail as an event; ``service`` is the local part of every gateway's service address."""
     claim, letter = belief.claim, incoming.letter
@@ -165,6 +203,7 @@ def _event(
         members=members,
         cites=_cited(letter) if own else (),
         reply_to=answers_to[0] if own and len(answers_to) == 1 else "",
+        told=told,
     )
 
 

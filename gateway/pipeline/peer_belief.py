@@ -51,6 +51,8 @@ class Disbelief(StrEnum):
     MALFORMED = "field-malformed"
     OWN_CONVERSATION = "own-conversation"
     OTHER_HOLDER = "other-holder"
+    FACTS = "facts-malformed"
+    """The claim is believed, the facts for exports beside it are not of the form agreed."""
     NOT_ADDRESSED = "not-addressed"
     """Genuine, and for somebody else: the recipient is not among those whom the signed fields name."""
 

@@ -93,7 +93,8 @@ def _line(document: Document) -> str:
 def _base(before: Declaration, deposits: Sequence[str]) -> str:
     """What the form was filled in on: another one means that somebody else saved meanwhile."""
     account, expert = before.account, before.expert
-    facts: list[object] = [account.billing_number, account.notice, account.files_reports, expert is None]
+    facts: list[object] = [account.billing_number, account.unit, account.notice, account.files_reports]
+    facts += [expert is None]
     facts += deposits
     if expert is not None:
         facts += [repr(replace(expert, documents=(), account=account))]

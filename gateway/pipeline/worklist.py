@@ -70,14 +70,16 @@ def _mirror_row(unit: Unit, mirror: Mirror, mine: set[str]) -> mails.WorklistRow
     """What we know of a conversation that a peer holds; its service tells the rest."""
     service = f"{unit.services.book.local_part}@{mirror.holder}"
     theirs = Links(service, unit.services.texts.words)
+    told = mirror.told
+    expert = told is not None and told.expert.address in mine.intersection(mirror.active())
     return mails.WorklistRow(
         reference=mirror.ref,
         state=mirror.state,
-        role=Role.REQUESTER,
-        other="",
-        patient="",
-        age_days=(unit.now - mirror.opened_at).days,
-        delay_days=0,
+        role=Role.EXPERT if expert else Role.REQUESTER,
+        other="" if told is None else (told.requester if expert else told.expert).name,
+        patient=told.patient.label if told is not None and told.patient is not None else "",
+        age_days=(unit.now - (told.requested_at if told else mirror.opened_at)).days,
+        delay_days=told.delay_days if told else 0,
         next_step=NextStep.NONE,
         links=(theirs.to(WorklistCommand(), "worklist_there"),),
         held_by=mirror.holder,

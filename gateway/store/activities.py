@@ -63,7 +63,9 @@ class Finalisation:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivityRow:
     """One conversation; what has not happened yet is None. ``finalised_at`` is that of the last
-    of ``version`` finalisations. ``patient_id`` is the patient's number in the register.
+    of ``version`` finalisations. ``patient_id`` is the patient's number in the register, ``asked_of`` the
+    account that was asked. Of one that another gateway holds, ``held_by`` is its domain, ``ours`` are the
+    accounts of ours that are or were members; ``patient_told`` is False where it keeps the patient back.
     """
 
     ref: str
@@ -78,6 +80,10 @@ class ActivityRow:
     finalised_first_at: datetime | None
     declined_at: datetime | None
     patient_id: int | None
+    asked_of: str
+    held_by: str = ""
+    ours: frozenset[str] = frozenset()
+    patient_told: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,11 +205,12 @@ def _activity(told: Sequence[RowMapping]) -> ActivityRow | None:
     if opened is None:
         return None
     readers = _readers()
+    opening = readers.asking.validate_json(opened["payload"])
     return ActivityRow(
         ref=opened["ref"],
         state=opened["state"],
         opened_at=opened["at"],
-        opening=readers.asking.validate_json(opened["payload"]),
+        opening=opening,
         answered_at=answered_at or first_at,
         completion=readers.finalisation.validate_json(completed["payload"]) if completed else None,
         finalised_at=completed["at"] if completed else None,
@@ -212,4 +219,5 @@ def _activity(told: Sequence[RowMapping]) -> ActivityRow | None:
         finalised_first_at=first_at,
         declined_at=declined_at,
         patient_id=opened["patient_id"],
+        asked_of=opening.expert.address,
     )

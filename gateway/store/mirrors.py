@@ -8,15 +8,19 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, or_, select, update
 
 from gateway.store.dialect import insert
 from gateway.store.repository import Repository
-from gateway.store.schema import message, mirror_event, mirror_member, peer_gateway
+from gateway.store.schema import message, mirror_activity, mirror_event, mirror_member, peer_gateway
 from gateway.store.schema import mirror as mirrors
+from gateway.store.schema import patient as patients
 from teleexpertise.events import Author
+from teleexpertise.matching import traits_key
 from teleexpertise.mirrors import Flow, Mirror, MirrorEvent
+from teleexpertise.patients import Patient
 from teleexpertise.states import State
+from teleexpertise.told import dump_told, load_told
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, RowMapping
@@ -37,6 +41,7 @@ def mirror_projection(mirror: Mirror) -> dict[str, Any]:
         "opened_at": mirror.opened_at,
         "updated_at": mirror.updated_at,
         "members": dict(mirror.members),
+        "told": dump_told(mirror.told) if mirror.told else None,
     }
 
 
@@ -53,7 +58,7 @@ class Mirrors(Repository):
     async def pin(self, mirror: Mirror) -> str:
         """Begin a record, unless there is one; the holder that it is pinned to."""
         values = {"id": mirror.id} | mirror_projection(mirror)
-        del values["members"]
+        del values["members"], values["told"]
         await self._add_new(mirrors, values)
         return await self.holder(mirror.id) or ""
 
@@ -70,7 +75,8 @@ class Mirrors(Repository):
             "author": asdict(event.author),
             "message_id": event.message,
             "message_sha256": event.message_sha256,
-            "payload": {name: getattr(event, name) for name in _PAYLOAD},
+            "payload": {name: getattr(event, name) for name in _PAYLOAD}
+            | ({"told": dump_told(event.told)} if event.told else {}),
         }
         return await self._add_new(mirror_event, row)
 
@@ -83,7 +89,7 @@ class Mirrors(Repository):
     async def save(self, mirror: Mirror) -> None:
         """Replace the projection."""
         values = mirror_projection(mirror)
-        members = values.pop("members")
+        members, told = values.pop("members"), values.pop("told")
         await self._changed(update(mirrors).where(mirrors.c.id == mirror.id).values(values))
         await self._changed(delete(mirror_member).where(mirror_member.c.mirror_id == mirror.id))
         await self._add_all(
@@ -93,6 +99,48 @@ class Mirrors(Repository):
                 for address, active in members.items()
             ],
         )
+        if mirror.told is None:
+            await self._changed(delete(mirror_activity).where(mirror_activity.c.mirror_id == mirror.id))
+            return
+        patient = mirror.told.patient
+        row = {
+            "requester_address": mirror.told.requester.address,
+            "expert_address": mirror.told.expert.address,
+            "ins": patient.ins if patient else "",
+            "traits": traits_key(patient) if patient else "",
+            "told": told,
+        }
+        statement = insert(self._connection, mirror_activity).values(row | {"mirror_id": mirror.id})
+        await self._changed(statement.on_conflict_do_update(index_elements=["mirror_id"], set_=row))
+
+    async def about(self, mirror_id: UUID, patient_id: int) -> None:
+        """Say which patient of the register a mirror is about; one that is about somebody stays so."""
+        mine = mirror_activity.c.mirror_id == mirror_id
+        unsaid = mirror_activity.c.patient_id.is_(None)
+        await self._changed(update(mirror_activity).where(mine, unsaid).values(patient_id=patient_id))
+
+    async def may_concern(self, patient_id: int) -> tuple[tuple[UUID, Patient], ...]:
+        """The mirrors of which the register does not know whom they are about, that state the INS or traits
+        of a patient or of one who turned out to be this one, and whom they state.
+        """
+        mine = or_(patients.c.id == patient_id, patients.c.merged_into == patient_id)
+        known = await self._all(select(patients.c.ins, patients.c.traits).where(mine))
+        numbers = sorted({row["ins"] for row in known if row["ins"]})
+        keys = sorted({row["traits"] for row in known if row["traits"]})
+        alike = or_(mirror_activity.c.ins.in_(numbers), mirror_activity.c.traits.in_(keys))
+        wanted = select(mirror_activity.c.mirror_id, mirror_activity.c.told)
+        rows = await self._all(
+            wanted.where(mirror_activity.c.patient_id.is_(None), alike).order_by(mirror_activity.c.mirror_id)
+        )
+        stated = ((row["mirror_id"], load_told(row["told"]).patient) for row in rows)
+        return tuple((mirror_id, patient) for mirror_id, patient in stated if patient is not None)
+
+    async def patient_of(self, mirror_id: UUID) -> int | None:
+        """The number in the register of the patient whom a mirror is about, ``None`` where nothing says."""
+        row = await self._first(
+            select(mirror_activity.c.patient_id).where(mirror_activity.c.mirror_id == mirror_id)
+        )
+        return row["patient_id"] if row else None
 
     async def projection(self, mirror_id: UUID) -> dict[str, Any] | None:
         """What is kept beside the events, as :func:`mirror_projection` gives it."""
@@ -100,8 +148,15 @@ class Mirrors(Repository):
         if row is None:
             return None
         members = await self._all(select(mirror_member).where(mirror_member.c.mirror_id == mirror_id))
+        told = await self._first(
+            select(mirror_activity.c.told).where(mirror_activity.c.mirror_id == mirror_id)
+        )
         kept = {name: value for name, value in row.items() if name != "id"}
-        return {**kept, "members": {each["address"]: each["active"] for each in members}}
+        return {
+            **kept,
+            "members": {each["address"]: each["active"] for each in members},
+            "told": told["told"] if told else None,
+        }
 
     async def at(self, reply_to: str) -> UUID | None:
         """The mirror whose conversation has this address at its holder."""
@@ -154,6 +209,7 @@ def _event_of(row: RowMapping) -> MirrorEvent:
         members=tuple(payload["members"]),
         cites=tuple(payload["cites"]),
         reply_to=payload["reply_to"],
+        told=load_told(payload["told"]) if "told" in payload else None,
     )
 
 

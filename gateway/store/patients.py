@@ -8,14 +8,22 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, exists, func, or_, select, text, update
+from sqlalchemy import delete, exists, func, or_, select, text, union, update
 
 from gateway.store.dialect import translated
 from gateway.store.errors import NotFound
 from gateway.store.repository import Repository
 from gateway.store.rows import PatientRow
+from gateway.store.schema import (
+    conversation_member,
+    mirror_activity,
+    mirror_member,
+    patient_conversation,
+    patient_number,
+    patient_stated,
+    patient_word,
+)
 from gateway.store.schema import patient as patients
-from gateway.store.schema import patient_conversation, patient_number, patient_stated, patient_word
 from teleexpertise.matching import Known, swapped, traits_key
 from teleexpertise.names import search_words
 from teleexpertise.patients import Patient
@@ -95,21 +103,30 @@ class Patients(Repository):
             last = rows[-1]["id"]
             yield tuple(Known(row["id"], _patient_of(row)) for row in rows)
 
-    async def search(self, query: Query, limit: int = 50) -> tuple[tuple[PatientRow, ...], bool]:
-        """Patients by what was typed, by name, and whether there are more than these.
+    async def search(
+        self, query: Query, limit: int = 50, seen_by: Collection[str] | None = None
+    ) -> tuple[tuple[PatientRow, ...], bool]:
+        """Patients by what was typed, by name, and whether there are more than these; with ``seen_by`` only
+        those of conversations in which one of these accounts is a member now.
 
         Whole words come before beginnings of words. An empty query finds nobody.
         """
+        among = None if seen_by is None else _seen(seen_by)
         found: dict[int, RowMapping] = {}
         query = replace(query, terms=await self._rarest_first(query.terms))
         for whole in (True, False):
-            statement = _searching(query, whole)
+            statement = _searching(query, whole, among)
             if statement is not None and len(found) <= limit:
                 ordered = statement.order_by(patients.c.birth_name, patients.c.first_names, patients.c.id)
                 rows = await self._all(ordered.limit(limit + 1))
                 found = {row["id"]: row for row in (*found.values(), *rows)}
         rows = list(found.values())
         return tuple(map(_row_of, rows[:limit])), len(rows) > limit
+
+    async def seen(self, patient_id: int, by: Collection[str]) -> bool:
+        """Whether a conversation is about this patient in which one of these accounts is a member now."""
+        mine = select(patients.c.id).where(patients.c.id == patient_id, patients.c.id.in_(_seen(by)))
+        return await self._first(mine) is not None
 
     async def _rarest_first(self, terms: tuple[frozenset[str], ...]) -> tuple[frozenset[str], ...]:
         """The terms by how many words they are met by: the search goes through those of the first alone."""
@@ -197,7 +214,7 @@ class Patients(Repository):
         if lost.patient.ins:
             ins = {"ins": lost.patient.ins, "ins_oid": lost.ins_oid}
             await self._changed(update(patients).where(patients.c.id == kept.id).values(**ins))
-        for table in (patient_conversation, patient_number):
+        for table in (patient_conversation, patient_number, mirror_activity):
             of_lost = table.c.patient_id == lost.id
             await self._changed(update(table).where(of_lost).values(patient_id=kept.id))
         await self._changed(delete(patient_word).where(patient_word.c.patient_id == lost.id))
@@ -279,8 +296,35 @@ class Patients(Repository):
         )
 
 
-def _searching(query: Query, whole: bool) -> Select[*tuple[object, ...]] | None:
-    """The search by whole words, or by their beginnings; ``None`` where it would be none, or the same."""
+def _seen(by: Collection[str]) -> Select[tuple[int]]:
+    """The patients of conversations, held here or elsewhere, in which one of the accounts is a member."""
+    held = (
+        select(patient_conversation.c.patient_id)
+        .join(
+            conversation_member,
+            conversation_member.c.conversation_id == patient_conversation.c.conversation_id,
+        )
+        .where(conversation_member.c.address.in_(sorted(by)), conversation_member.c.active)
+    )
+    mirrored = (
+        select(mirror_activity.c.patient_id)
+        .join(mirror_member, mirror_member.c.mirror_id == mirror_activity.c.mirror_id)
+        .where(
+            mirror_member.c.address.in_(sorted(by)),
+            mirror_member.c.active,
+            mirror_activity.c.patient_id.is_not(None),
+        )
+    )
+    both = union(held, mirrored).subquery()
+    return select(both.c.patient_id)
+
+
+def _searching(
+    query: Query, whole: bool, among: Select[tuple[int]] | None = None
+) -> Select[*tuple[object, ...]] | None:
+    """The search by whole words, or by their beginnings, ``among`` some or all; ``None`` where it would be
+    none, or the same.
+    """
     if query.empty or (whole and not query.terms):
         return None
     conditions: list[ColumnElement[bool]] = [patients.c.merged_into.is_(None)]
@@ -288,7 +332,11 @@ def _searching(query: Query, whole: bool) -> Select[*tuple[object, ...]] | None:
         first, *others = query.terms
         also = [_has(term, whole) for term in others]
         named = select(patient_word.c.patient_id).where(_met(patient_word, first, whole), *also)
+        if among is not None:
+            named = named.where(patient_word.c.patient_id.in_(among))
         conditions.append(patients.c.id.in_(named.distinct().limit(_MOST_FOUND)))
+    if among is not None:
+        conditions.append(patients.c.id.in_(among))
     if query.born is not None:
         conditions.append(patients.c.birth_date == query.born)
     if query.ins:

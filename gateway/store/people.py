@@ -30,6 +30,9 @@ __all__ = [
 
 ACCOUNT_COLUMNS = tuple(c for c in accounts.c if c.name not in ("password_hash", "created_at"))
 
+#: What of an account its preferences say.
+_PREFERRED = ("billing_number", "unit", "notice", "files_reports")
+
 
 @cache
 def _account() -> Executable:
@@ -123,7 +126,7 @@ class Accounts(Repository):
 
     async def set_preferences(self, account: Account) -> None:
         """Keep how an account bills and wants to be told, nothing else of it. Raises :class:`NotFound`."""
-        kept = {name: getattr(account, name) for name in ("billing_number", "notice", "files_reports")}
+        kept = {name: getattr(account, name) for name in _PREFERRED}
         await self._update(account.address, **kept)
         await renew(self._connection, DirectoryPart.EXPERTS)
 

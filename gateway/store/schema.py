@@ -59,6 +59,7 @@ __all__ = [
     "message",
     "metadata",
     "mirror",
+    "mirror_activity",
     "mirror_event",
     "mirror_member",
     "outbox",
@@ -116,6 +117,8 @@ account = Table(
     Column("notice", choice(NoticeMode), nullable=False),
     Column("files_reports", Boolean, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    # Of revision 0015: with a default, SQLite adds it without rebuilding the table.
+    Column("unit", PlainText, nullable=False, server_default=""),
 )
 
 account_certificate = Table(
@@ -503,6 +506,20 @@ mirror_member = Table(
     _text("address", primary_key=True),
     Column("active", Boolean, nullable=False),
     Index(None, "address", "active"),
+)
+
+# What the holder told of it for exports and yearly limits; who of the register it is about.
+mirror_activity = Table(
+    "mirror_activity",
+    metadata,
+    Column("mirror_id", Uuid, ForeignKey("mirror.id"), primary_key=True),
+    Column("requester_address", PlainText, nullable=False, index=True),
+    Column("expert_address", PlainText, nullable=False, index=True),
+    Column("patient_id", RowNumber(), ForeignKey("patient.id"), nullable=True, index=True),
+    # Whom it states, '' for nobody: the register may learn later who that is.
+    Column("ins", PlainText, nullable=False, index=True),
+    Column("traits", PlainText, nullable=False, index=True),
+    Column("told", JsonData(), nullable=False),
 )
 
 mirror_event = Table(

@@ -23,6 +23,7 @@ from gateway.store.patient_folders import PatientFolders
 from gateway.store.patient_pairs import PatientPairs
 from gateway.store.patients import Patients
 from gateway.store.people import AccountCertificates, Accounts, Administrators, Delegations
+from gateway.store.told_activities import ToldActivities
 
 __all__ = ["Transaction"]
 
@@ -60,6 +61,7 @@ class Transaction:
         "patient_pairs",
         "patients",
         "peers",
+        "told",
     )
 
     def __init__(self, connection: AsyncConnection) -> None:
@@ -92,3 +94,4 @@ class Transaction:
         self.patient_pairs = PatientPairs(connection)
         self.patients = Patients(connection)
         self.peers = Peers(connection)
+        self.told = ToldActivities(connection)

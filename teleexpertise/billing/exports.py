@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, tzinfo
 from decimal import Decimal
 from enum import StrEnum
+from itertools import chain
 from typing import NamedTuple
 
-from teleexpertise.billing.rating import Billable, BillingParty, Line, Year, claimed_number, rate
+from teleexpertise.billing.rating import Anomaly, Billable, BillingParty, Line, Year, claimed_number, rate
 from teleexpertise.billing.tariffs import Role, Tariffs
 from teleexpertise.patients import Patient
 from teleexpertise.states import CLOSED, State
@@ -29,6 +30,7 @@ __all__ = [
     "ExportedLine",
     "Selection",
     "Shown",
+    "Untold",
     "export_table",
 ]
 
@@ -64,6 +66,9 @@ class Activity:
     is the account that was asked, a service mostly, whoever is named the expert at the end. ``finaliser`` is
     who did it, ``Y pour X`` for a delegate. ``level``, ``cumulated`` and ``listed_patient`` are what the
     finalisation said of the act. ``patient_id`` is the patient's number in the register.
+
+    ``held_by`` is the domain of the other operator that holds it, '' for one of ours; then only sides in
+    ``ours`` are ours to show (``None``: both), and ``patient_told`` says whether the holder told who it is.
     """
 
     ref: str
@@ -86,6 +91,13 @@ class Activity:
     cumulated: bool = False
     listed_patient: bool | None = None
     insured_number: str = ""
+    held_by: str = ""
+    ours: frozenset[str] | None = None
+    patient_told: bool = True
+
+    def shows(self, party: BillingParty) -> bool:
+        """Whether a side is ours to show."""
+        return self.ours is None or party.address in self.ours
 
     def billable(self, zone: tzinfo) -> Billable:
         """What is rated, by the days of the readers' zone. ``ValueError`` before the finalisation."""
@@ -104,7 +116,22 @@ class Activity:
             cumulated=self.cumulated,
             listed_patient=self.listed_patient,
             insured_number=self.insured_number,
+            patient_told=self.patient_told,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Untold:
+    """A conversation that another operator holds without having told its facts: its state, when its first
+    mail came, when the first that says finalised, and the accounts of ours in it, on which side nobody knows.
+    """
+
+    ref: str
+    held_by: str
+    state: State
+    requested_at: datetime
+    finalised_at: datetime | None
+    members: tuple[BillingParty, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +200,7 @@ _COMMON: Mapping[str, ColumnKind] = {
     "reference": ColumnKind.TEXT,
     "role": ColumnKind.TEXT,
     "state": ColumnKind.TEXT,
+    "held_by": ColumnKind.TEXT,
     "urgency": ColumnKind.TEXT,
     "asked_of": ColumnKind.TEXT,
     "requested": ColumnKind.MOMENT,
@@ -185,6 +213,7 @@ _PARTIES: Mapping[str, ColumnKind] = {
     "rpps": ColumnKind.TEXT,
     "number": ColumnKind.TEXT,
     "finess": ColumnKind.TEXT,
+    "unit": ColumnKind.TEXT,
     "counterpart_account": ColumnKind.TEXT,
     "counterpart_name": ColumnKind.TEXT,
     "counterpart_profession": ColumnKind.TEXT,
@@ -194,12 +223,18 @@ _PARTIES: Mapping[str, ColumnKind] = {
     "patient_name": ColumnKind.TEXT,
     "patient_first_names": ColumnKind.TEXT,
     "patient_birth": ColumnKind.DAY,
+    "patient_birth_order": ColumnKind.COUNT,
     "patient_sex": ColumnKind.TEXT,
     "patient_birth_place": ColumnKind.TEXT,
     "patient_ins": ColumnKind.TEXT,
     "patient_qualified": ColumnKind.TEXT,
 }
-_PENDING: Mapping[str, ColumnKind] = {**_COMMON, "promised_days": ColumnKind.COUNT, **_PARTIES}
+_PENDING: Mapping[str, ColumnKind] = {
+    **_COMMON,
+    "promised_days": ColumnKind.COUNT,
+    **_PARTIES,
+    "anomalies": ColumnKind.TEXT,
+}
 _FINALISED: Mapping[str, ColumnKind] = {
     **_COMMON,
     "finalised": ColumnKind.MOMENT,
@@ -232,6 +267,7 @@ def export_table(
     zone: tzinfo,
     year: Year = Year.CALENDAR,
     shown: Iterable[Shown] = (),
+    untold: Iterable[Untold] = (),
 ) -> ExportTable:
     """The table of a selection. ``activities`` are all of the accounts in question, of any day: limits
     count them.
@@ -239,6 +275,7 @@ def export_table(
     ``shown`` is what earlier exports have shown of conversations finalised more than once: the line of a
     later
     version is marked as a correction, and an account whose side became another's gets a line without amount.
+    ``untold`` come last, one line for each account of ours, with what is to be settled and no amount.
     """
     kinds = _PENDING if selection.pending else _FINALISED
     columns = tuple(Column(key, words.of("export_columns", key), kind) for key, kind in kinds.items())
@@ -247,7 +284,8 @@ def export_table(
         earlier.setdefault((one.ref, str(one.role)), []).append(one)
     writing = _Writing(selection, words, zone, earlier)
     made = writing.pending(activities) if selection.pending else writing.finalised(activities, tariffs, year)
-    rows = (tuple(row[key] for key in kinds) for row in made)
+    made = chain(made, writing.untold(untold))
+    rows = (tuple(row.get(key) for key in kinds) for row in made)
     title = words.of("export_titles", "pending" if selection.pending else "finalised")
     return ExportTable(title, columns, rows, writing.exported)
 
@@ -272,10 +310,34 @@ class _Writing:
                 (Role.EXPERT, activity.expert, activity.requester),
                 (Role.REQUESTER, activity.requester, activity.expert),
             ):
-                if self.selection.wants(party, role, activity.asked_of, day):
+                if activity.shows(party) and self.selection.wants(party, role, activity.asked_of, day):
                     yield {
                         **self._described(activity, role, party, other),
                         "promised_days": activity.delay_days,
+                        "anomalies": ""
+                        if activity.patient_told
+                        else self._anomalies([Anomaly.PATIENT_NOT_TOLD]),
+                    }
+
+    def untold(self, conversations: Iterable[Untold]) -> Iterator[Mapping[str, Cell]]:
+        """The rows of what another operator holds without having told more than where it stands."""
+        for one in conversations:
+            moment = one.requested_at if self.selection.pending else one.finalised_at
+            if moment is None or (self.selection.pending and one.state in CLOSED):
+                continue
+            day = moment.astimezone(self.zone).date()
+            for party in one.members:
+                if any(self.selection.wants(party, role, "", day) for role in Role):
+                    yield {
+                        "reference": one.ref,
+                        "role": self.words.of("export_words", "untold_role"),
+                        "state": self.words.of("states", one.state),
+                        "held_by": one.held_by,
+                        "requested": self._moment(one.requested_at),
+                        "finalised": self._moment(one.finalised_at),
+                        **_party("", party),
+                        "unit": party.unit,
+                        "anomalies": self.words.of("export_words", "untold"),
                     }
 
     def finalised(
@@ -287,14 +349,16 @@ class _Writing:
         for line in rate(billable, tariffs, year, self.selection.roles):
             activity = finalised[line.ref]
             days = self._days(activity, line)
-            if self.selection.wants(line.party, line.role, activity.asked_of, *days):
+            if activity.shows(line.party) and self.selection.wants(
+                line.party, line.role, activity.asked_of, *days
+            ):
                 self._note(activity, line.role, line.party.address)
                 yield {
                     **self._described(activity, line.role, line.party, line.counterpart),
                     **self._billed(activity, line),
                 }
             for gone in self._withdrawn(activity, line):
-                if self.selection.wants(gone.party, gone.role, "", *days):
+                if activity.shows(gone.party) and self.selection.wants(gone.party, gone.role, "", *days):
                     self._note(activity, gone.role, gone.party.address)
                     yield {
                         **self._described(activity, gone.role, gone.party, gone.counterpart),
@@ -353,17 +417,20 @@ class _Writing:
             "reference": activity.ref,
             "role": self.words.of("export_roles", role),
             "state": self.words.of("states", activity.state),
+            "held_by": activity.held_by,
             "urgency": activity.urgency,
             "asked_of": activity.asked_of or activity.expert.address,
             "requested": self._moment(activity.requested_at),
             "answered": self._moment(activity.answered_at),
             **_party("", party),
+            "unit": party.unit,
             **_party("counterpart_", other),
             "patient_name": self.words.of("export_words", "anonymous")
             if patient.anonymous
             else patient.birth_name,
             "patient_first_names": patient.first_names,
             "patient_birth": patient.birth_date,
+            "patient_birth_order": patient.birth_order or None,
             "patient_sex": patient.sex,
             "patient_birth_place": patient.birth_place,
             "patient_ins": patient.ins,
@@ -391,11 +458,12 @@ class _Writing:
             "exemption": self.words.of("export_words", "exemption") if claimed else "",
             "third_party": self.words.of("export_words", "third_party") if claimed else "",
             "refusal": self.words.of("not_billable", line.refusal) if line.refusal else "",
-            "anomalies": " ; ".join(
-                self.words.of("billing_anomalies", anomaly) for anomaly in line.anomalies
-            ),
+            "anomalies": self._anomalies(line.anomalies),
             "source": act.source if act else "",
         }
+
+    def _anomalies(self, found: Iterable[Anomaly]) -> str:
+        return " ; ".join(self.words.of("billing_anomalies", anomaly) for anomaly in found)
 
 
 def _party(prefix: str, party: BillingParty) -> dict[str, Cell]:

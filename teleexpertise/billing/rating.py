@@ -84,6 +84,10 @@ class Anomaly(StrEnum):
     INSURED_NUMBER_WRONG = "insured-number-wrong"
     PATIENT_SITUATION = "patient-situation"
     """The act is for patients in some situations alone, and nobody said whether this one is."""
+    PATIENT_NOT_TOLD = "patient-not-told"
+    """Another operator holds the conversation and told no identity: neither a claim nor a count is
+    possible.
+    """
     PATIENT_UNIDENTIFIED = "patient-unidentified"
     """Anonymous: neither a claim nor a count for the year is possible."""
     ANSWER_LATE = "answer-late"
@@ -92,7 +96,7 @@ class Anomaly(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BillingParty:
     """One side as the export names it. ``number`` is an AM number or FINESS/specialty code, ``finess`` the
-    site.
+    site, ``unit`` the hospital's code of the unit.
     """
 
     address: str
@@ -102,6 +106,7 @@ class BillingParty:
     number: str = ""
     finess: str = ""
     department: str = ""
+    unit: str = ""
 
     @property
     def is_hospital(self) -> bool:
@@ -129,7 +134,7 @@ class Billable:
     ``insured_number`` is the insured person's NIR, which may be another's than the patient's INS; '' falls
     back on the patient's from an age on. ``level`` is the expert's act where two levels exist.
     ``listed_patient``: whether the patient is in a situation that an act of ``patients = "listed"`` wants,
-    ``None`` where nobody said.
+    ``None`` where nobody said. ``patient_told`` is False where another operator keeps the identity back.
     """
 
     ref: str
@@ -144,6 +149,7 @@ class Billable:
     level: str = ""
     listed_patient: bool | None = None
     cumulated: bool = False
+    patient_told: bool = True
 
     def party(self, role: Role) -> BillingParty:
         """The side of a role."""
@@ -389,7 +395,9 @@ def _open_questions(conversation: Billable, role: Role, ledger: _Ledger) -> tupl
         if not party.rpps and not party.is_hospital:
             found.append(missing)
     insured = claimed_number(conversation.insured_number, conversation.patient, conversation.day)
-    if not conversation.patient_key:
+    if not conversation.patient_told:
+        found.append(Anomaly.PATIENT_NOT_TOLD)
+    elif not conversation.patient_key:
         found.append(Anomaly.PATIENT_UNIDENTIFIED)
     elif not insured:
         found.append(Anomaly.INSURED_NUMBER_MISSING)

@@ -337,8 +337,12 @@ def test_a19_the_nir_is_mandatory_only_where_identity_is(
 def test_a20_the_billing_number_is_kept_and_prefilled(served: TestGateway, nurse: Client) -> None:
     back = answer(nurse, form_for(nurse), {"Votre numéro de facturation": "12"})
     assert "numéro AM" in words_of(back)
-    answer(nurse, back, {"Votre numéro de facturation": "43 6 00001 2"})
+    saved = answer(
+        nurse, back, {"Votre numéro de facturation": "43 6 00001 2", "Unité fonctionnelle": "3412"}
+    )
     assert account_of(served, region.NURSE.address)["billing_number"] == "436000012"
+    assert account_of(served, region.NURSE.address)["unit"] == "3412"
+    assert "Unité fonctionnelle : 3412" in words_of(saved)
     form = nurse.ask_service(f"Nouvelle téléexpertise {region.DERMATOLOGIST.address}")
     assert "436000012" in form_of(text_of(form))
 

@@ -72,16 +72,19 @@ def test_what_is_known_of_an_account_is_changed_and_the_rest_of_it_stays(deploym
     before = known()
     told = deployment.json(
         *("account", "change", region.SECRETARY.address.upper(), "--profession", " Sage-femme "),
-        *("--finess", "43 0000 018", "--organisation", "Maison de santé"),
+        *("--finess", "43 0000 018", "--organisation", "Maison de santé", "--unit", "3412"),
     )
-    assert told["fields"] == ["finess", "organisation", "profession"]
-    changes = {"profession": "Sage-femme", "finess": "430000018", "organisation": "Maison de santé"}
+    assert told["fields"] == ["finess", "organisation", "profession", "unit"]
+    changes = {"profession": "Sage-femme", "finess": "430000018", "organisation": "Maison de santé"} | {
+        "unit": "3412"
+    }
     assert known() == before | changes
     assert "changed" in deployment.done("account", "change", region.SECRETARY.address, "--organisation", "")
     assert known()["organisation"] == ""
     for arguments, code, why in (
         ((region.SECRETARY.address,), 2, "name what is to be changed"),
         ((region.SECRETARY.address, "--finess", "12"), 1, "--finess"),
+        ((region.SECRETARY.address, "--unit", "1" * 21), 1, "--unit"),
         ((region.SECRETARY.address, "--rpps", region.GP.rpps), 1, "another account"),
         ((region.SECRETARY.address, "--name", " "), 1, "--name"),
         ((region.SECRETARY.address, "--town", "a\nb"), 1, "one line"),

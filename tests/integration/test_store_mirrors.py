@@ -5,18 +5,24 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
 
 from gateway.mirror_check import MirrorCheck
+from gateway.register import enter_new
 from gateway.store import Direction, MessageRow, OutboxRow, Store, Transaction
 from gateway.store.mirrors import mirror_projection
+from teleexpertise.billing.exports import ExportedLine
+from teleexpertise.billing.tariffs import Role
 from teleexpertise.claims import Claim, claim_fields
 from teleexpertise.events import Author
 from teleexpertise.mirrors import Flow, MirrorEvent, fold_mirror
+from teleexpertise.patients import Patient
+from teleexpertise.people import Party
 from teleexpertise.states import CLOSED, State
+from teleexpertise.told import Told
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 ID, HOLDER, OTHER = uuid4(), "voisin.mssante.example", "tiers.mssante.example"
@@ -201,3 +207,104 @@ async def test_a_peer_is_known_by_its_domain_and_the_last_word_holds(store: Stor
         assert await tx.peers.service(HOLDER) == f"teleexpertise@{HOLDER}"
         await tx.peers.learn(HOLDER, f"teleexpertise@{OTHER}", NOW)
         assert await tx.peers.service(HOLDER) == f"teleexpertise@{OTHER}"
+
+
+# -- what the holder tells for exports
+
+BORN = date(1957, 2, 3)
+
+
+def told(**changes: object) -> Told:
+    made = Told(
+        requester=Party(DOCTOR, "Dr Claire MARTIN", local=False),
+        expert=Party("remy.perret@voisin.mssante.example", "Dr Rémy PERRET"),
+        asked_of="remy.perret@voisin.mssante.example",
+        requested_at=NOW,
+        patient=Patient(birth_name="XTOLD", first_names="Zoé", birth_date=BORN, sex="F"),
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+async def test_the_last_facts_told_are_those_of_the_mirror_and_facts_told_are_part_of_the_event(
+    store: Store,
+) -> None:
+    other = replace(told(), level="TE2")
+    plain = event(3, State.IN_PROGRESS)
+    first, second = event(1, told=told()), event(2, State.IN_PROGRESS, told=other)
+    assert (
+        len({each.fingerprint for each in (first, replace(first, told=None), replace(first, told=other))})
+        == 3
+    )
+    assert await recorded(store, plain, second, first) == [True, True, True]
+    async with store.reading() as tx:
+        events = await tx.mirrors.events(ID)
+        assert {each.told for each in events} == {None, told(), other}
+        mirror = fold_mirror(ID, HOLDER, events)
+        assert mirror.told == other
+        assert await tx.mirrors.projection(ID) == mirror_projection(mirror)
+        (row,) = [row async for row in tx.told.of([DOCTOR])]
+    assert (row.ref, row.held_by, row.ours) == (f"TLE-2026-000001@{HOLDER}", HOLDER, frozenset({DOCTOR}))
+    assert (row.opening.patient.birth_name, row.completion, row.opened_at) == ("XTOLD", None, NOW)
+
+
+async def test_who_is_named_a_side_without_being_a_member_is_shown_nothing(store: Store) -> None:
+    named = "somebody.else@ici.mssante.example"
+    await recorded(store, event(1, told=told(requester=Party(named, "X"))))
+    async with store.reading() as tx:
+        (row,) = [row async for row in tx.told.of([named])]
+        assert named not in row.ours
+        assert await tx.told.untold([named, DOCTOR]) == ()
+
+
+async def test_a_mirror_without_facts_says_when_its_mails_came(store: Store) -> None:
+    await recorded(store, event(1), event(2, State.COMPLETED, at=NOW + timedelta(days=1)))
+    async with store.reading() as tx:
+        (row,) = await tx.told.untold([DOCTOR])
+        assert await tx.told.untold(["other@ici.mssante.example"]) == ()
+        assert await tx.told.untold(None) == (row,)
+        assert [row async for row in tx.told.of(None)] == []
+    assert (row.state, row.completed_at, row.members) == ("completed", NOW + timedelta(days=1), (DOCTOR,))
+
+
+async def test_limits_find_the_registers_patient_and_a_merge_takes_mirrors_along(store: Store) -> None:
+    await recorded(store, event(1, told=told()))
+    async with store.transaction() as tx:
+        known = await tx.patients.add(told().patient or Patient(), NOW)
+        twin = await tx.patients.add(
+            Patient(birth_name="XTOLDB", first_names="Zoé", birth_date=BORN, sex="F"), NOW
+        )
+        await tx.mirrors.about(ID, known.id)
+        await tx.mirrors.about(ID, twin.id)  # who it is about stays
+        assert await tx.mirrors.patient_of(ID) == known.id
+        await tx.patients.merge(known, twin)
+    since = NOW - timedelta(days=1)
+    async with store.reading() as tx:
+        assert [row.patient_id async for row in tx.told.of_patient([DOCTOR], twin.id, since)] == [twin.id]
+        assert [row async for row in tx.told.of_patient([DOCTOR], None, since)] == []
+        assert [row async for row in tx.told.of_patient([DOCTOR], twin.id, NOW + timedelta(days=9))] == []
+        assert await tx.told.about(twin.id) == (ID,)
+        assert await tx.patients.seen(twin.id, [DOCTOR])
+        assert not await tx.patients.seen(twin.id, ["other@ici.mssante.example"])
+
+
+async def test_a_line_shown_to_who_is_no_side_any_more_is_found_again(store: Store) -> None:
+    await recorded(store, event(1, told=told()))
+    name = f"TLE-2026-000001@{HOLDER}"
+    async with store.transaction() as tx:
+        await tx.exported.note([ExportedLine(name, Role.REQUESTER, 1, DOCTOR)], NOW)
+        assert await tx.told.moved_away([DOCTOR]) == ()
+    await recorded(store, event(2, told=told(requester=Party("other@voisin.mssante.example", "Y"))))
+    async with store.reading() as tx:
+        assert await tx.told.moved_away([DOCTOR]) == (name,)
+        assert [row.ref async for row in tx.told.named([name])] == [name]
+
+
+async def test_a_mirror_waits_for_the_register_to_know_its_patient(store: Store) -> None:
+    await recorded(store, event(1, told=told()))
+    async with store.transaction() as tx:
+        assert await tx.mirrors.patient_of(ID) is None
+        other = Patient(birth_name="XTOLDC", first_names="Zoé", birth_date=BORN, sex="F")
+        await enter_new(tx, other, NOW)
+        assert await tx.mirrors.patient_of(ID) is None
+        known = await enter_new(tx, told().patient or Patient(), NOW)
+        assert await tx.mirrors.patient_of(ID) == known.id

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from email.message import EmailMessage
+from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -14,8 +18,8 @@ from teleexpertise.archives import open_archive
 from teleexpertise.documents.reading import read_document
 from tests.support import region
 from tests.support.documents import ins
-from tests.support.gateway import Client, eventually, octets_after_header, text_of
-from tests.support.neighbours import THERE, Neighbours, neighbours
+from tests.support.gateway import Client, TestGateway, eventually, octets_after_header, text_of
+from tests.support.neighbours import THERE, Neighbours, deployment, mirror, neighbours
 from tests.support.operators import opened, operator_session, own_certificate, resident
 from tests.support.threads import (
     Thread,
@@ -176,6 +180,57 @@ def test_a_service_that_another_gateway_made_a_member_answers_nobody(both: Neigh
     with operator_session(both.here.settings.smtp.mx_port, tls) as smtp:
         smtp.sendmail(both.expert.address, [both.here.service], mail.as_bytes())
     assert both.quiet() == before
+
+
+def exported(gateway: TestGateway, folder: Path, ref: str, *options: str) -> list[dict[str, str]]:
+    """The lines of one conversation in an export at the command line."""
+    out = folder / f"{uuid4()}.csv"
+    deployment(gateway.settings).done("export", "--out", out, *options)
+    rows = csv.DictReader(io.StringIO(out.read_text("utf-8-sig")), delimiter=";")
+    return [row for row in rows if row["Référence"] == ref]
+
+
+def test_a38_who_asked_an_expert_elsewhere_has_an_own_line_here_and_no_other(
+    both: Neighbours, tmp_path: Path
+) -> None:
+    thread = asked_there_by_form(both)
+    name, doctor = f"{thread.ref}@{THERE}", both.doctor
+
+    def told(version: int) -> bool:
+        found = mirror(both.here, thread.ref, THERE)
+        return found is not None and found.told is not None and found.told.version == version
+
+    eventually(lambda: told(0), "what the holder tells of the request")
+    (row,) = exported(both.here, tmp_path, name, "--pending")
+    assert (row["Rôle"], row["Compte"], row["État"]) == ("demandeur", doctor.address, "demandée")
+    assert row["Tenue par un autre opérateur"] == THERE
+    assert row["Compte du correspondant"] == both.expert.address
+    assert row["Patient : nom de naissance"] == thread.values["Nom de naissance"]
+    assert row["À régulariser"] == ""
+
+    thread.finalise(both.expert)
+    eventually(lambda: told(1), "what the holder tells of the finalisation")
+    assert exported(both.here, tmp_path, name, "--pending") == []
+    (row,) = exported(both.here, tmp_path, name)
+    there = {each["Rôle"]: each for each in exported(both.there, tmp_path, thread.ref)}
+    assert set(there) == {"demandeur", "expert"}
+    assert (row["Rôle"], row["Acte"], row["Rang dans l'année"]) == ("demandeur", "RQD", "1")
+    assert row["RPPS"] == region.GP.rpps, "of our own account we know more than the holder"
+    number = "Numéro de facturation du correspondant (prescripteur)"
+    assert row[number] == there["demandeur"][number] != ""
+    for same in ("Numéro de facturation", "Date de l'acte", "Finalisée le", "Finalisée par"):
+        assert row[same] == there["demandeur"][same], same
+    amounts = (row["Montant (€)"], there["demandeur"]["Montant (€)"])
+    assert amounts == ("10,00", ""), "the holder does not know where she works"
+    ((_, content),) = attachments(doctor.ask_service("Export demandeur csv")).items()
+    assert name in content.decode("utf-8-sig"), "by mail it is the same line"
+    # Once the register here knows the patient by a request of hers, the search finds both conversations.
+    own = open_thread(both.here, name=thread.values["Nom de naissance"])
+    found = " ".join(text_of(doctor.ask_service(f"Patient {thread.values['Nom de naissance']}")).split())
+    assert f"{thread.ref} - terminée" in found
+    assert f"{THERE} (autre opérateur)" in found
+    assert f"{own.ref} - demandée" in found
+    assert deployment(both.here.settings).json("rebuild", "--check")["differences"] == []
 
 
 def test_the_report_is_filed_into_the_patients_folder_of_the_other_operator_too(both: Neighbours) -> None:

@@ -14,7 +14,7 @@ import pytest
 from gateway.services import Services
 from gateway.store import OutboxState
 from gateway.workers.timekeeping import on_the_clock
-from teleexpertise.mirrors import Mirror, fold_mirror
+from teleexpertise.mirrors import fold_mirror
 from teleexpertise.people import NoticeMode
 from teleexpertise.states import State
 from tests.support import region
@@ -22,7 +22,6 @@ from tests.support.deployment import mails_to
 from tests.support.forging import Forger
 from tests.support.forms import quoted, typed_into
 from tests.support.gateway import (
-    Client,
     TestGateway,
     eventually,
     octets_after_header,
@@ -31,7 +30,8 @@ from tests.support.gateway import (
     words_of,
 )
 from tests.support.neighbours import HERE, THERE, THIRD, Neighbours, deployment, held, mirror, neighbours
-from tests.support.operators import opened, operator_session, own_certificate, resident
+from tests.support.operators import operator_session, own_certificate, resident
+from tests.support.pairs import Pair
 from tests.support.threads import FOLDER, answered, attachments, open_thread, photo
 
 pytestmark = pytest.mark.timeout(120)
@@ -41,54 +41,6 @@ pytestmark = pytest.mark.timeout(120)
 def both() -> Iterator[Neighbours]:
     with neighbours() as made:
         yield made
-
-
-class Pair:
-    """A conversation that one gateway holds and the other mirrors, with the clients on both sides."""
-
-    def __init__(self, asker: TestGateway, holder: TestGateway) -> None:
-        self.asker, self.holder = asker, holder
-        self.domain = holder.settings.service.domain
-        self.doctor = asker.client(resident(region.GP, asker.settings.service.domain))
-        self.secretary = asker.client(resident(region.SECRETARY, asker.settings.service.domain))
-        self.expert = holder.client(resident(region.DERMATOLOGIST, self.domain))
-        self.thread = opened(self.doctor, self.expert, holder.service)
-
-    @property
-    def ref(self) -> str:
-        return self.thread.ref
-
-    def mirror(self) -> Mirror:
-        found = mirror(self.asker, self.ref, self.domain)
-        assert found is not None
-        return found
-
-    def alike(self, state: str) -> Mirror:
-        """Wait until both records say this state, the keywords of both accounts too."""
-
-        def look() -> Mirror | None:
-            self.holder.settled()
-            self.asker.settled()
-            identifier, theirs, _ = held(self.holder, self.ref)
-            ours = mirror(self.asker, self.ref, self.domain)
-            same = ours is not None and (str(ours.id), str(ours.state)) == (str(identifier), theirs)
-            return ours if same and theirs == state else None
-
-        found = eventually(look, f"{self.ref} {state} at both gateways")
-        self.thread.reaches(state)
-        assert not found.missing, "every mail that the holder cites is here"
-        assert not found.disputed
-        return found
-
-    def form(self, client: Client, command: str) -> EmailMessage:
-        """A form about this conversation, asked of the service that holds it."""
-        return client.answer_to(client.send(client.compose(self.holder.service, f"{command} {self.ref}")))
-
-    def fill(self, client: Client, command: str, **values: str) -> EmailMessage:
-        filled = answered(
-            client, self.form(client, command), {k.replace("_", " "): v for k, v in values.items()}
-        )
-        return client.answer_to(client.send(filled))
 
 
 @pytest.fixture(params=["here asks there", "there asks here"])
@@ -270,7 +222,8 @@ def test_the_worklist_names_the_holder(asked: Pair) -> None:
     assert f"{asked.ref} - en cours" in worklist
     assert f"{THERE} (autre opérateur)" in worklist
     assert asked.holder.service in text_of(asked.doctor.wait("Mes téléexpertises"))
-    assert asked.thread.values["Nom de naissance"] not in worklist
+    assert asked.thread.values["Nom de naissance"] in worklist
+    assert region.DERMATOLOGIST.name in worklist
 
 
 def test_the_command_line_shows_and_checks_what_others_hold(asked: Pair) -> None:

@@ -100,7 +100,7 @@ class Client:
             message["Cc"] = cc
         message["Subject"] = subject
         message["Date"] = datetime.now(UTC)
-        message["Message-ID"] = f"<{time.monotonic_ns()}.{threading.get_ident()}@client.example>"
+        message["Message-ID"] = f"<{time.monotonic_ns():x}.{threading.get_ident():x}@client.example>"
         message.set_content(text or "\r\n")
         return message
 

@@ -24,13 +24,14 @@ from teleexpertise.texts import (
     acting_contexts,
     contexts,
     directory_contexts,
-    export_contexts,
     followup_contexts,
 )
 from teleexpertise.texts.standing import Standing
 from tests.support.directory_samples import declaring_mails
 from tests.support.document_samples import document_mails
+from tests.support.export_samples import export_mails
 from tests.support.patient_samples import patient_mails
+from tests.support.search_samples import search_mails
 
 NOW = datetime(2026, 11, 22, 9, 41, tzinfo=UTC)
 REF = "TLE-2026-000123"
@@ -227,26 +228,6 @@ def _form_mails() -> dict[str, contexts.Mail]:
         ),
         "formulaire-finalisation": contexts.FormMail(
             purpose=contexts.FormPurpose.FINALISE, form_text=FORM_TEXT, form_html=FORM_HTML, **ABOUT
-        ),
-    }
-
-
-def _exports() -> dict[str, contexts.Mail]:
-    return {
-        "export": export_contexts.ExportReady(
-            filename="teleexpertises_finalisees_2026-01-01_2026-03-31_20261122-1041.xlsx",
-            rows=12,
-            role="expert",
-            pending=False,
-            first=date(2026, 1, 1),
-            last=date(2026, 3, 31),
-            accounts=(EXPERT.address, REQUESTER.address),
-        ),
-        "export-vide": export_contexts.ExportReady(
-            filename="x.csv", rows=0, pending=True, first=None, last=None, accounts=(), role="expert"
-        ),
-        "export-refus": export_contexts.ExportRefused(
-            problems=("31/02/2026", "pdf"), links=(link("Export de mon activité", "Export xlsx"),)
         ),
     }
 
@@ -479,7 +460,8 @@ def all_mails() -> dict[str, contexts.Mail]:
         **_acting(),
         **_answers(),
         **document_mails(NOW, ABOUT),
-        **_exports(),
+        **export_mails(REQUESTER, EXPERT, SERVICES),
+        **search_mails(PATIENT, SYNTHESIS),
         **_opening_mails(),
         **_thread_mails(),
         **_ended_mails(),

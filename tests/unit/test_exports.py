@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 from lxml import etree
 
 from gateway.exports.files import FileKind, write_export
-from teleexpertise.billing.exports import Activity, ExportTable, Selection, Shown, export_table
+from teleexpertise.billing.exports import Activity, ExportTable, Selection, Shown, Untold, export_table
 from teleexpertise.billing.rating import Anomaly, BillingParty, NotBillable
 from teleexpertise.billing.tariffs import Role, Tariffs
 from teleexpertise.commands import Command, Export, Unknown, command_subject, read_command
@@ -37,6 +38,7 @@ EXPERT = BillingParty(
     name="Avis Dermatologie CH",
     profession="Dermatologie",
     number="439900010/05",
+    unit="UF 3412",
 )
 
 
@@ -61,7 +63,7 @@ def activity(ref: str, finalised: datetime | None, **changes: Any) -> Activity:
 NEW_YEAR = datetime(2025, 12, 31, 23, 30, tzinfo=UTC)
 OLD_YEAR = datetime(2025, 12, 31, 22, 30, tzinfo=UTC)
 ACTIVITIES = (
-    activity("TLE-2025-000001", OLD_YEAR),
+    activity("TLE-2025-000001", OLD_YEAR, patient=replace(PATIENT, birth_order=2)),
     activity("TLE-2026-000001", NEW_YEAR, patient=Patient(anonymous=True)),
     activity("TLE-2026-000002", None),
     activity("TLE-2026-000003", None, state=State.DECLINED),
@@ -100,6 +102,9 @@ def test_a_row_is_one_side_rated_by_the_day_of_the_readers(tariffs: Tariffs, wor
     assert first["Finalisée par"] == "Dr Léonie FARGETTE pour Avis Dermatologie CH"
     assert first["Finalisée le"].isoformat() == "2025-12-31T23:30:00+01:00"
     assert first["Tiers payant"] == "oui"
+    assert (first["UF"], found[1]["UF"]) == ("UF 3412", "")
+    rank = "Patient : rang (naissance multiple)"
+    assert (first[rank], found[2][rank]) == (2, None)
     assert found[2]["Patient : nom de naissance"] == "anonyme"
     assert "patient anonyme" in found[2]["À régulariser"]
 
@@ -121,6 +126,66 @@ def test_a_selection_gives_its_rows_and_no_other(
 ) -> None:
     found = rows(Selection(**{"addresses": None, **changes}), tariffs, words)
     assert [row["Référence"] for row in found] == references
+
+
+def test_of_what_another_operator_holds_only_our_side_is_shown_and_counted(
+    tariffs: Tariffs, words: Words
+) -> None:
+    elsewhere = [
+        activity(
+            f"TLE-2026-00000{number}@voisin.example",
+            NEW_YEAR + timedelta(days=number),
+            held_by="voisin.example",
+            ours=frozenset({GP.address}),
+        )
+        for number in range(1, 4)
+    ]
+    hidden = activity(
+        "TLE-2026-000009@voisin.example",
+        NEW_YEAR,
+        held_by="voisin.example",
+        ours=frozenset({GP.address}),
+        patient=Patient(),
+        patient_told=False,
+    )
+    mine = [activity(f"TLE-2026-00002{number}", NEW_YEAR + timedelta(days=40 + number)) for number in (1, 2)]
+    made = export_table([*elsewhere, hidden, *mine], Selection(addresses=None), tariffs, words, PARIS)
+    names = [column.name for column in made.columns]
+    found: list[dict[str, Any]] = [dict(zip(names, row, strict=True)) for row in made.rows]
+    there = [row for row in found if row["Tenue par un autre opérateur"] == "voisin.example"]
+    assert {(row["Rôle"], row["Compte"]) for row in there} == {("demandeur", GP.address)}
+    assert "identité du patient non transmise" in there[0]["À régulariser"]
+    counted = [row["Rang dans l'année"] for row in found if row["Rôle"] == "demandeur"]
+    assert counted == [None, 1, 2, 3, 4, 5], "the fifth act of the year, three of them asked elsewhere"
+    assert "nombre maximal" in found[-1]["À régulariser"]
+    assert [row["Rang dans l'année"] for row in found if row["Rôle"] == "expert"] == [4, 5]
+
+
+def test_a_holder_that_told_nothing_leaves_lines_to_be_settled_and_no_guess(
+    tariffs: Tariffs, words: Words
+) -> None:
+    closed = Untold(
+        ref="TLE-2026-000007@voisin.example",
+        held_by="voisin.example",
+        state=State.COMPLETED,
+        requested_at=OLD_YEAR,
+        finalised_at=NEW_YEAR,
+        members=(GP,),
+    )
+    going_on = replace(
+        closed, ref="TLE-2026-000008@voisin.example", state=State.IN_PROGRESS, finalised_at=None
+    )
+    for pending, ref in ((False, closed.ref), (True, going_on.ref)):
+        selection = Selection(addresses=frozenset({GP.address}), pending=pending)
+        made = export_table([], selection, tariffs, words, PARIS, untold=[closed, going_on])
+        names = [column.name for column in made.columns]
+        found: list[dict[str, Any]] = [dict(zip(names, each, strict=True)) for each in made.rows]
+        (row,) = found
+        assert (row["Référence"], row["Rôle"], row["RPPS"]) == (ref, "non transmis", GP.rpps)
+        assert "n'en a pas transmis les données" in row["À régulariser"]
+        assert row["Correspondant"] is None
+    other = Selection(addresses=frozenset({EXPERT.address}))
+    assert not list(export_table([], other, tariffs, words, PARIS, untold=[closed]).rows)
 
 
 def test_each_reason_has_its_french_words(words: Words) -> None:

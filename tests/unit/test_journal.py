@@ -8,8 +8,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 import structlog
+from click.testing import CliRunner
 
 from config import Settings, load_mapping
 from gateway.journal import configure_logging
@@ -69,3 +71,21 @@ def test_the_kernel_says_the_same_of_a_full_device(
         structlog.get_logger("worker").error("lost")
     with pytest.raises(OSError, match="No space"):
         full.close()
+
+
+def test_what_is_logged_while_a_command_runs_is_no_part_of_its_answer(settings: Settings) -> None:
+    """A gateway served in the same process goes on logging, by loggers made before and after."""
+    configure_logging(settings)
+    before = structlog.get_logger("worker").bind(action="deliver")
+
+    @click.command()
+    def answer() -> None:
+        before.info("done")
+        structlog.get_logger("worker").info("accepted")
+        click.echo('{"rows": 2}')
+
+    for _ in range(2):  # what the first run had for standard error is closed by now
+        found = CliRunner().invoke(answer)
+        assert found.exception is None
+        assert found.stdout == '{"rows": 2}\n'
+        assert [json.loads(line)["event"] for line in found.stderr.splitlines()] == ["done", "accepted"]
