@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from sqlalchemy import and_, func, or_, select, true, tuple_
 
@@ -21,8 +22,6 @@ from teleexpertise.states import State
 from teleexpertise.told import Told, load_told
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from sqlalchemy import ColumnElement, RowMapping
 
 __all__ = ["ToldActivities", "UntoldRow", "told_of"]
@@ -132,13 +131,14 @@ class ToldActivities(Repository):
 
     async def _matching(self, mine: ColumnElement[bool]) -> AsyncIterator[ActivityRow]:
         page = select(mirrors, mirror_activity.c.told, mirror_activity.c.patient_id).select_from(_TOLD)
-        name, last = tuple_(mirrors.c.ref, mirrors.c.holder), ("", "")
-        ordered = page.where(mine).order_by(mirrors.c.ref, mirrors.c.holder).limit(ID_CHUNK)
-        while found := await self._all(ordered.where(name > last)):
+        place = (mirrors.c.ref, mirrors.c.holder, mirrors.c.id)
+        ordered = page.where(mine).order_by(*place).limit(ID_CHUNK)
+        last = ("", "", UUID(int=0))
+        while found := await self._all(ordered.where(tuple_(*place) > last)):
             members = await self._members([row["id"] for row in found])
             for row in found:
                 yield _activity(row, members.get(row["id"], {}))
-            last = (found[-1]["ref"], found[-1]["holder"])
+            last = (found[-1]["ref"], found[-1]["holder"], found[-1]["id"])
 
     async def _members(self, ids: Collection[UUID]) -> dict[UUID, dict[str, bool]]:
         rows = await self._all(select(mirror_member).where(mirror_member.c.mirror_id.in_(ids)))
