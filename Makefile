@@ -1,11 +1,12 @@
 # The two commands that need nothing but a bare Debian machine: `make run` and `make test`. `make help` lists all.
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lock load bench bench-trust bench-pictures fuzz conformity clean
+.PHONY: help run test check format lock load sample-year bench bench-trust bench-pictures bench-exports fuzz conformity clean
 
 ROOMS := $(wildcard config certs mailboxes teleexpertise gateway)
 SOURCES := $(ROOMS) $(wildcard tests) scripts
 BIN := .venv/bin
 PYTEST_ARGS ?=
+YEAR_ARGS ?=
 
 help: ## this list
 	@sed -n -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -39,6 +40,10 @@ load: ## many conversations at once; counts, and messages per second beside Post
 	@scripts/install.sh test
 	@exec $(BIN)/python -m tests.load
 
+sample-year: ## a generated year of a region, its exports reckoned apart (YEAR_ARGS='--year 2022 --seed 7')
+	@scripts/install.sh test
+	@exec $(BIN)/python -m tests.year $(YEAR_ARGS)
+
 bench: ## measurements of the parts
 	@scripts/install.sh test
 	@exec $(BIN)/python -m tests.bench
@@ -50,6 +55,10 @@ bench-trust: ## processor time of signing and verifying, beside openssl and the 
 bench-pictures: ## a report of 40 photographs of 12 megapixels: seconds and memory
 	@scripts/install.sh test
 	@exec $(BIN)/python -m tests.bench.pictures
+
+bench-exports: ## 100,000 conversations as CSV and XLSX: seconds and memory (part of bench)
+	@scripts/install.sh test
+	@exec $(BIN)/python -m tests.bench.exports
 
 fuzz: ## a million inputs for what decides about trust, a minute for the other parsers
 	@scripts/install.sh test

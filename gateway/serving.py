@@ -45,7 +45,6 @@ from gateway.workers.filing import FolderWork
 from gateway.workers.giving_up import GivingUp
 from gateway.workers.housekeeping import keep_house
 from gateway.workers.loop import Workers
-from gateway.workers.patient_mail import LetterFiling
 from gateway.workers.printers import Printers
 from gateway.workers.reporting import ReportWork
 from gateway.workers.sharing import SharingWork
@@ -274,7 +273,7 @@ def _workers(
             "arrange": folders.arrange,
             "sort": sorting.sort,
             "file_document": sorting.file_document,
-            "file_letter": LetterFiling(services, deliveries, folders).file_letter,
+            "file_letter": sorting.file_letter,
             "make_report": reports.make_report,
             "synthesis": reports.synthesis,
             "export": ExportWork(services).export,

@@ -142,7 +142,9 @@ async def _written(
             raise Failure(f"tariffs: {error}") from error
         bar.update(task, description="writing")
         total = services.texts.words.of("export_words", "total")
-        rows = write_export(table, out, kind, total, lambda count: bar.update(task, completed=count))
+        rows = write_export(
+            table, out, kind, total, services.clock(), lambda count: bar.update(task, completed=count)
+        )
     return rows, table
 
 

@@ -33,7 +33,7 @@ from teleexpertise.letters import Attachment, Mailbox
 from teleexpertise.people import Document, NoticeMode, Party
 from teleexpertise.texts import contexts as mails
 
-__all__ = ["Act", "carry_out"]
+__all__ = ["Act", "carry_out", "settle"]
 
 #: Mails that carry a document ask what became of it (ECO.2.3.2).
 _RECEIPTED = frozenset({"rapport"})
@@ -73,26 +73,36 @@ class Act:
     about: str = ""
 
 
+async def settle(
+    unit: Unit, conversation: Conversation | None, identifier: UUID, facts: Facts, message: MessageRow
+) -> tuple[Decision, Conversation | None]:
+    """Decide on one thing that happened and record what was decided: events, their fold, and the why. What is
+    to be done about it is left to the caller; the conversation after it comes back.
+    """
+    decision = decide(conversation, facts, unit.services.rules, unit.now.astimezone(unit.services.zone))
+    after = conversation
+    if decision.events:
+        after = await unit.record(conversation, identifier, decision.events, facts.author, message)
+    row = DecisionRow(
+        at=unit.now,
+        trigger=facts.trigger,
+        facts={**decision.symbols, "state_after": str(decision.after)},
+        trace=[[line.rule, line.fired, line.why] for line in decision.trace],
+        rules_version=decision.rules_version,
+        conversation_id=after.id if after else None,
+        message_id=message.id,
+    )
+    await unit.tx.decisions.add(row)
+    return decision, after
+
+
 async def carry_out(
     unit: Unit, conversation: Conversation | None, identifier: UUID, act: Act
 ) -> tuple[Decision, Conversation | None]:
     """Decide on ``act`` and put all that follows into the transaction; the conversation after it comes
     back.
     """
-    decision = decide(conversation, act.facts, unit.services.rules, unit.now.astimezone(unit.services.zone))
-    after = conversation
-    if decision.events:
-        after = await unit.record(conversation, identifier, decision.events, act.facts.author, act.message)
-    row = DecisionRow(
-        at=unit.now,
-        trigger=act.facts.trigger,
-        facts={**decision.symbols, "state_after": str(decision.after)},
-        trace=[[line.rule, line.fired, line.why] for line in decision.trace],
-        rules_version=decision.rules_version,
-        conversation_id=after.id if after else None,
-        message_id=act.message.id,
-    )
-    await unit.tx.decisions.add(row)
+    decision, after = await settle(unit, conversation, identifier, act.facts, act.message)
     if after is None:
         await _answer_unopened(unit, act, decision)
         return decision, None

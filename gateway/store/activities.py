@@ -2,42 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from itertools import groupby
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, or_, select, true
+from pydantic import TypeAdapter
+from sqlalchemy import Text, and_, cast, or_, select, true
 
-from gateway.store.pieces import in_pieces
 from gateway.store.repository import Repository
 from gateway.store.schema import conversation as conversations
 from gateway.store.schema import conversation_member, patient_conversation
 from gateway.store.schema import event as events
-from teleexpertise.events import Author, Completed, Declined, Opened, TakenUp, load_event
+from teleexpertise.events import Author, Place
 from teleexpertise.patients import Patient
+from teleexpertise.people import Party
 
 if TYPE_CHECKING:
-    from uuid import UUID
+    from sqlalchemy import ColumnElement, RowMapping, Select, Subquery
 
-    from sqlalchemy import ColumnElement, RowMapping
-
-__all__ = ["Activities", "ActivityRow"]
+__all__ = ["Activities", "ActivityRow", "Asking", "Finalisation"]
 
 _CHUNK = 500
 _KINDS = ("opened", "taken_up", "completed", "declined")
-# not the whole rows: decoding what nobody reads costs as much again
-_READ = (
-    conversations.c.id,
-    conversations.c.ref,
-    conversations.c.state,
-    conversations.c.opened_at,
-    patient_conversation.c.patient_id,
-)
+_READ = (conversations.c.id, conversations.c.ref, conversations.c.state, patient_conversation.c.patient_id)
 _REGISTERED = conversations.outerjoin(
     patient_conversation, patient_conversation.c.conversation_id == conversations.c.id
 )
-_TOLD = (events.c.conversation_id, events.c.at, events.c.author, events.c.payload)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """What exports and figures read of ``events.Opened``, whose fields these are."""
+
+    requester: Party
+    expert: Party
+    patient: Patient
+    urgency: str
+    delay_days: int = 7
+    specialties: tuple[str, ...] = ()
+    insured_number: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finalisation:
+    """What exports and figures read of ``events.Completed``, whose fields these are."""
+
+    requester: Party
+    expert: Party
+    outcome: str = ""
+    level: str = ""
+    cumulated: bool = False
+    listed_patient: bool | None = None
+    requester_place: Place | None = None
+    expert_place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +71,9 @@ class ActivityRow:
     ref: str
     state: str
     opened_at: datetime
-    opening: Opened
+    opening: Asking
     answered_at: datetime | None
-    completion: Completed | None
+    completion: Finalisation | None
     finalised_at: datetime | None
     finaliser: Author | None
     version: int
@@ -64,6 +84,22 @@ class ActivityRow:
     held_by: str = ""
     ours: frozenset[str] = frozenset()
     patient_told: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Readers:
+    """From JSON text to what is read of it, in one pass: a tree of all that the events hold, first made and
+    then checked, took most of the time of a large export.
+    """
+
+    asking: TypeAdapter[Asking]
+    finalisation: TypeAdapter[Finalisation]
+    author: TypeAdapter[Author]
+
+
+@lru_cache(maxsize=1)
+def _readers() -> _Readers:
+    return _Readers(TypeAdapter(Asking), TypeAdapter(Finalisation), TypeAdapter(Author))
 
 
 class Activities(Repository):
@@ -115,21 +151,31 @@ class Activities(Repository):
                 yield activity
 
     async def _matching(self, mine: ColumnElement[bool]) -> AsyncIterator[ActivityRow]:
-        ordered = select(*_READ).select_from(_REGISTERED).where(mine).order_by(conversations.c.ref)
-        async for found in in_pieces(self._connection, ordered, _CHUNK):
-            told = await self._told([row["id"] for row in found])
-            for row in found:
-                activity = _activity(row, told.get(row["id"], ()))
+        last = ""
+        while True:
+            page = select(*_READ).select_from(_REGISTERED).where(mine, conversations.c.ref > last)
+            rows = await self._all(_told(page.order_by(conversations.c.ref).limit(_CHUNK).subquery()))
+            if not rows:
+                return
+            for _, told in groupby(rows, key=lambda row: row["ref"]):
+                activity = _activity(list(told))
                 if activity is not None:
                     yield activity
+            last = rows[-1]["ref"]
 
-    async def _told(self, ids: list[UUID]) -> dict[UUID, list[RowMapping]]:
-        mine = events.c.conversation_id.in_(ids)
-        wanted = select(*_TOLD).where(mine, events.c.kind.in_(_KINDS))
-        told: dict[UUID, list[RowMapping]] = {}
-        for row in await self._all(wanted.order_by(events.c.conversation_id, events.c.seq)):
-            told.setdefault(row["conversation_id"], []).append(row)
-        return told
+
+def _told(page: Subquery) -> Select[*tuple[object, ...]]:
+    """The events of a page's conversations in order, as text; a conversation without any is one row."""
+    columns = (
+        events.c.kind,
+        events.c.at,
+        cast(events.c.author, Text).label("author"),
+        cast(events.c.payload, Text).label("payload"),
+    )
+    of_page = and_(events.c.conversation_id == page.c.id, events.c.kind.in_(_KINDS))
+    joined = page.outerjoin(events, of_page)
+    statement = select(page.c.ref, page.c.state, page.c.patient_id, *columns).select_from(joined)
+    return statement.order_by(page.c.ref, events.c.seq)
 
 
 def _of_parties(addresses: Collection[str] | None) -> ColumnElement[bool]:
@@ -139,38 +185,39 @@ def _of_parties(addresses: Collection[str] | None) -> ColumnElement[bool]:
     return or_(conversations.c.requester_address.in_(named), conversations.c.expert_address.in_(named))
 
 
-def _activity(row: RowMapping, told: Iterable[RowMapping]) -> ActivityRow | None:
+def _activity(told: Sequence[RowMapping]) -> ActivityRow | None:
     """Put together what the events say; None for a conversation without opening, which a rebuild reports."""
-    opening: Opened | None = None
-    completion: Completed | None = None
-    answered_at = finalised_at = first_at = declined_at = finaliser = None
+    opened, completed = None, None
+    answered_at = first_at = declined_at = None
     version = 0
     for entry in told:
-        match load_event(entry["payload"]):
-            case Opened() as opening:
-                pass
-            case TakenUp():
+        match entry["kind"]:
+            case "opened":
+                opened = entry
+            case "taken_up":
                 answered_at = answered_at or entry["at"]
-            case Completed() as completion:
-                finalised_at, finaliser = entry["at"], Author(**entry["author"])
-                first_at = first_at or finalised_at
+            case "completed":
+                completed = entry
+                first_at = first_at or entry["at"]
                 version += 1
-            case Declined():
+            case "declined":
                 declined_at = entry["at"]
-    if opening is None:
+    if opened is None:
         return None
+    readers = _readers()
+    opening = readers.asking.validate_json(opened["payload"])
     return ActivityRow(
-        ref=row["ref"],
-        state=row["state"],
-        opened_at=row["opened_at"],
+        ref=opened["ref"],
+        state=opened["state"],
+        opened_at=opened["at"],
         opening=opening,
         answered_at=answered_at or first_at,
-        completion=completion,
-        finalised_at=finalised_at,
-        finaliser=finaliser,
+        completion=readers.finalisation.validate_json(completed["payload"]) if completed else None,
+        finalised_at=completed["at"] if completed else None,
+        finaliser=readers.author.validate_json(completed["author"]) if completed else None,
         version=version,
         finalised_first_at=first_at,
         declined_at=declined_at,
-        patient_id=row["patient_id"],
+        patient_id=opened["patient_id"],
         asked_of=opening.expert.address,
     )

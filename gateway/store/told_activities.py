@@ -8,23 +8,20 @@ from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
+from uuid import UUID
 
-from sqlalchemy import and_, func, or_, select, true
+from sqlalchemy import and_, func, or_, select, true, tuple_
 
-from gateway.store.activities import ActivityRow
-from gateway.store.pieces import in_pieces
+from gateway.store.activities import ActivityRow, Asking, Finalisation
 from gateway.store.repository import ID_CHUNK, Repository
 from gateway.store.schema import exported_line, mirror_activity, mirror_event, mirror_member
 from gateway.store.schema import mirror as mirrors
-from teleexpertise.events import Completed, Opened
 from teleexpertise.mirrors import Flow
 from teleexpertise.patients import Patient
 from teleexpertise.states import State
 from teleexpertise.told import Told, load_told
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from sqlalchemy import ColumnElement, RowMapping
 
 __all__ = ["ToldActivities", "UntoldRow", "told_of"]
@@ -134,11 +131,14 @@ class ToldActivities(Repository):
 
     async def _matching(self, mine: ColumnElement[bool]) -> AsyncIterator[ActivityRow]:
         page = select(mirrors, mirror_activity.c.told, mirror_activity.c.patient_id).select_from(_TOLD)
-        ordered = page.where(mine).order_by(mirrors.c.ref, mirrors.c.holder, mirrors.c.id)
-        async for found in in_pieces(self._connection, ordered, ID_CHUNK):
+        place = (mirrors.c.ref, mirrors.c.holder, mirrors.c.id)
+        ordered = page.where(mine).order_by(*place).limit(ID_CHUNK)
+        last = ("", "", UUID(int=0))
+        while found := await self._all(ordered.where(tuple_(*place) > last)):
             members = await self._members([row["id"] for row in found])
             for row in found:
                 yield _activity(row, members.get(row["id"], {}))
+            last = (found[-1]["ref"], found[-1]["holder"], found[-1]["id"])
 
     async def _members(self, ids: Collection[UUID]) -> dict[UUID, dict[str, bool]]:
         rows = await self._all(select(mirror_member).where(mirror_member.c.mirror_id.in_(ids)))
@@ -170,12 +170,10 @@ def _activity(row: RowMapping, members: dict[str, bool]) -> ActivityRow:
     """
     told = load_told(row["told"])
     ours = frozenset(members)
-    opening = Opened(
-        ref=row["ref"],
+    opening = Asking(
         requester=told.requester,
         expert=told.expert,
         patient=told.patient or Patient(),
-        question="",
         urgency=told.urgency,
         delay_days=told.delay_days,
         insured_number=told.insured_number,
@@ -183,10 +181,9 @@ def _activity(row: RowMapping, members: dict[str, bool]) -> ActivityRow:
     completion = None
     if told.finalised_at is not None:
         # Of our own side we know better where it works: the holder has no account for it.
-        completion = Completed(
+        completion = Finalisation(
             requester=told.requester,
             expert=told.expert,
-            conclusion="",
             outcome=told.outcome,
             level=told.level,
             cumulated=told.cumulated,

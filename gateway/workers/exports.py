@@ -59,5 +59,6 @@ class ExportWork:
     def _written(self, table: ExportTable, kind: FileKind) -> tuple[bytes, int]:
         with tempfile.TemporaryDirectory(prefix="tle-export-") as folder:
             path = Path(folder) / "export"
-            rows = write_export(table, path, kind, self.services.texts.words.of("export_words", "total"))
+            total = self.services.texts.words.of("export_words", "total")
+            rows = write_export(table, path, kind, total, self.services.clock())
             return path.read_bytes(), rows

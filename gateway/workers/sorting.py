@@ -1,5 +1,5 @@
-"""Documents that came by mail: into the folder of the patient whom they are certainly about, else a question
-to their recipient, whose answer files them.
+"""What came by mail about a patient goes into the patient's folder: answers of patients, and documents, where
+it is certain whom they are about; else the recipient is asked, and the answer files them.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ __all__ = ["SortingWork"]
 
 @dataclass(frozen=True, slots=True)
 class SortingWork:
-    """Performs ``sort`` and ``file_document``: a copy of a mail with documents goes into the patient's folder
-    of its recipient. The mail itself lies in INBOX whatever comes of this.
+    """Performs ``sort``, ``file_document`` and ``file_letter``: a copy of a mail goes, read, into the folder
+    of its patient.
+
+    The mail itself lies in INBOX whatever comes of this.
     """
 
     services: Services
@@ -86,8 +88,15 @@ class SortingWork:
             await unit.answer(placed, to, in_reply_to=str(payload["in_reply_to"]))
             await tx.outbox.done(row, unit.now)
 
+    async def file_letter(self, row: OutboxRow) -> None:
+        """File a patient's answer for its recipient; the patient may have been merged since."""
+        async with self.services.store.reading() as tx:
+            known = await tx.patients.get(int(row.payload["patient"]))
+        assert known is not None, "patients of the register are never removed"
+        await self._file(row, known)
+
     async def _file(self, row: OutboxRow, known: PatientRow) -> str:
-        """File the recipient's copy; the folder's name is returned."""
+        """File the recipient's copy, once however often this runs; the folder's name is returned."""
         raw, message = await self.deliveries.copy(row)
         key = delivery_key(self.services.key, message.sha256, f"file:{row.recipient}")
         copy = copy_for(raw, [("X-TLE-Delivery", key)])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
@@ -204,6 +204,8 @@ class _Ledger:
     paid: dict[tuple[str, str], list[tuple[date, int]]] = field(default_factory=lambda: defaultdict(list))
     # found once for each party and number: a year of a region names the same ones a thousand times
     professions: dict[BillingParty, str] = field(default_factory=dict)
+    possible: dict[tuple[Role, str, date], tuple[Act, ...]] = field(default_factory=dict)
+    firsts: dict[Role, date] = field(default_factory=dict)
     billing_numbers: dict[str, bool] = field(default_factory=dict)
     insured_numbers: dict[str, bool] = field(default_factory=dict)
 
@@ -212,6 +214,20 @@ class _Ledger:
         if party not in self.professions:
             self.professions[party] = profession_of(party, tariffs)
         return self.professions[party]
+
+    def acts_for(self, role: Role, profession: str, day: date, tariffs: Tariffs) -> tuple[Act, ...]:
+        """The rows that a profession may bill on a day in a role, see :meth:`Tariffs.acts_for`."""
+        key = (role, profession, day)
+        if key not in self.possible:
+            self.possible[key] = tariffs.acts_for(role, profession, day)
+        return self.possible[key]
+
+    def first_day(self, role: Role, tariffs: Tariffs) -> date:
+        """The day on which the first act of a role began; never where there is none."""
+        if role not in self.firsts:
+            days = (act.from_ for act in tariffs.acts if act.role is role)
+            self.firsts[role] = min(days, default=date.max)
+        return self.firsts[role]
 
     def is_billing_number(self, number: str) -> bool:
         """Whether a billing number can be one."""
@@ -264,29 +280,55 @@ def rate(
     return tuple(lines)
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What is billed for one side, and why not, or what is open: the fields of :class:`Line` after its
+    parties.
+    """
+
+    act: Act | None = None
+    amount: int | None = 0
+    count: int = 0
+    limit: int = 0
+    refusal: NotBillable | None = None
+    anomalies: tuple[Anomaly, ...] = ()
+
+
 def _line(conversation: Billable, role: Role, tariffs: Tariffs, ledger: _Ledger, answered: str) -> Line:
     other = Role.REQUESTER if role is Role.EXPERT else Role.EXPERT
-    line = Line(
+    party, counterpart = conversation.party(role), conversation.party(other)
+    said = _said(conversation, role, tariffs, ledger, answered)
+    return Line(
         ref=conversation.ref,
         day=conversation.day,
         role=role,
-        party=conversation.party(role),
-        counterpart=conversation.party(other),
+        party=party,
+        counterpart=counterpart,
+        act=said.act,
+        amount=said.amount,
+        count=said.count,
+        limit=said.limit,
+        refusal=said.refusal,
+        anomalies=said.anomalies,
     )
-    profession = ledger.profession(line.party, tariffs)
-    possible = tariffs.acts_for(role, profession, conversation.day)
-    refusal = _refusal(conversation, role, profession, tariffs, possible)
+
+
+def _said(conversation: Billable, role: Role, tariffs: Tariffs, ledger: _Ledger, answered: str) -> _Said:
+    party = conversation.party(role)
+    profession = ledger.profession(party, tariffs)
+    possible = ledger.acts_for(role, profession, conversation.day, tariffs)
+    refusal = _refusal(conversation, profession, possible, ledger.first_day(role, tariffs))
     if refusal is not None:
-        return replace(line, refusal=refusal)
-    anomalies = _open_questions(conversation, line, ledger)
+        return _Said(refusal=refusal)
+    anomalies = _open_questions(conversation, role, ledger)
     if conversation.listed_patient is None and possible and all(act.for_listed for act in possible):
         anomalies = (*anomalies, Anomaly.PATIENT_SITUATION)
     if not profession:
-        return replace(line, amount=None, anomalies=(Anomaly.PROFESSION_UNKNOWN, *anomalies))
+        return _Said(amount=None, anomalies=(Anomaly.PROFESSION_UNKNOWN, *anomalies))
     chosen = _chosen(possible, conversation.level, answered)
     if chosen is None:
-        return replace(line, amount=None, anomalies=(Anomaly.LEVEL_UNKNOWN, *anomalies))
-    return _counted(replace(line, act=chosen, anomalies=anomalies), conversation, profession, ledger)
+        return _Said(amount=None, anomalies=(Anomaly.LEVEL_UNKNOWN, *anomalies))
+    return _counted(chosen, anomalies, conversation, party, profession, ledger)
 
 
 def claimed_number(insured: str, patient: Patient, day: date) -> str:
@@ -306,11 +348,11 @@ def profession_of(party: BillingParty, tariffs: Tariffs) -> str:
 
 
 def _refusal(
-    conversation: Billable, role: Role, profession: str, tariffs: Tariffs, possible: tuple[Act, ...]
+    conversation: Billable, profession: str, possible: tuple[Act, ...], first_day: date
 ) -> NotBillable | None:
-    """The first reason for which this side bills nothing."""
+    """The first reason for which a side bills nothing; ``first_day`` is that of its role's first act."""
     expert, requester = conversation.expert, conversation.requester
-    if not any(act.role is role and act.from_ <= conversation.day for act in tariffs.acts):
+    if conversation.day < first_day:
         return NotBillable.BEFORE_CONVENTION
     if expert.key == requester.key:
         return NotBillable.SAME_PERSON
@@ -336,21 +378,20 @@ def _chosen(possible: tuple[Act, ...], level: str, answered: str) -> Act | None:
     return next((act for act in fitting if act.code == level), None)
 
 
-def _open_questions(conversation: Billable, line: Line, ledger: _Ledger) -> tuple[Anomaly, ...]:
+def _open_questions(conversation: Billable, role: Role, ledger: _Ledger) -> tuple[Anomaly, ...]:
     """What has to be settled whatever the act is."""
     found: list[Anomaly] = []
+    own = conversation.party(role)
+    other = conversation.party(Role.REQUESTER if role is Role.EXPERT else Role.EXPERT)
     for party, missing, wrong in (
-        (line.party, Anomaly.NUMBER_MISSING, Anomaly.NUMBER_WRONG),
-        (line.counterpart, Anomaly.COUNTERPART_NUMBER_MISSING, Anomaly.COUNTERPART_NUMBER_WRONG),
+        (own, Anomaly.NUMBER_MISSING, Anomaly.NUMBER_WRONG),
+        (other, Anomaly.COUNTERPART_NUMBER_MISSING, Anomaly.COUNTERPART_NUMBER_WRONG),
     ):
         if not party.number:
             found.append(missing)
         elif not ledger.is_billing_number(party.number):
             found.append(wrong)
-    for party, missing in (
-        (line.party, Anomaly.RPPS_MISSING),
-        (line.counterpart, Anomaly.COUNTERPART_RPPS_MISSING),
-    ):
+    for party, missing in ((own, Anomaly.RPPS_MISSING), (other, Anomaly.COUNTERPART_RPPS_MISSING)):
         if not party.rpps and not party.is_hospital:
             found.append(missing)
     insured = claimed_number(conversation.insured_number, conversation.patient, conversation.day)
@@ -367,34 +408,37 @@ def _open_questions(conversation: Billable, line: Line, ledger: _Ledger) -> tupl
     return tuple(found)
 
 
-def _counted(line: Line, conversation: Billable, profession: str, ledger: _Ledger) -> Line:
-    """The line with its number in the year, its amount, and what the limits say."""
-    act = line.act
-    assert act is not None, "a line is counted for an act"
+def _counted(
+    act: Act,
+    anomalies: tuple[Anomaly, ...],
+    conversation: Billable,
+    party: BillingParty,
+    profession: str,
+    ledger: _Ledger,
+) -> _Said:
+    """The act with its number in the year, its amount, and what the limits say."""
     limit = act.limits.get(profession, 0)
-    key = (conversation.patient_key, line.party.key, act.code)
-    count = (
-        1 + sum(ledger.within(day, line.day) for day in ledger.acts[key]) if conversation.patient_key else 0
-    )
-    line = replace(line, count=count, limit=limit)
+    patient, day = conversation.patient_key, conversation.day
+    earlier = ledger.acts[patient, party.key, act.code] if patient else []
+    count = 1 + sum(ledger.within(one, day) for one in earlier) if patient else 0
     if limit and count > limit:
-        return replace(line, amount=0, anomalies=(Anomaly.LIMIT_EXCEEDED, *line.anomalies))
-    if conversation.patient_key:
-        ledger.acts[key].append(line.day)
-    amount = act.amount.get(territory_of(line.party.department))
+        return _Said(act, 0, count, limit, anomalies=(Anomaly.LIMIT_EXCEEDED, *anomalies))
+    earlier.append(day)
+    amount = act.amount.get(territory_of(party.department))
     if amount is None:
-        return replace(line, amount=None, anomalies=(Anomaly.AMOUNT_UNKNOWN, *line.anomalies))
-    return _capped(replace(line, amount=amount), act, amount, ledger)
+        return _Said(act, None, count, limit, anomalies=(Anomaly.AMOUNT_UNKNOWN, *anomalies))
+    granted = _granted(act, amount, party, day, ledger)
+    if granted != amount:
+        anomalies = (Anomaly.CAP_REACHED, *anomalies)
+    return _Said(act, granted, count, limit, anomalies=anomalies)
 
 
-def _capped(line: Line, act: Act, amount: int, ledger: _Ledger) -> Line:
-    """The line with what is left below the act's yearly cap for one professional."""
+def _granted(act: Act, amount: int, party: BillingParty, day: date, ledger: _Ledger) -> int:
+    """What is left of the amount below the act's yearly cap for one professional."""
     if act.yearly_cap is None:
-        return line
-    paid = ledger.paid[line.party.key, act.code]
-    left = act.yearly_cap - sum(cents for day, cents in paid if ledger.within(day, line.day))
+        return amount
+    paid = ledger.paid[party.key, act.code]
+    left = act.yearly_cap - sum(cents for earlier, cents in paid if ledger.within(earlier, day))
     granted = max(0, min(amount, left))
-    paid.append((line.day, granted))
-    if granted == amount:
-        return line
-    return replace(line, amount=granted, anomalies=(Anomaly.CAP_REACHED, *line.anomalies))
+    paid.append((day, granted))
+    return granted

@@ -30,6 +30,7 @@ from teleexpertise.facts import Facts, Trigger
 from teleexpertise.forms import FormCopy, find_form, read_form, render_html, render_text, validate
 from teleexpertise.plaintext import html_lines
 from tests.bench.directory import measure_directory
+from tests.bench.exports import measure_exports
 from tests.bench.patients import measure_patients
 from tests.bench.yardsticks import mail, median, openssl, tell
 from tests.support import certificates
@@ -142,6 +143,7 @@ def main() -> int:
         measure_directory,
         measure_domain,
         measure_patients,
+        measure_exports,
     ):
         measure()
     return 0

@@ -12,44 +12,47 @@ from teleexpertise.contacts import Contact
 from teleexpertise.people import AccountKind
 from tests.bench.databases import on_each_database, seconds, settled
 from tests.bench.yardsticks import tell
+from tests.year.plan import Size
+from tests.year.region import make_region
 
 __all__ = ["measure_directory"]
 
 ENTRIES = 100_000
 _CHUNK = 1000
 _PAGE = 20
-_FIRST = ("Aude", "Rémy", "Léa", "Zoé", "Ysoline", "Léopold")
-_TOWNS = ("Le Puy-en-Velay", "Saint-Étienne", "Lyon", "Clermont-Ferrand", "Blavozy", "Yssingeaux")
-#: The last four: a word of all, the beginnings of 5,000 words that all have, both, and all of each other.
+#: The last four: what most or all entries meet, alone and together.
 _QUERIES = (
-    *("dermato 43", "Saint-Etienne", "ROUX4711", "cardio lyon léa", "geriatrie st etienne 42", "inconnu"),
-    *("médecin", "roux", "medecin roux", "med medecin rou roux"),
+    *("dermato 43", "Saint-Etienne", "cardio lyon", "geriatrie st etienne 42", "inconnu"),
+    *("a", "dr", "dr a", "d dr a e"),
 )
+_SIZE = Size(professionals=ENTRIES, experts=60, patients=40, conversations=0)
 
 
-def _contact(number: int, chance: Random, names: list[str]) -> Contact:
-    department = f"{number % 95 + 1:02}"
-    return Contact(
-        address=f"medecin{number}@demo.mssante.example",
-        kind=AccountKind.PERSON,
-        name=f"Dr {chance.choice(_FIRST)} ROUX{number % 5000}",
-        profession="Médecin",
-        specialty=chance.choice(names),
-        department=department,
-        postcode=f"{department}{number % 900:03}",
-        town=chance.choice(_TOWNS),
-    )
+def _contacts() -> list[Contact]:
+    """The professionals of a sample year, two hundred times as many as it has."""
+    return [
+        Contact(
+            address=member.address,
+            kind=AccountKind.PERSON,
+            name=member.name,
+            profession=member.profession,
+            specialty=member.specialty,
+            department=member.department,
+            postcode=f"{member.department[:2]}000",
+            town=member.town,
+        )
+        for member in make_region(Random(1), _SIZE, 2025).members[:ENTRIES]
+    ]
 
 
 async def _measure(store: Store, name: str) -> None:
     """What :func:`gateway.pipeline.directory_pages.directory_page` does for contacts; the index is kept, its
     version read each time.
     """
-    chance, names = Random(1), [each.name for each in specialties()]
+    contacts = _contacts()
     async with store.transaction() as tx:
         for start in range(0, ENTRIES, _CHUNK):
-            some = [_contact(number, chance, names) for number in range(start, start + _CHUNK)]
-            await tx.contacts.put(some, "bench")
+            await tx.contacts.put(contacts[start : start + _CHUNK], "bench")
         await tx.contacts.changed()
     await settled(store)
     kept = Directories({each.name: each.synonyms for each in specialties()}, departments())

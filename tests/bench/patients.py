@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
 from random import Random
 
 from gateway.store import Store
@@ -13,36 +15,46 @@ from teleexpertise.patients import Patient
 from teleexpertise.searching import read_query
 from tests.bench.databases import on_each_database, seconds, settled
 from tests.bench.yardsticks import tell
+from tests.year.entering import patient_of_plan
+from tests.year.plan import Size
+from tests.year.region import make_region
 
 __all__ = ["measure_patients"]
 
 PATIENTS = 100_000
 _CHUNK = 5000
-_SYLLABLES = (
-    *("BA", "DE", "FI", "GO", "LU", "MA", "NE", "RI"),
-    *("SO", "TU", "VIN", "CHAR", "LET", "MON", "DU", "PONT"),
-)
-_FREQUENT = ("MARTIN", "BERNARD", "DUBOIS", "THOMAS", "ROBERT", "PETIT", "DURAND")
-_FIRST = ("Jean", "Marie", "Pierre", "Jeanne", "Léa", "Zoé", "Paul", "Anne", "Élise", "Jean-Pierre")
-_SEARCHES = ("martin jean", "m", "jean", "jean pierre marie", "duma jean-pierre", "03/02/1957", "zzz")
+_SIZE = Size(professionals=30, experts=12, patients=PATIENTS, conversations=0)
 
 
-def _person(chance: Random, names: list[str]) -> Patient:
-    name = chance.choice(_FREQUENT) if chance.random() < 0.08 else chance.choice(names)
-    name = f"DE {name}" if chance.random() < 0.1 else name
-    name = f"{name}-{chance.choice(names)}" if chance.random() < 0.1 else name
-    first = " ".join(chance.sample(_FIRST, chance.choice((1, 2, 3))))
-    born = date(1930, 1, 1) + timedelta(days=chance.randrange(35_000))
-    return Patient(birth_name=name, first_names=first, birth_date=born, sex=chance.choice("FM"))
+def _people() -> list[Patient]:
+    """The patients of a sample year, five times as many as it has."""
+    return [patient_of_plan(person) for person in make_region(Random(46), _SIZE, 2025).patients]
 
 
-async def _fill(store: Store) -> None:
+def _searches(people: list[Patient]) -> tuple[str, ...]:
+    """What is typed: a name that many have, beginnings, first names that thousands have, a day, nobody."""
+    one = people[0]
+    common, ((first, _), (second, _)) = (
+        Counter(each.birth_name for each in people).most_common(1)[0][0],
+        Counter(each.first_names.split()[0] for each in people).most_common(2),
+    )
+    assert one.birth_date is not None
+    return (
+        f"{common} {first}".lower(),
+        "m",
+        first.lower(),
+        f"{first} {second}".lower(),
+        f"{one.birth_name[:5]} {one.first_names.split()[0]}".lower(),
+        f"{one.birth_date:%d/%m/%Y}",
+        "zzz",
+    )
+
+
+async def _fill(store: Store, everybody: list[Patient]) -> None:
     """Rows written at once: one by one would take two minutes, and is not what is measured."""
-    chance = Random(46)
-    names = ["".join(chance.choice(_SYLLABLES) for _ in range(chance.choice((2, 3)))) for _ in range(6000)]
     made = datetime(2026, 1, 1, tzinfo=UTC)
     for start in range(1, PATIENTS + 1, _CHUNK):
-        people = {number: _person(chance, names) for number in range(start, start + _CHUNK)}
+        people = dict(enumerate(everybody[start - 1 : start - 1 + _CHUNK], start=start))
         rows = [
             {
                 "id": number,
@@ -51,6 +63,7 @@ async def _fill(store: Store) -> None:
                 "first_names": each.first_names,
                 "birth_date": each.birth_date,
                 "sex": each.sex,
+                "ins": each.ins or None,
                 "ins_oid": "",
                 "created_at": made,
             }
@@ -67,16 +80,17 @@ async def _fill(store: Store) -> None:
 
 
 async def _measure(store: Store, name: str) -> None:
-    await _fill(store)
+    people = _people()
+    await _fill(store, people)
     await settled(store)
-    for words in _SEARCHES:
+    for words in _searches(people):
 
         async def search(words: str = words) -> None:
             async with store.reading() as tx:
                 await tx.patients.search(read_query(words))
 
         tell(f"search {PATIENTS:,} patients, {name}: {words}", await seconds(search))
-    stated = Patient(birth_name="MARTIN", first_names="Jeanne", birth_date=date(1957, 3, 2), sex="F", ins="")
+    stated = replace(people[-1], ins="")
 
     async def recognise() -> None:
         async with store.reading() as tx:

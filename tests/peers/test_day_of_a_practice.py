@@ -238,6 +238,9 @@ def at_midday_one_leaves_and_one_joins(day: Day) -> None:
     """
     day.ask(region.NURSE, billing="43 1 00005 9", name="TRESCLAUX")
     thread, bruno, fanny = day.threads[-1], day.client(BRUNO), day.client(FANNY)
+    # The nurse hears that her RPPS number is missing and has it entered before anything is billed.
+    assert "aucun numéro RPPS n'est enregistré" in words_of(thread.confirmation)
+    told(day.gateway, "account", "rpps", region.NURSE.address, "10100000058")
     half_written = bruno.reply(day.question(BRUNO, thread), "Je pense que")
     form = bruno.ask_service(f"Finaliser {thread.ref}")
     with session(bruno) as selected, session(bruno) as idle:

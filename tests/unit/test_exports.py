@@ -207,7 +207,7 @@ def test_csv_is_read_by_spreadsheets_in_french_and_runs_no_formula(
     )
     made = export_table([hostile], Selection(addresses=None), tariffs, words, PARIS)
     path = tmp_path / "export.csv"
-    assert write_export(made, path, FileKind.CSV, "Total") == 2
+    assert write_export(made, path, FileKind.CSV, "Total", NEW_YEAR) == 2
     octets = path.read_bytes()
     assert octets.startswith(b"\xef\xbb\xbf")
     read = list(csv.DictReader(io.StringIO(octets.decode("utf-8-sig")), delimiter=";"))
@@ -239,7 +239,7 @@ def test_xlsx_has_typed_cells_a_frozen_head_filters_and_a_total(
     path = tmp_path / "export.xlsx"
     made = table(Selection(addresses=None, roles=(Role.EXPERT,)), tariffs, words)
     names = [column.name for column in made.columns]
-    assert write_export(made, path, FileKind.XLSX, "Total") == 2
+    assert write_export(made, path, FileKind.XLSX, "Total", NEW_YEAR) == 2
     cells = cells_of(path)
 
     def letter(name: str) -> str:
@@ -264,7 +264,11 @@ def test_text_that_looks_like_a_formula_or_a_link_stays_text_in_xlsx(
     hostile = activity("TLE-2026-000009", NEW_YEAR, outcome="=1+1", finaliser="https://x.example")
     path = tmp_path / "export.xlsx"
     write_export(
-        export_table([hostile], Selection(addresses=None), tariffs, words, PARIS), path, FileKind.XLSX, "T"
+        export_table([hostile], Selection(addresses=None), tariffs, words, PARIS),
+        path,
+        FileKind.XLSX,
+        "T",
+        NEW_YEAR,
     )
     assert {value for kind, value in cells_of(path).values() if kind == "inlineStr"} >= {
         "=1+1",
