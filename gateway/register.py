@@ -238,10 +238,10 @@ class Desk:
             raise GatewayError(f"patients {first} and {second} were not told apart")
         await self._audit("tell patients apart", first, "taken back", {"other": second})
 
-    async def correct(self, row: PatientRow, patient: Patient, ins_oid: str) -> int:
+    async def correct(self, row: PatientRow, patient: Patient) -> int:
         """Give a patient other traits; how many folders are renamed is returned."""
         try:
-            await self.tx.patients.correct(row.id, patient, ins_oid)
+            await self.tx.patients.correct(row.id, patient)
         except ConstraintBroken as error:
             raise GatewayError(
                 "this INS is another patient's: `gateway patient search` finds it, `merge` makes them one"
@@ -249,8 +249,6 @@ class Desk:
         except ValueError as error:
             raise GatewayError(f"patient {row.id} would be nobody: {error}") from error
         changed = [name for name in _FIELDS if getattr(row.patient, name) != getattr(patient, name)]
-        if row.ins_oid != ins_oid:
-            changed.append("ins_oid")
         await self._audit("correct patient", row.id, "corrected", {"fields": ", ".join(changed)})
         await settle(self.tx, row.id)
         return await self._rename_folders(row.id, patient)

@@ -22,7 +22,6 @@ from gateway.cli.context import (
 from gateway.cli.patient_traits import (
     checked,
     corrected,
-    identifier,
     note_shown,
     number_in_place,
     patient_option,
@@ -34,7 +33,7 @@ from gateway.errors import GatewayError
 from gateway.register import Desk, LikelyDoubles
 from gateway.store import Store
 from gateway.store.patient_pairs import ApartRow
-from teleexpertise.identifiers import nir_disagreements, read_ins, read_ins_oid
+from teleexpertise.identifiers import nir_disagreements, read_ins
 from teleexpertise.matching import Near
 from teleexpertise.patients import Patient
 
@@ -71,10 +70,7 @@ def add(
     that mean this patient without doubt go into the new one's.
     """
     stated = {name: value for name, value in given.items() if value is not None}
-    oid = identifier("--ins-oid", read_ins_oid, stated.pop("ins_oid", None)) or ""
-    patient = corrected(Patient(ins_oid=oid), checked(stated))
-    if oid and not patient.ins:
-        raise GatewayError("--ins-oid goes with --ins")
+    patient = corrected(Patient(), checked(stated))
     places = [number_in_place(each) for each in numbers]
 
     async def work(store: Store) -> tuple[int, int]:

@@ -11,7 +11,7 @@ import click
 from gateway.cli.context import now, operator
 from gateway.errors import GatewayError
 from gateway.store import PatientRow, Store
-from teleexpertise.identifiers import Identifier, nir_disagreements, read_cog, read_ins
+from teleexpertise.identifiers import Identifier, nir_disagreements, read_cog, read_ins, read_ins_oid
 from teleexpertise.names import leads
 from teleexpertise.patients import Patient
 
@@ -78,6 +78,10 @@ def trait_options(*, required: bool) -> Callable[[_Command], _Command]:
 def corrected(known: Patient, traits: dict[str, Any]) -> Patient:
     """The patient after a correction. Identity that changes is qualified no longer unless that is said."""
     after = replace(known, **traits)
+    if not after.ins:
+        if traits.get("ins_oid"):
+            raise GatewayError("--ins-oid goes with --ins")
+        after = replace(after, ins_oid="")
     if after.first_first_name and not leads(after.first_first_name, after.first_names):
         raise GatewayError("--first-first-name is not what --first-names begins with")
     if after.qualified and not after.ins:
@@ -105,7 +109,7 @@ def checked(changes: dict[str, Any]) -> dict[str, Any]:
         traits["birth_date"] = born = traits["birth_date"].date()
         if born > now().date():
             raise GatewayError("--birth-date is to come")
-    for name, read in (("ins", read_ins), ("birth_place", read_cog)):
+    for name, read in (("ins", read_ins), ("ins_oid", read_ins_oid), ("birth_place", read_cog)):
         if name in traits:
             traits[name] = identifier(f"--{name.replace('_', '-')}", read, traits[name])
     return traits
@@ -177,4 +181,4 @@ def listed(row: PatientRow, named: bool) -> dict[str, Any]:
         "qualified": row.patient.qualified,
         "created_at": row.created_at,
     }
-    return bare | ({"patient": traits_of(row.patient), "ins_oid": row.ins_oid} if named else {})
+    return bare | ({"patient": traits_of(row.patient)} if named else {})

@@ -25,7 +25,6 @@ from gateway.cli.patient_entry import add, apart
 from gateway.cli.patient_traits import (
     checked,
     corrected,
-    identifier,
     listed,
     note_shown,
     number_in_place,
@@ -39,7 +38,6 @@ from gateway.errors import GatewayError
 from gateway.register import Desk
 from gateway.store import ConversationRow, PatientRow, Store, Transaction
 from teleexpertise.conversation import NotOpened, fold
-from teleexpertise.identifiers import read_ins_oid
 from teleexpertise.matching import Known, Likeness, doubles
 from teleexpertise.searching import read_query
 from teleexpertise.states import IllegalStep
@@ -269,7 +267,6 @@ def correct(
     changes = {name: value for name, value in given.items() if value is not None}
     if not changes and not numbers:
         raise click.UsageError("nothing to correct: name a trait")
-    oid = identifier("--ins-oid", read_ins_oid, changes.pop("ins_oid", None))
     traits = checked(changes)
     places = [number_in_place(each) for each in numbers]
 
@@ -278,10 +275,8 @@ def correct(
             desk = Desk(tx, operator(), now(), uuid4)
             row = await desk.known(number)
             renamed = 0
-            if traits or oid is not None:
-                right = corrected(row.patient, traits)
-                kept = row.ins_oid if oid is None else oid
-                renamed = await desk.correct(row, right, kept if right.ins else "")
+            if traits:
+                renamed = await desk.correct(row, corrected(row.patient, traits))
             for place, value in places:
                 await desk.set_number(row, place, value)
             return row.id, renamed

@@ -42,7 +42,7 @@ _MORE = ("first_first_name", "birth_place", "used_name", "used_first_names")
 _LAST = "\U0010ffff"
 #: As many who were born on one day, or its swapped one, are compared by name at most: an exact match is found
 #: by its key, however many there are.
-_MOST_OF_A_DAY = 100
+_MOST_OF_A_DAY = 500
 #: Of more who are called so the search says that it must be narrower; they are not even sorted.
 _MOST_FOUND = 2000
 #: A term that is met by more words than these is not the rarest, or all are frequent.
@@ -177,22 +177,23 @@ class Patients(Repository):
         await self._changed(update(patients).where(patients.c.id == known.id).values(**news))
         if {"used_name", "used_first_names"} & news.keys():
             await self._index(known.id)
-        return replace(known, patient=replace(mine, **news), ins_oid=str(news.get("ins_oid", known.ins_oid)))
+        return replace(known, patient=replace(mine, **news))
 
     async def with_ins(self, ins: str) -> PatientRow | None:
         """The patient with this INS, ``None`` where nobody has it or it is ''."""
         row = await self._first(select(patients).where(patients.c.ins == ins)) if ins else None
         return _row_of(row) if row else None
 
-    async def correct(self, patient_id: int, patient: Patient, ins_oid: str) -> None:
+    async def correct(self, patient_id: int, patient: Patient) -> None:
         """Give a patient other traits. Raises :class:`NotFound`; :class:`ConstraintBroken` where the INS is
         another's, ``ValueError`` for half an identity.
         """
         if patient.anonymous or not (patient.ins or traits_key(patient)):
             raise ValueError("no INS and not all identity traits")
-        values = _values(patient) | {"ins_oid": ins_oid}
         with translated():
-            changed = await self._changed(update(patients).where(patients.c.id == patient_id).values(values))
+            changed = await self._changed(
+                update(patients).where(patients.c.id == patient_id).values(_values(patient))
+            )
         if not changed:
             raise NotFound(f"there is no patient {patient_id}")
         await self._index(patient_id)
@@ -212,7 +213,7 @@ class Patients(Repository):
         was_lost = or_(patients.c.id == lost.id, patients.c.merged_into == lost.id)
         await self._changed(update(patients).where(was_lost).values(**gone))
         if lost.patient.ins:
-            ins = {"ins": lost.patient.ins, "ins_oid": lost.ins_oid}
+            ins = {"ins": lost.patient.ins, "ins_oid": lost.patient.ins_oid}
             await self._changed(update(patients).where(patients.c.id == kept.id).values(**ins))
         for table in (patient_conversation, patient_number, mirror_activity):
             of_lost = table.c.patient_id == lost.id
@@ -389,6 +390,4 @@ def _patient_of(row: RowMapping) -> Patient:
 
 
 def _row_of(row: RowMapping) -> PatientRow:
-    return PatientRow(
-        id=row["id"], patient=_patient_of(row), ins_oid=row["ins_oid"], created_at=row["created_at"]
-    )
+    return PatientRow(id=row["id"], patient=_patient_of(row), created_at=row["created_at"])

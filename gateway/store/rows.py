@@ -66,7 +66,6 @@ class PatientRow:
 
     id: int
     patient: Patient
-    ins_oid: str
     created_at: datetime
 
 

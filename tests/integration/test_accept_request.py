@@ -92,7 +92,8 @@ def test_a24_prerequisites_and_documents_come_with_the_form_and_the_filled_one_a
         ("", ""),
         ("2 57 02 99 999 002 93", ""),
         ("2 57 02 99 999 002 90", "la clé"),
-        ("3 57 02 99 999 002 93", "sexe"),
+        ("9 57 02 99 999 002 93", "sexe"),
+        ("3 57 02 99 999 002 43", "provisoire"),
     ],
 )
 def test_a25_a_number_that_is_not_demanded_may_be_left_out_and_a_wrong_one_says_what_is_wrong(

@@ -232,7 +232,7 @@ def test_the_same_request_under_another_message_id_opens_one_conversation(served
     assert opened_for(served, name) == [reference]
     # The duplicate told nobody else.
     mails = served.client(EXPERT).mails("Téléexpertises")
-    assert sum(reference_in(mail) == reference and "Demande" in str(mail["subject"]) for mail in mails) == 1
+    assert sum(reference in str(mail["subject"]) and "Demande" in str(mail["subject"]) for mail in mails) == 1
 
 
 @pytest.mark.parametrize("case", ["version", "replaces", "order"])

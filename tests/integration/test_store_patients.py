@@ -71,7 +71,7 @@ async def test_patient_is_recognised_by_identifier_when_the_traits_agree(tx: Tra
     first = await tx.patients.add(known, NOW)
     found = await _enter(tx, replace(known, birth_name="BENEZET-ROUX"))
     assert found == first
-    assert found.ins_oid == "1.2.250.1.213.1.4.10"
+    assert found.patient.ins_oid == "1.2.250.1.213.1.4.10"
     assert await _id(tx, Patient(ins=INS)) == first.id
 
 
@@ -249,8 +249,8 @@ def desk(tx: Transaction) -> Desk:
 
 async def test_a_corrected_patient_is_known_by_the_new_traits_alone(tx: Transaction) -> None:
     row = await _enter(tx, JEANNE)
-    right = replace(JEANNE, birth_name="BÉNÉZIT", ins=INS)
-    await desk(tx).correct(row, right, "1.2.250.1.213.1.4.8")
+    right = replace(JEANNE, birth_name="BÉNÉZIT", ins=INS, ins_oid="1.2.250.1.213.1.4.8")
+    await desk(tx).correct(row, right)
     assert await _id(tx, right) == row.id
     assert [found.id for found in (await tx.patients.search(read_query("benezit")))[0]] == [row.id]
     assert (await tx.patients.search(read_query("benezet")))[0] == ()
@@ -261,7 +261,7 @@ async def test_a_correction_never_takes_the_identifier_of_another(tx: Transactio
     await _enter(tx, replace(JEANNE, ins=INS))
     other = await _enter(tx, replace(JEANNE, sex="M"))
     with pytest.raises(GatewayError, match="another patient"):
-        await desk(tx).correct(other, replace(other.patient, ins=INS), "")
+        await desk(tx).correct(other, replace(other.patient, ins=INS))
 
 
 async def test_a_merged_patient_brings_identifier_numbers_history_and_old_traits(tx: Transaction) -> None:
