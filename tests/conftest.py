@@ -14,7 +14,9 @@ from tests.support.postgres import Cluster, cluster
 from tests.support.store import database_url
 
 # A test states behaviour, not speed; the first text drawn on a fresh machine builds a table for seconds.
-settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
+settings.register_profile(
+    "house", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
+)
 settings.load_profile("house")
 
 ROOT = Path(__file__).resolve().parent.parent
