@@ -415,18 +415,6 @@ async def order_synthesis(
     exchanges.
     """
     message = await unit.store(incoming)
-    payload: dict[str, object] = {
-        "name": incoming.login.name,
-        "in_reply_to": incoming.letter.message_id,
-    }
-    if exchanges is not None:
-        payload["exchanges"] = list(exchanges)
-    await unit.job(
-        "synthesis",
-        f"synthesis:{message.id}",
-        recipient=incoming.login.address,
-        conversation=conversation.id,
-        message=message.id,
-        payload=payload,
-    )
+    chosen = {} if exchanges is None else {"exchanges": list(exchanges)}
+    await unit.order("synthesis", incoming, message, chosen, conversation.id)
     return "synthesis"

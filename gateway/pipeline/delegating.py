@@ -158,16 +158,5 @@ async def save(unit: Unit, incoming: Incoming, filled: FilledForm) -> str:
         common=filled.truth("common"),
     )
     changed = await change(unit.tx, unit.now, wanted)
-    await unit.job(
-        "share",
-        f"share:{message.id}",
-        recipient=incoming.login.address,
-        conversation=None,
-        message=message.id,
-        payload={
-            "name": incoming.login.name,
-            "in_reply_to": incoming.letter.message_id,
-            **await consequences(unit.tx, principal, changed),
-        },
-    )
+    await unit.order("share", incoming, message, await consequences(unit.tx, principal, changed))
     return f"delegates: {len(changed.added)} added, {len(changed.removed)} removed"

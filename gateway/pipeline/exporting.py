@@ -34,15 +34,11 @@ def examples(unit: Unit) -> tuple[Link, ...]:
 async def order(unit: Unit, incoming: Incoming, command: Export, addresses: Collection[str]) -> str:
     """Put the order into the outbox, with the accounts that its author may see now."""
     message = await unit.store(incoming)
-    await unit.job(
+    await unit.order(
         "export",
-        f"export:{message.id}",
-        recipient=incoming.login.address,
-        conversation=None,
-        message=message.id,
-        payload={
-            "name": incoming.login.name,
-            "in_reply_to": incoming.letter.message_id,
+        incoming,
+        message,
+        {
             "addresses": sorted(addresses),
             "roles": [command.role] if command.role else list(Role),
             "pending": command.pending,

@@ -222,7 +222,6 @@ async def open_request(unit: Unit, incoming: Incoming, filled: FilledForm) -> st
         author = replace(author, acting_for=chosen, acting_for_name=requester.name)
     earlier = await kept_attachments(unit, filled.row.options)
     # An archive that asked is a form: what it says is in the question, what it holds beside it.
-    # An archive that asked is a form: what it says is in the question, what it holds beside it.
     brought = (
         *(a for a in incoming.letter.signed_attachments if not filled.brought_by_document(a)),
         *filled.brought,

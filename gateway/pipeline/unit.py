@@ -223,6 +223,28 @@ class Unit:
         """
         await self._put(action, key, recipient, conversation, message, payload=payload or {}, mirror=mirror)
 
+    async def order(
+        self,
+        action: str,
+        incoming: Incoming,
+        message: MessageRow,
+        payload: Mapping[str, object],
+        conversation: UUID | None = None,
+    ) -> None:
+        """Let a worker do what a stored mail asks for, and answer it (share, export, synthesis)."""
+        await self.job(
+            action,
+            f"{action}:{message.id}",
+            recipient=incoming.login.address,
+            conversation=conversation,
+            message=message.id,
+            payload={
+                "name": incoming.login.name,
+                "in_reply_to": incoming.letter.message_id,
+                **payload,
+            },
+        )
+
     async def _put(
         self,
         action: str,

@@ -57,28 +57,27 @@ def _name(parent: etree._Element, text: str) -> None:
     etree.SubElement(node, f"{_R}LocalizedString", {_XML_LANG: "FR", "charset": "UTF8", "value": text})
 
 
-def _classified(parent: etree._Element, owner: str, scheme: str, code: Coded, number: int = 0) -> None:
-    node = etree.SubElement(
+def _classification(
+    parent: etree._Element, owner: str, scheme: str, represented: str, number: int
+) -> etree._Element:
+    return etree.SubElement(
         parent,
         f"{_R}Classification",
         id=_urn(owner, scheme, number),
         classificationScheme=scheme,
         classifiedObject=owner,
-        nodeRepresentation=code.code,
+        nodeRepresentation=represented,
     )
+
+
+def _classified(parent: etree._Element, owner: str, scheme: str, code: Coded, number: int = 0) -> None:
+    node = _classification(parent, owner, scheme, code.code, number)
     _slot(node, "codingScheme", [code.scheme])
     _name(node, code.label)
 
 
 def _author(parent: etree._Element, owner: str, scheme: str, author: DocumentAuthor, number: int = 0) -> None:
-    node = etree.SubElement(
-        parent,
-        f"{_R}Classification",
-        id=_urn(owner, scheme, number),
-        classificationScheme=scheme,
-        classifiedObject=owner,
-        nodeRepresentation="",
-    )
+    node = _classification(parent, owner, scheme, "", number)
     _slot(node, "authorPerson", [author.person])
     _slot(node, "authorSpecialty", [author.specialty])
     _slot(node, "authorInstitution", [author.institution])
