@@ -71,9 +71,8 @@ def import_extraction(invocation: Invocation, file: Path, shrink: bool, json_: b
         done = invocation.run_on_store(work)
     except NotAnExtraction as error:
         raise GatewayError(f"{file.name}: {error}") from error
-    except (OSError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        if isinstance(error, GatewayError):
-            raise
+    # A RuntimeError is zipfile's word for an encrypted file, or for a compression that it does not know.
+    except (OSError, EOFError, zipfile.BadZipFile, RuntimeError) as error:
         raise GatewayError(f"{file.name}: cannot be read: {error}") from error
     if json_:
         as_json({"taken": done.taken, "removed": done.removed, "rejected": dict(done.rejected)})
