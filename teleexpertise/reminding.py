@@ -43,9 +43,8 @@ def timetable(conversation: Conversation, policy: Timetable) -> tuple[tuple[date
 
 
 def reminder_due(conversation: Conversation, policy: Timetable, now: datetime) -> ReminderKind | None:
-    """What the request is to be reminded of now, ``None`` for nothing: it was answered, closed or waits
-    for the
-    requester, or it was reminded already. Each once; of several that were missed only the last.
+    """What the request is to be reminded of now, ``None`` for nothing: it was answered, closed or waits for
+    the requester, or it was reminded already. Each once; of several that were missed only the last.
     """
     if conversation.state is not State.REQUESTED or conversation.expert_has_written:
         return None

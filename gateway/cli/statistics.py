@@ -64,9 +64,9 @@ def stats(
 ) -> None:
     """Count requests by specialty, requester's department and month, and measure how soon they were answered.
 
-    Delays run from the request to the expert's first answer (a refusal is one) and to the finalisation.
-    "In time"
-    is the share answered within the promised delay, of the requests answered or overdue. No patient is named.
+    Delays run from the request to the expert's first answer (a refusal is one) and to the finalisation. "In
+    time" is the share answered within the promised delay, of the requests answered or overdue. No patient is
+    named.
     """
     begins, ends = first.date() if first else None, last.date() if last else None
     if begins and ends and ends < begins:

@@ -38,8 +38,7 @@ def copy_for(raw: bytes, fields: Sequence[tuple[str, str]], drop: Iterable[str] 
     """``raw`` with ``fields`` put before it and the fields named in ``drop`` (lower case) taken out.
 
     The gateway's own fields in ``raw`` stay unless named: mail that comes in is cleaned once, when it is
-    accepted for
-    delivery (:func:`is_gateway_field`), mail that we wrote carries genuine ones.
+    accepted for delivery (:func:`is_gateway_field`), mail that we wrote carries genuine ones.
     """
     unwanted = HOP_FIELDS | set(drop)
     header, body = split(raw)

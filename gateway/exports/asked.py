@@ -16,8 +16,7 @@ async def gather_asked(
     services: Services, tx: Transaction, experts: Collection[str] | None
 ) -> tuple[Asked, ...]:
     """All requests to these experts, ``None`` for everybody's. The requester's department is that recorded
-    with
-    the finalisation, before it that of the account today.
+    with the finalisation, before it that of the account today.
     """
     departments = {account.address: account.department for account in await tx.accounts.list()}
     found = []

@@ -31,9 +31,8 @@ _DEPOSITS = frozenset({"document-joint"})
 
 async def match_bounce(unit: Unit, incoming: Incoming) -> str:
     """A mail to one of our bounce addresses: a failure report goes to the author concerned; an absence
-    notice,
-    which comes there too (``RFC 3834 §4``), is shown in its conversation; a receipt that the mail asked for
-    is noted; a person is told where to write.
+    notice, which comes there too (``RFC 3834 §4``), is shown in its conversation; a receipt that the mail
+    asked for is noted; a person is told where to write.
     """
     (first, *_) = sorted(incoming.addressed.bounces, key=str)
     bounce = await unit.tx.bounces.get(first)

@@ -34,9 +34,9 @@ async def sealed(services: Services, row: OutboxRow, message: MessageRow, copy: 
     us.
 
     So is what we write ourselves for such a mail or about a conversation that holds one; a delivery report,
-    which
-    holds none of it, is not. Without a usable certificate the setting ``smime.foreign_plain`` decides. Raises
-    :class:`ActionFailed`: for good with :data:`NOT_SEALED`, for now where no certificate can be judged.
+    which holds none of it, is not. Without a usable certificate the setting ``smime.foreign_plain`` decides.
+    Raises :class:`ActionFailed`: for good with :data:`NOT_SEALED`, for now where no certificate can be
+    judged.
     """
     if row.payload.get("open"):
         return copy

@@ -1,8 +1,7 @@
 """The export of activity (A.38-A.40): typed rows under French column names, for a spreadsheet or a program.
 
 A row is one side of one conversation. Column names and words stand in ``texts/words.toml``; here are their
-order,
-their types and where each value comes from.
+order, their types and where each value comes from.
 """
 
 from __future__ import annotations

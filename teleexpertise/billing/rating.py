@@ -1,8 +1,7 @@
 """Rating: finalised conversations in, billing lines out, both sides each; pure and the same in any order.
 
 What cannot be billed is a line with a named refusal, what has to be settled first a line with named
-anomalies:
-never silence, never a guess. The French sentences of the names are in ``texts/words.toml``.
+anomalies: never silence, never a guess. The French sentences of the names are in ``texts/words.toml``.
 """
 
 from __future__ import annotations

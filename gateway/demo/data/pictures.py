@@ -1,8 +1,7 @@
 """Pictures for the demonstration: plainly artificial drawings of a skin lesion beside a ruler.
 
 They are drawn from a fixed seed, so that every installation has the same ones, and carry the words that they
-are
-drawings.
+are drawings.
 """
 
 from __future__ import annotations
