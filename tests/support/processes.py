@@ -97,11 +97,14 @@ class GatewayProcess(TestGateway):
 
 
 def _descendants(pid: int) -> set[int]:
-    """Processes below one, as Linux tells them."""
+    """Processes below one, as Linux tells them; one that ends while it is asked has none."""
     found: set[int] = set()
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, task.read_text().split()):
-            found |= {child, *_descendants(child)}
+    try:
+        for task in Path(f"/proc/{pid}/task").glob("*/children"):
+            for child in map(int, task.read_text().split()):
+                found |= {child, *_descendants(child)}
+    except (FileNotFoundError, ProcessLookupError):
+        return found
     return found
 
 
