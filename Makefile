@@ -15,9 +15,9 @@ run: ## install what is missing, then run an embedded deployment under ./var unt
 	@scripts/install.sh run
 	@exec $(BIN)/gateway run
 
-test: ## install what is missing, then all tests in two processes (more options: PYTEST_ARGS='-k conversation')
+test: ## install what is missing, then all tests in three processes (more options: PYTEST_ARGS='-k conversation')
 	@scripts/install.sh test
-	@exec $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	@exec $(BIN)/python -m pytest -n 3 --dist loadfile $(PYTEST_ARGS)
 
 check: ## the gates: format, lint, types, import contracts, lengths, shell scripts
 	@scripts/install.sh test
