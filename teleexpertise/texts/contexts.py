@@ -165,7 +165,6 @@ class Confirmation(ConversationMail):
 
     template: ClassVar[str] = "confirmation"
     author: Author
-    requester: Party
     expert: Party
     patient: Patient
     urgency: str
@@ -267,13 +266,12 @@ class DoubtExpired(ConversationMail):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal(Mail):
     """``refus``: why nothing was done. ``detail`` is the address, name or reference the sentence is about,
-    ``names`` lists choices (several experts), ``statement`` is the whole sentence for ``OTHER``.
+    ``statement`` is the whole sentence for ``OTHER``.
     """
 
     template: ClassVar[str] = "refus"
     reason: RefusalReason
     detail: str = ""
-    names: tuple[str, ...] = ()
     statement: str = ""
     subject_received: str = ""
     links: tuple[Link, ...] = ()
