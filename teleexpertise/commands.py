@@ -366,15 +366,9 @@ class MailtoTooLong(ValueError):
     """A link would be cut by mail clients: more than ``MAILTO_LIMIT`` characters after encoding."""
 
 
-def mailto(address: str, subject: str, body: str = "") -> str:
-    """A ``mailto:`` link (``RFC 6068``), everything percent-encoded, lines of the body by CRLF.
-
-    Raises :class:`MailtoTooLong`.
-    """
+def mailto(address: str, subject: str) -> str:
+    """A ``mailto:`` link (``RFC 6068``), everything percent-encoded. Raises :class:`MailtoTooLong`."""
     link = f"mailto:{quote(address, safe='@')}?subject={quote(subject, safe='')}"
-    if body:
-        lines = body.replace("\r\n", "\n").replace("\n", "\r\n")
-        link += f"&body={quote(lines, safe='')}"
     if len(link) > MAILTO_LIMIT:
         raise MailtoTooLong(f"{len(link)} characters of link, more than {MAILTO_LIMIT}")
     return link

@@ -188,11 +188,6 @@ class Line:
     refusal: NotBillable | None = None
     anomalies: tuple[Anomaly, ...] = ()
 
-    @property
-    def due(self) -> int:
-        """Cents to be paid as things stand: nothing while an amount is unknown."""
-        return self.amount or 0
-
 
 @dataclass(slots=True)
 class _Ledger:
