@@ -1,7 +1,7 @@
 """Building a mail of ours: text and HTML, attachments, thread, X-TLE headers, signed by the organisation.
 
-The From is always the service's address under a name (design section 5): no person's address is ever the From
-of words that are not theirs.
+The From is always the service's address under a name: no person's address is ever the From of words that are
+not theirs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""A member's mail on its way to the other members: the author's octets with header fields added (design,
-section 5).
-"""
+"""A member's mail on its way to the other members: the author's octets with header fields added."""
 
 from __future__ import annotations
 

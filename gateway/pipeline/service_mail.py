@@ -18,7 +18,7 @@ __all__ = ["receive"]
 
 
 async def receive(unit: Unit, incoming: Incoming) -> str:
-    """Answer a command or a form; nothing automatic is ever answered (design, section 5)."""
+    """Answer a command or a form; nothing automatic is ever answered."""
     if incoming.automatic is not None:
         await unit.store(incoming)
         await _pass_on_copies(unit, incoming)

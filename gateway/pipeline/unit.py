@@ -1,7 +1,6 @@
 """One transaction's worth of consequences: messages stored, events recorded, actions put into the outbox.
 
-Everything here happens before the ``250`` and inside one transaction (design, section 3.6); nothing here
-sends.
+Everything here happens before the ``250`` and inside one transaction; nothing here sends.
 """
 
 from __future__ import annotations
