@@ -1,6 +1,6 @@
 """Commands in the subject of a mail to the service, the links that carry them, and references in any subject.
 
-The command words are French and are the grammar of the service (design, section 6). A command is read
+The command words are French and are the grammar of the service. A command is read
 tolerantly (reply prefixes, accents, case, no-break spaces, brackets that we put into subjects) but only when
 the whole subject is one: a subject that merely contains a command word is :class:`Unknown`. Every builder is
 the inverse of :func:`read_command`.
@@ -45,7 +45,7 @@ __all__ = [
     "subject_reference",
 ]
 
-#: Mail clients cut longer links (design, section 6); counted after percent-encoding.
+#: Mail clients cut longer links; counted after percent-encoding.
 MAILTO_LIMIT = 1800
 #: More of a subject is never looked at (``RFC 5322 §2.1.1``: a line has 998 octets).
 _LONGEST_SUBJECT = 998

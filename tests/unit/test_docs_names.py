@@ -62,6 +62,6 @@ def test_what_a_page_names_is_there(name: str, root: Path) -> None:
 
 def test_what_is_not_there_is_found(root: Path) -> None:
     lost = "`gateway/nobody.py`, `nobody/`, `[smtp] nobody`, `smtp.nobody`, [a page](docs/nobody.md)"
-    here = "`pipeline/unit.py`, `gateway/smtp/`, `gateway.toml`, `[smtp] machines_port`, `smtp.bind = 1`, `rules.py`"
+    here = "`pipeline/unit.py`, `gateway/smtp/`, `gateway.toml`, `[smtp] bind`, `smtp.bind = 1`, `rules.py`"
     assert len(missing(lost, root / "README.md", root)) == 5
     assert missing(here, root / "README.md", root) == []
