@@ -1,9 +1,9 @@
 """Commands in the subject of a mail to the service, the links that carry them, and references in any subject.
 
-The command words are French and are the grammar of the service. A command is read
-tolerantly (reply prefixes, accents, case, no-break spaces, brackets that we put into subjects) but only when
-the whole subject is one: a subject that merely contains a command word is :class:`Unknown`. Every builder is
-the inverse of :func:`read_command`.
+The command words are French and are the grammar of the service. A command is read tolerantly (reply prefixes,
+accents, case, no-break spaces, brackets that we put into subjects) but only when the whole subject is one: a
+subject that merely contains a command word is :class:`Unknown`. Every builder is the inverse of
+:func:`read_command`.
 """
 
 from __future__ import annotations

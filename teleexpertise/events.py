@@ -199,8 +199,7 @@ class Billed:
     """What one side (``expert``, ``requester``) was told that it bills.
 
     ``act`` is the code of the tariff table, '' without one; ``amount`` is cents, ``None`` where the table
-    does
-    not say; ``refusal`` and ``anomalies`` are the names of ``billing.rating``.
+    does not say; ``refusal`` and ``anomalies`` are the names of ``billing.rating``.
     """
 
     role: str

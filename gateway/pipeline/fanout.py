@@ -75,8 +75,7 @@ class FannedOut:
         account.
 
         A foreign author's mail goes to foreign members retold, and so does one to anybody whose protected
-        header names a
-        Reply-To that ours would contradict (``RFC 9788``).
+        header names a Reply-To that ours would contradict (``RFC 9788``).
         """
         fields = self._fields()
         drop = {name.lower() for name, _ in fields} & {"reply-to", "in-reply-to", "references"}

@@ -49,8 +49,8 @@ class Act(BaseModel):
     one professional gets in a year in all. ``patients`` "listed" restricts it to those in the situations that
     the source names: for avenant 6 ALD, rare disease, under-dense zone, nursing home, detention; for dentists
     nursing home, disability, suspected oral cancer or rare disease. ``answers`` ties a requester's act to the
-    expert's.
-    A ``lump_sum`` is paid once a year by the insurance and not claimed act by act. Amounts are cents.
+    expert's. A ``lump_sum`` is paid once a year by the insurance and not claimed act by act. Amounts are
+    cents.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

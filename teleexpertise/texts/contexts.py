@@ -123,8 +123,7 @@ class FormMail(Mail):
     """``formulaire``: a form to fill in by Reply. ``form_html`` is trusted HTML made by the forms package.
 
     ``reference`` and ``state`` are '' for a new request. ``expert`` gives what the expert asks for (request
-    form only).
-    ``kept`` are the names of attachments already received.
+    form only). ``kept`` are the names of attachments already received.
     """
 
     template: ClassVar[str] = "formulaire"
