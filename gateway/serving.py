@@ -165,9 +165,8 @@ def _check_domain(services: Services, domain: str) -> None:
     """
     refusal = services.trust.domain_refusal(domain, services.clock())
     if refusal is not None:
-        permanent = refusal.code >= 500
-        words = OwnWords.DOMAIN_UNLISTED if permanent else OwnWords.LIST_STALE
-        raise RelayFailed(permanent, refusal.code, refusal.enhanced, words)
+        words = OwnWords.DOMAIN_UNLISTED if refusal.code >= 500 else OwnWords.LIST_STALE
+        raise RelayFailed(refusal.code, refusal.enhanced, words)
 
 
 def _keeper(services: Services, fetcher: Fetcher) -> TrustKeeper:

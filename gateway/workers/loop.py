@@ -218,7 +218,7 @@ class Workers:
                 return await self._failed(row, failure)
             except (StoreError, BrokenExecutor) as error:
                 log.warning("put off", error=type(error).__name__)
-                return await self._failed(row, ActionFailed(False, "4.3.0", type(error).__name__))
+                return await self._failed(row, ActionFailed("4.3.0", type(error).__name__, permanent=False))
         except StoreError as error:
             # That it is given up could not be written: the attempt is made again, and ends the same way.
             again = self.services.clock() + timedelta(minutes=1)

@@ -220,7 +220,7 @@ class ReportWork:
                 self.printers, partial(work, *args, **kwargs)
             )
         except (BrokenProcessPool, MemoryError) as error:
-            raise ActionFailed(False, "4.3.0", _DIED) from error
+            raise ActionFailed("4.3.0", _DIED, permanent=False) from error
 
     async def _facts(
         self, tx: Transaction, conversation: Conversation, records: tuple[Record, ...]

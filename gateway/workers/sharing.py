@@ -45,7 +45,7 @@ class SharingWork:
             for address in payload["ended"]:
                 await self.dovecot.end_sessions(address)
         except (MailboxError, OSError) as error:
-            raise ActionFailed(False, "4.3.0", type(error).__name__) from error
+            raise ActionFailed("4.3.0", type(error).__name__, permanent=False) from error
         async with self.services.store.transaction() as tx:
             unit = Unit(self.services, tx, self.services.clock(), cause=row.message_id)
             await unit.audit(

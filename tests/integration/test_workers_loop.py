@@ -151,7 +151,9 @@ async def test_poison_is_held_with_its_place(bench: Bench) -> None:
     assert "subject" not in found.last_error
 
 
-@pytest.mark.parametrize("ending", [None, ValueError("poison"), ActionFailed(False, "4.2.0", "full")])
+@pytest.mark.parametrize(
+    "ending", [None, ValueError("poison"), ActionFailed("4.2.0", "full", permanent=False)]
+)
 async def test_what_ended_is_written_down_once_the_database_can_be_written(
     bench: Bench, ending: Exception | None
 ) -> None:
@@ -173,7 +175,7 @@ async def test_what_ended_is_written_down_once_the_database_can_be_written(
 
 async def test_giving_up_is_told_once_and_together_with_its_end(bench: Bench) -> None:
     async def deliver(row: OutboxRow) -> None:
-        raise ActionFailed(True, "5.1.1", "no such user")
+        raise ActionFailed("5.1.1", "no such user", permanent=True)
 
     bench.telling = [StoreUnavailable("disk full")]
     row = action()
@@ -188,7 +190,7 @@ async def test_giving_up_is_told_once_and_together_with_its_end(bench: Bench) ->
 
 async def test_what_cannot_be_told_is_held_and_not_left_to_its_lease(bench: Bench) -> None:
     async def deliver(row: OutboxRow) -> None:
-        raise ActionFailed(True, "5.1.1", "no such user")
+        raise ActionFailed("5.1.1", "no such user", permanent=True)
 
     bench.telling = [KeyError("poison")]
     row = action()
