@@ -475,7 +475,7 @@ class Synthesis(ConversationMail):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimited(Mail):
-    """``limite``: too many automatic answers within an hour; nothing more is answered until it is over."""
+    """``limite``: the refusal of whoever got too many automatic answers within this hour of the clock."""
 
     template: ClassVar[str] = "limite"
     answers_per_hour: int
