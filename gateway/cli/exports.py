@@ -26,7 +26,6 @@ DAY = click.DateTime(["%Y-%m-%d", "%d/%m/%Y"])
 
 
 @click.command(
-    short_help="Write the activity of accounts as XLSX or CSV.",
     epilog=example(
         "export --from 2026-01-01 --to 2026-03-31 --out t1.xlsx",
         "export --account avis.dermatologie@ch.mssante.example --role expert --out dermatologie.csv",

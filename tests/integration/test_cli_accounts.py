@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from gateway.bootstrap import dovecot_settings
 from gateway.cli.root import cli
+from gateway.mailserver import dovecot_settings
 from gateway.pipeline.doors import password_hasher
 from gateway.services import Services
 from mailboxes.dovecot.account import service_account
