@@ -34,10 +34,11 @@ from teleexpertise.actions import (
     Reader,
     Voice,
 )
-from teleexpertise.conditions import Condition, ConditionError, compile_condition, nearest
+from teleexpertise.conditions import Condition, ConditionError, compile_condition
 from teleexpertise.errors import RuleError
 from teleexpertise.facts import Trigger
 from teleexpertise.repertoire import Doing, objection, words_of
+from teleexpertise.spelling import nearest
 
 __all__ = ["Accept", "Ask", "Move", "Operation", "Rule", "RuleBook", "load_rules"]
 

@@ -19,9 +19,9 @@ from gateway.cli.context import (
     show_table,
 )
 from gateway.cli.sessions import end_sessions
+from gateway.delegations import Change, Changed, change, consequences
 from gateway.errors import GatewayError
 from gateway.mailserver import dovecot_settings, refresh_logins
-from gateway.pipeline.delegating import Change, Changed, change, consequences
 from gateway.store import Store, Transaction
 from gateway.store.rows import OutboxRow
 

@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from gateway.cli.context import Failure, Invocation, as_json, example, json_option, now, operator, say
-from gateway.exports.files import FileKind, write_export
+from gateway.exports.files import write_export
 from gateway.exports.gathering import addresses_of, gather
+from gateway.exports.kinds import FileKind
 from gateway.services import Services
 from gateway.store import Transaction
 from teleexpertise.billing.exports import ExportTable, Selection

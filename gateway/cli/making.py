@@ -1,4 +1,4 @@
-"""Commands that make a deployment and check its settings: ``init``, ``check-config``."""
+"""``gateway init``: make a deployment."""
 
 from __future__ import annotations
 
@@ -6,15 +6,11 @@ import asyncio
 
 import click
 
-from config import manual
 from gateway.cli.context import Invocation, as_json, example, json_option, now
 from gateway.demo.installing import install_demo
 from gateway.deployment import NewDeployment, make_deployment
-from gateway.errors import GatewayError
-from gateway.rulebook import load_rulebook
-from teleexpertise.errors import RuleError
 
-__all__ = ["TRIED_OUT", "check_config", "init"]
+__all__ = ["TRIED_OUT", "init"]
 
 #: Who tries a demonstration out, by hand and by `gateway demo`, asks more often than people at work.
 TRIED_OUT = (("conversation", "answers_per_hour", 300),)
@@ -53,23 +49,3 @@ def init(invocation: Invocation, domain: str, organisation: str, demo: bool, jso
         as_json({"config": str(invocation.path), "domain": settings.service.domain, "demo": demo})
     else:
         click.echo(f"{invocation.path}: deployment for {settings.service.domain} is ready")
-
-
-@click.command("check-config")
-@click.option("--manual", "manual_", is_flag=True, help="Print every setting with its meaning and default.")
-@json_option
-@click.pass_obj
-def check_config(invocation: Invocation, manual_: bool, json_: bool) -> None:
-    """Check settings and rules; each error names file, line and the nearest known key."""
-    if manual_:
-        click.echo(manual())
-        return
-    settings = invocation.settings()
-    try:
-        book = load_rulebook(settings)
-    except RuleError as error:
-        raise GatewayError(str(error)) from error
-    if json_:
-        as_json({"config": str(invocation.path), "rules": len(book.rules), "rules_version": book.version})
-    else:
-        click.echo(f"{invocation.path}: valid; {len(book.rules)} rules, version {book.version}")

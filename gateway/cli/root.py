@@ -24,7 +24,7 @@ _COMMANDS = {
     ),
     "audit": Place("gateway.cli.audit:audit", "The audit trail: who did what, as a chain of hashes."),
     "check-config": Place(
-        "gateway.cli.making:check_config", "Check settings and rules, or --manual: explain each."
+        "gateway.cli.checking:check_config", "Check settings and rules, or --manual: explain each."
     ),
     "conversation": Place(
         "gateway.cli.conversations:conversation", "Conversations: list them, show where one stands."

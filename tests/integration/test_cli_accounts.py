@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli.root import cli
+from gateway.logins.passwords import password_hasher
 from gateway.mailserver import dovecot_settings
-from gateway.pipeline.doors import password_hasher
 from gateway.services import Services
 from mailboxes.dovecot.account import service_account
 from mailboxes.errors import MailboxError

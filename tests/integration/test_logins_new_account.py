@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+from gateway.logins.passwords import password_hasher
 from gateway.mailserver import refresh_logins
-from gateway.pipeline.doors import password_hasher
 from gateway.services import Services
 from teleexpertise.people import Account
 from tests.support import region

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from gateway.logins.passwords import password_hasher
 from gateway.mailserver import refresh_logins
-from gateway.pipeline.doors import password_hasher
 from gateway.services import Services
 from teleexpertise.people import Account, Expert
 from tests.support import region

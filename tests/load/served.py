@@ -22,7 +22,7 @@ from config import Settings
 from gateway import CONFIGURATION
 from gateway.bootstrap import open_services
 from gateway.deployment import NewDeployment, make_deployment
-from gateway.pipeline.doors import password_hasher
+from gateway.logins.passwords import password_hasher
 from tests.load.plan import DOMAIN, Plan
 from tests.support.dovecot import free_port
 from tests.support.region import PASSWORD

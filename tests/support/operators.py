@@ -25,7 +25,7 @@ from config import Settings, load
 from gateway import CONFIGURATION
 from gateway.bootstrap import open_services
 from gateway.deployment import NewDeployment, make_deployment
-from gateway.pipeline.doors import password_hasher
+from gateway.logins.passwords import password_hasher
 from teleexpertise.people import Account
 from tests.support import region
 from tests.support.dovecot import free_port, require_dovecot
