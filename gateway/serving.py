@@ -5,7 +5,6 @@ together.
 from __future__ import annotations
 
 import asyncio
-import os
 import resource
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,13 +16,14 @@ import dns.asyncresolver
 import structlog
 
 from config import Settings
-from gateway.bootstrap import dovecot_settings, open_services
+from gateway.bootstrap import open_services
 from gateway.errors import NotAvailable
 from gateway.fetching import Fetcher
 from gateway.logins.bearers import open_bearers
 from gateway.logins.endpoint import LoginEndpoint
 from gateway.logins.ends import TokenEnds
 from gateway.logins.machine_door import Inside, MachineDoor
+from gateway.mailserver import dovecot_settings, refresh_logins
 from gateway.memory import return_large_buffers
 from gateway.pipeline.doors import GatewayDoors
 from gateway.relay.failure import OwnWords, RelayFailed
@@ -35,7 +35,6 @@ from gateway.smtp.dialogue import PASSWORDS, ListenerKind, Mechanism
 from gateway.smtp.limits import SmtpLimits
 from gateway.smtp.server import Listener, SmtpServers
 from gateway.store.attending import attending
-from gateway.store.store import Store
 from gateway.tlsspace import TlsSpace, load_tls
 from gateway.trust.keeper import TrustKeeper
 from gateway.trustspace import OperatorTrust
@@ -50,18 +49,14 @@ from gateway.workers.reporting import ReportWork
 from gateway.workers.sharing import SharingWork
 from gateway.workers.sorting import SortingWork
 from gateway.workers.timekeeping import keep_time
-from mailboxes.dovecot.logins import MailboxLogin, take_turn, write_logins
 from mailboxes.dovecot.server import DovecotServer, ServerEvent
-from mailboxes.dovecot.settings import DovecotSettings
-from mailboxes.dovecot.sharing import SharedMailbox, write_sharing
 from mailboxes.filing import Filing
 from mailboxes.lmtp import LmtpDelivery
 
-__all__ = ["Running", "refresh_logins", "serve"]
+__all__ = ["Running", "serve"]
 
 _GRACE_SECONDS = 10.0
 _MOST_FILES = 8192
-_TURN_SECONDS = 0.02
 _HANDSHAKE_ADDRESSES = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to reach what listens everywhere
 
 
@@ -77,47 +72,6 @@ class Running:
     failed: asyncio.Task[None]
     reload: Callable[[], Awaitable[bool]]
     machines_imap_port: int | None = None
-
-
-async def refresh_logins(store: Store, settings: Settings) -> None:
-    """Let the private mailbox server, where there is one, know the accounts as they are now and who may read
-    whose folders; it rereads that at the next login.
-
-    One at a time, in all processes: else one that read before a withdrawal could write after it, and open
-    again for an instant what was closed.
-    """
-    if not settings.mailboxes.embedded:
-        return
-    dovecot = dovecot_settings(settings)
-    while (turn := await asyncio.to_thread(take_turn, dovecot)) is None:  # noqa: ASYNC110 - other processes
-        await asyncio.sleep(_TURN_SECONDS)
-    try:
-        await asyncio.to_thread(_write_mailboxes, dovecot, *await _mailboxes(store))
-    finally:
-        os.close(turn)
-
-
-def _write_mailboxes(
-    settings: DovecotSettings, logins: tuple[MailboxLogin, ...], shared: tuple[SharedMailbox, ...]
-) -> None:
-    write_logins(settings, logins)
-    write_sharing(settings, [login.address for login in logins], shared)
-
-
-async def _mailboxes(store: Store) -> tuple[tuple[MailboxLogin, ...], tuple[SharedMailbox, ...]]:
-    """Who may log in, and whose folders they read besides their own: those whom they may act for."""
-    async with store.reading() as tx:
-        found = await tx.accounts.logins()
-        rights = await tx.delegations.rights()
-        common = await tx.delegations.all_in_common()
-    logins = tuple(MailboxLogin(address, stored, active) for address, stored, active in found if stored)
-    known = {login.address for login in logins}
-    shared = (
-        SharedMailbox(principal, frozenset(readers & known), principal in common)
-        for principal, readers in rights.delegates.items()
-        if principal in known
-    )
-    return logins, tuple(sorted(shared, key=lambda mailbox: mailbox.owner))
 
 
 def _allow_many_files() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.archives import finding_sentence, read_file
+from gateway.cli.archives import finding_sentence, open_command, read_file
 from gateway.cli.context import (
     Invocation,
     as_json,
@@ -36,9 +36,12 @@ __all__ = ["document"]
 _SUFFIXES = {"pdf": "pdf", "cda": "xml", "request": "xml", "xdm": "zip"}
 
 
-@click.group(short_help="Documents: make, check, open.")
+@click.group()
 def document() -> None:
     """Documents: make those of a conversation, check a file, open an archive."""
+
+
+document.add_command(open_command)
 
 
 @document.command(
