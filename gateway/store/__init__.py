@@ -19,6 +19,7 @@ from gateway.store.errors import (
     SchemaMismatch,
     SequenceConflict,
     StoreError,
+    StoreInUse,
     StoreUnavailable,
 )
 from gateway.store.rows import (
@@ -62,6 +63,7 @@ __all__ = [
     "SequenceConflict",
     "Store",
     "StoreError",
+    "StoreInUse",
     "StoreUnavailable",
     "Transaction",
 ]

@@ -2,6 +2,7 @@
 
     StoreError
     ├── StoreUnavailable     locked, full, damaged or unreachable: 451, try again
+    │   └── StoreInUse       a gateway serves it, and there can be one
     ├── SchemaMismatch       the database was made by a newer program: 451 until the operator acts
     ├── SequenceConflict     somebody else wrote into the conversation first: fold again and decide anew
     ├── AlreadyExists        a row with this key is there
@@ -24,6 +25,7 @@ __all__ = [
     "SchemaMismatch",
     "SequenceConflict",
     "StoreError",
+    "StoreInUse",
     "StoreUnavailable",
 ]
 
@@ -40,6 +42,10 @@ class StoreUnavailable(StoreError):
     """The database cannot be written or read now."""
 
     exit_code: ClassVar[int] = 3
+
+
+class StoreInUse(StoreUnavailable):
+    """A gateway serves the database: there cannot be two, nor what needs it at rest."""
 
 
 class SchemaMismatch(StoreError):

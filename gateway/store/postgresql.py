@@ -43,7 +43,7 @@ QUEUE_CHANNEL = "teleexpertise_queue"
 _LOCK_CLASS = 0x544C45
 _WRITER_LOCK = f"SELECT pg_advisory_xact_lock({_LOCK_CLASS}, 1)"
 WORKERS_LOCK = f"{_LOCK_CLASS}, 2"
-"""The arguments of the advisory lock that every process with workers shares."""
+"""The arguments of the advisory lock of the one process with workers."""
 
 _READERS = 4
 _WAIT_SECONDS = 30
