@@ -14,6 +14,7 @@ from gateway.cli.archives import open_command
 from gateway.cli.audit import audit
 from gateway.cli.context import Invocation, errors_in_one_line
 from gateway.cli.conversations import conversation
+from gateway.cli.database import database
 from gateway.cli.delegations import delegation
 from gateway.cli.demo import demo
 from gateway.cli.directory import directory
@@ -73,7 +74,7 @@ def cli(context: click.Context, path: Path) -> None:
 
 for command in (
     *(init, serve_command, run, demo, check_config),
-    *(account, audit, conversation, delegation, directory, dkim, document, expert, explain, export),
+    *(account, audit, conversation, database, delegation, directory, dkim, document, expert, explain, export),
     *(patient, pki, queue, rebuild, rules, smime, stats, trust),
 ):
     cli.add_command(command)

@@ -15,6 +15,7 @@ What a block wrote is on disk when the block ends.
 from gateway.store.errors import (
     AlreadyExists,
     ConstraintBroken,
+    NotCopied,
     NotFound,
     SchemaMismatch,
     SequenceConflict,
@@ -54,6 +55,7 @@ __all__ = [
     "HeldRow",
     "HeldState",
     "MessageRow",
+    "NotCopied",
     "NotFound",
     "OutboxRow",
     "OutboxState",

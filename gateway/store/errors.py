@@ -7,6 +7,7 @@
     ├── SequenceConflict     somebody else wrote into the conversation first: fold again and decide anew
     ├── AlreadyExists        a row with this key is there
     ├── NotFound             a row that must be there is not
+    ├── NotCopied            a database that cannot be copied, or not to there: an operator must act
     └── ConstraintBroken     rows that do not fit together (a reference to nothing, a doubled key)
 
 ``code`` and ``status`` are the SMTP reply (``RFC 5321 §4.2.1``, ``RFC 3463``), ``exit_code`` the command
@@ -21,6 +22,7 @@ from uuid import UUID
 __all__ = [
     "AlreadyExists",
     "ConstraintBroken",
+    "NotCopied",
     "NotFound",
     "SchemaMismatch",
     "SequenceConflict",
@@ -72,6 +74,10 @@ class AlreadyExists(StoreError):
 
 class NotFound(StoreError):
     """No row with this key."""
+
+
+class NotCopied(StoreError):
+    """The content of a database does not go into another one: the text says what is in the way."""
 
 
 class ConstraintBroken(StoreError):
