@@ -244,6 +244,8 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
     """
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(open_services(settings))
+        # Before anything is started or written that the one gateway of this database uses.
+        attended = await stack.enter_async_context(attending(services.store))
         _allow_many_files()
         return_large_buffers()
         await refresh_logins(services.store, settings)
@@ -258,8 +260,6 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
         dovecot = DovecotServer(replace(dovecot_settings(settings), questions=questions), _reported)
         await dovecot.start()
         stack.push_async_callback(dovecot.stop)
-        # The mailbox server's lock says that no other gateway works on this machine.
-        await stack.enter_async_context(attending(services.store))
         printers = Printers(settings.workers.pdf_processes)
         stack.callback(printers.shutdown, wait=False, cancel_futures=True)
         tls = TlsSpace(load_tls(settings))
@@ -288,13 +288,14 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
         trust = asyncio.create_task(keeper.run())
         sessions = asyncio.create_task(ends.run(dovecot.end_sessions))
         mailboxes_served = asyncio.create_task(dovecot.watch())
-        watch = asyncio.create_task(_first(working, house, timekeeper, trust, sessions, mailboxes_served))
+        parts = (working, house, timekeeper, trust, sessions, mailboxes_served)
+        watch = asyncio.create_task(_first(*parts, attended))
         stack.push_async_callback(_ended, watch)
         reloading = Reloading(services, tls, keeper, dovecot)
         yield Running(services, servers.ports, watch, reloading.reload, machines_port)
 
 
-async def _first(*tasks: asyncio.Task[None]) -> None:
+async def _first(*tasks: asyncio.Future[None]) -> None:
     """Wait until one of the parts ends, which none should, and pass on why."""
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
