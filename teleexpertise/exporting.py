@@ -74,8 +74,33 @@ _SINCE = re.compile(r"\b(?:depuis(?: le)?|partir (?:du|de)) $")
 _ON = re.compile(r"\ble $")
 _ADDRESS = re.compile(r"[^\s@<>]{1,64}@[^\s@<>]{1,255}")
 _FILLERS = frozenset(
-    "du au de a le la les des mon mes pour comme en format et depuis partir entre jusqu activite "
-    "teleexpertise teleexpertises finalisees terminees -".split()
+    (
+        "du",
+        "au",
+        "de",
+        "a",
+        "le",
+        "la",
+        "les",
+        "des",
+        "mon",
+        "mes",
+        "pour",
+        "comme",
+        "en",
+        "format",
+        "et",
+        "depuis",
+        "partir",
+        "entre",
+        "jusqu",
+        "activite",
+        "teleexpertise",
+        "teleexpertises",
+        "finalisees",
+        "terminees",
+        "-",
+    )
 )
 
 
@@ -179,21 +204,25 @@ def _open_ended(first: date, last: date, before: str) -> tuple[date | None, date
 
 def _typed(text: str) -> Iterator[_Typed]:
     for match in _SPAN.finditer(text):
-        numbers = [_MONTHS[part] if part in _MONTHS else int(part) for part in _PARTS.findall(match[0])]
-        if match["iso"]:
-            year, month, day = numbers
-            yield _Typed(match[0], match.start(), year, month, day)
-        elif match["day"]:
-            (day, month, year) = (*numbers, None, None)[:3]
-            yield _Typed(match[0], match.start(), _whole(year), month, day)
-        elif match["quarter"]:
-            quarter, year = numbers
-            yield _Typed(match[0], match.start(), year, 3 * quarter - 2, months=3)
-        elif match["month"]:
-            (month, year) = (*numbers, None)[:2]
-            yield _Typed(match[0], match.start(), year, month)
-        else:
-            yield _Typed(match[0], match.start(), numbers[0])
+        parts: list[int | None] = [
+            _MONTHS[part] if part in _MONTHS else int(part) for part in _PARTS.findall(match[0])
+        ]
+        words, place = match[0], match.start()
+        match match.lastgroup:
+            case "iso":
+                year, month, day = parts
+                yield _Typed(words, place, year, month, day)
+            case "quarter":
+                quarter, year = parts
+                yield _Typed(words, place, year, 3 * (quarter or 1) - 2, months=3)
+            case "day":
+                day, month, year = (*parts, None, None)[:3]
+                yield _Typed(words, place, _whole(year), month, day)
+            case "month":
+                month, year = (*parts, None)[:2]
+                yield _Typed(words, place, year, month)
+            case _:
+                yield _Typed(words, place, parts[0])
 
 
 def _whole(year: int | None) -> int | None:
