@@ -146,6 +146,21 @@ def _group(name: str, requests: Sequence[Asked], now: datetime) -> Group:
     )
 
 
+def _without_gaps(months: Sequence[Group], now: datetime) -> tuple[Group, ...]:
+    """These months and those between them without any request: a picture must not draw what is a year apart
+    side by side.
+    """
+    known = {group.name: group for group in months}
+    if not known:
+        return ()
+    (year, month), last = map(int, months[0].name.split("-")), months[-1].name
+    found = []
+    while (name := f"{year}-{month:02}") <= last:
+        found.append(known.get(name) or _group(name, (), now))
+        year, month = (year, month + 1) if month < 12 else (year + 1, 1)
+    return tuple(found)
+
+
 def figures(requests: Sequence[Asked], now: datetime, zone: tzinfo, untold: int = 0) -> Figures:
     """The figures of these requests; months are those of the readers' zone. ``untold`` are conversations
     elsewhere of which no facts are known: they are said beside the figures.
@@ -167,7 +182,7 @@ def figures(requests: Sequence[Asked], now: datetime, zone: tzinfo, untold: int 
         whole=_group("", requests, now),
         specialties=largest(by(lambda request: request.specialty)),
         departments=largest(by(lambda request: request.department)),
-        months=tuple(sorted(months, key=lambda group: group.name)),
+        months=_without_gaps(sorted(months, key=lambda group: group.name), now),
         elsewhere=Elsewhere(
             counted=sum(request.elsewhere for request in requests),
             untold=untold,

@@ -83,6 +83,13 @@ def test_groups_months_and_shares() -> None:
     assert (nothing.whole.share, nothing.whole.answer.median, nothing.months) == (None, None, ())
 
 
+def test_months_without_requests_stand_between_the_others() -> None:
+    found = figures([asked(days=300), asked()], NOW + timedelta(days=300), PARIS)
+    assert [group.name for group in found.months][:2] == ["2026-02", "2026-03"]
+    assert [group.asked for group in found.months] == [1, *[0] * 8, 1]
+    assert (found.months[1].share, found.months[1].answer.median) == (None, None)
+
+
 def test_what_another_operator_did_not_tell_is_in_no_row_and_said_apart() -> None:
     there: dict[str, Any] = {"elsewhere": True, "finalised_at": None}
     found = figures(

@@ -9,9 +9,11 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import openpyxl
 import pytest
 from lxml import etree
 
@@ -256,6 +258,30 @@ def test_xlsx_has_typed_cells_a_frozen_head_filters_and_a_total(
     assert cells["filter"][1].startswith("A1:")
     amount = letter("Montant (€)")
     assert cells[f"{amount}5"][1] == f"=SUBTOTAL(109,{amount}2:{amount}3)"
+
+
+def test_a_sheet_is_laid_out_for_who_reads_and_prints_it(
+    tariffs: Tariffs, words: Words, tmp_path: Path
+) -> None:
+    for pending in (False, True):
+        path = tmp_path / f"{pending}.xlsx"
+        made = table(Selection(addresses=None, pending=pending), tariffs, words)
+        write_export(made, path, FileKind.XLSX, "Total", NEW_YEAR)
+        sheet = openpyxl.load_workbook(path).active
+        widths = {
+            number: one.width
+            for one in sheet.column_dimensions.values()
+            for number in range(one.min, one.max + 1)
+        }
+        for number, column in enumerate(made.columns, start=1):
+            # Bold letters are wider: the head must be high enough for each name in its width.
+            width = widths[number]
+            assert sheet.row_dimensions[1].height >= 15 * len(wrap(column.name, int(width / 1.2)))
+        assert (sheet.print_title_rows, sheet.page_setup.orientation) == ("$1:$1", "landscape")
+        marks = zipfile.ZipFile(path).read("xl/worksheets/sheet1.xml")
+        assert b"numberStoredAsText" in marks, (
+            "a correction offered by the spreadsheet would harm FINESS numbers"
+        )
 
 
 def test_text_that_looks_like_a_formula_or_a_link_stays_text_in_xlsx(
