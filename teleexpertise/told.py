@@ -30,6 +30,9 @@ _MOST_VERSIONS = 1000
 _MOST_DAYS = 366
 #: As the request form: a rank of one digit.
 _MOST_BORN = 10
+_YEARS = range(2000, 2200)
+#: A spreadsheet has no day before 1900.
+_BIRTHS = range(1900, 2200)
 _LATER = ("specialty", "declined_at")
 _ADDRESS = re.compile(r"[^\s,;:<>()\"@\\]{1,64}@[^\s,;:<>()\"@\\]{1,255}")
 
@@ -115,7 +118,7 @@ def _sound(told: Told) -> bool:
     finalised = (told.acted_at is None, told.finalised_at is None, told.version == 0)
     addresses = (told.requester.address, told.expert.address, told.asked_of)
     return (
-        all(moment is None or moment.tzinfo is not None for moment in moments)
+        all(moment is None or _possible(moment) for moment in moments)
         and len(set(finalised)) == 1
         and 0 <= told.version <= _MOST_VERSIONS
         and 0 <= told.delay_days <= _MOST_DAYS
@@ -123,7 +126,13 @@ def _sound(told: Told) -> bool:
         and all(len(text) <= _LONGEST and text.isprintable() for text in _texts(asdict(told)))
         and (told.patient is None or told.patient.sex in ("", "F", "M"))
         and (told.patient is None or 0 <= told.patient.birth_order < _MOST_BORN)
+        and (told.patient is None or not (born := told.patient.birth_date) or born.year in _BIRTHS)
     )
+
+
+def _possible(moment: datetime) -> bool:
+    """Whether it is aware and of a year with which exports and figures can reckon in any zone."""
+    return moment.tzinfo is not None and moment.year in _YEARS
 
 
 def _texts(data: object) -> Iterator[str]:
