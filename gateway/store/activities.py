@@ -58,6 +58,7 @@ class Finalisation:
     listed_patient: bool | None = None
     requester_place: Place | None = None
     expert_place: Place | None = None
+    insured_number: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -224,7 +224,7 @@ def told_of(row: ActivityRow) -> Told:
         urgency=row.opening.urgency,
         delay_days=row.opening.delay_days,
         patient=row.opening.patient,
-        insured_number=row.opening.insured_number,
+        insured_number=(done.insured_number if done else "") or row.opening.insured_number,
         answered_at=row.answered_at,
         acted_at=row.finalised_first_at,
         finalised_at=row.finalised_at,
