@@ -81,7 +81,7 @@ def _clock_of(services: Services) -> Author:
 
 
 async def _noted(unit: Unit, conversation: Conversation, mail: mails.Mail) -> MessageRow:
-    """The signed system message that holds the event (design, section 5: mail is the record)."""
+    """The signed system message that holds the event: mail is the record."""
     name = unit.services.settings.service.display_name
     draft = Draft(
         body=unit.services.texts.render(mail),
