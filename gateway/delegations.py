@@ -73,7 +73,9 @@ async def _audit(tx: Transaction, now: datetime, wanted: Change, action: str, **
 
 
 async def consequences(tx: Transaction, principal: str, changed: Changed) -> dict[str, object]:
-    """What the action ``share`` has to know: whose sessions to end, and what to tell whom."""
+    """What the action ``share`` has to know: who lost a right (``lost``), whose sessions of them are still to
+    be ended, and what to tell whom.
+    """
     delegates = await tx.delegations.named_by(principal)
     people = [await tx.accounts.get(address) for address in {principal, *delegates, *changed.removed}]
     return {
@@ -84,5 +86,6 @@ async def consequences(tx: Transaction, principal: str, changed: Changed) -> dic
         "removed": list(changed.removed),
         "still": list(changed.still),
         "ended": list(changed.ended),
+        "lost": list(changed.ended),
         "names": {account.address: account.name for account in people if account is not None},
     }

@@ -57,8 +57,7 @@ def mail_home(folder: Path) -> Path:
     """Where the mails of a deployment lie: beside its settings, or under /var/lib where that cannot be.
 
     Started by root, the mailbox server drops to an account of its own, which cannot reach a folder below a
-    private home
-    (``/root`` has mode 0700).
+    private home (``/root`` has mode 0700).
     """
     if os.geteuid() != 0 or _passable(folder / "mail"):
         return folder / "mail"
@@ -139,9 +138,8 @@ def _make_dkim_keys(settings: Settings) -> None:
 def make_deployment(new: NewDeployment, now: datetime) -> Settings:
     """Make what is missing of a deployment in ``new.folder`` and load its settings.
 
-    An existing settings file is kept as it is. Raises :class:`DeploymentIncomplete` for a folder that
-    cannot be written,
-    ``ConfigError`` for settings that are not valid.
+    An existing settings file is kept as it is. Raises :class:`DeploymentIncomplete` for a folder that cannot
+    be written, ``ConfigError`` for settings that are not valid.
     """
     folder = new.folder
     try:

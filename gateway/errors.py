@@ -1,4 +1,4 @@
-"""What can keep the gateway from running, with the exit code of the command line (design, section 7).
+"""What can keep the gateway from running, with the exit code of the command line.
 
 ::
 

@@ -11,7 +11,7 @@ from mailboxes.dovecot.logins import MailboxLogin, take_turn, write_logins
 from mailboxes.dovecot.settings import DovecotSettings
 from mailboxes.dovecot.sharing import SharedMailbox, write_sharing
 
-__all__ = ["dovecot_settings", "refresh_logins"]
+__all__ = ["dovecot_settings", "mailboxes_in_force", "refresh_logins"]
 
 _TURN_SECONDS = 0.02
 
@@ -44,7 +44,7 @@ async def refresh_logins(store: Store, settings: Settings) -> None:
     while (turn := await asyncio.to_thread(take_turn, dovecot)) is None:  # noqa: ASYNC110 - other processes
         await asyncio.sleep(_TURN_SECONDS)
     try:
-        await asyncio.to_thread(_write_mailboxes, dovecot, *await _mailboxes(store))
+        await asyncio.to_thread(_write_mailboxes, dovecot, *await mailboxes_in_force(store))
     finally:
         os.close(turn)
 
@@ -56,7 +56,7 @@ def _write_mailboxes(
     write_sharing(settings, [login.address for login in logins], shared)
 
 
-async def _mailboxes(store: Store) -> tuple[tuple[MailboxLogin, ...], tuple[SharedMailbox, ...]]:
+async def mailboxes_in_force(store: Store) -> tuple[tuple[MailboxLogin, ...], tuple[SharedMailbox, ...]]:
     """Who may log in, and whose folders they read besides their own: those whom they may act for."""
     async with store.reading() as tx:
         found = await tx.accounts.logins()

@@ -23,7 +23,7 @@ from gateway.logins.bearers import open_bearers
 from gateway.logins.endpoint import LoginEndpoint
 from gateway.logins.ends import TokenEnds
 from gateway.logins.machine_door import Inside, MachineDoor
-from gateway.mailserver import dovecot_settings, refresh_logins
+from gateway.mailserver import dovecot_settings, mailboxes_in_force, refresh_logins
 from gateway.memory import return_large_buffers
 from gateway.pipeline.doors import GatewayDoors
 from gateway.relay.failure import OwnWords, RelayFailed
@@ -48,10 +48,14 @@ from gateway.workers.printers import Printers
 from gateway.workers.reporting import ReportWork
 from gateway.workers.sharing import SharingWork
 from gateway.workers.sorting import SortingWork
+from gateway.workers.subscriptions import SubscriptionWork
 from gateway.workers.timekeeping import keep_time
+from mailboxes.connection import ImapAccess
 from mailboxes.dovecot.server import DovecotServer, ServerEvent
+from mailboxes.dovecot.sharing import SharedMailbox
 from mailboxes.filing import Filing
 from mailboxes.lmtp import LmtpDelivery
+from mailboxes.subscribing import SharedSubscriptions
 
 __all__ = ["Running", "serve"]
 
@@ -119,9 +123,8 @@ def _check_domain(services: Services, domain: str) -> None:
     """
     refusal = services.trust.domain_refusal(domain, services.clock())
     if refusal is not None:
-        permanent = refusal.code >= 500
-        words = OwnWords.DOMAIN_UNLISTED if permanent else OwnWords.LIST_STALE
-        raise RelayFailed(permanent, refusal.code, refusal.enhanced, words)
+        words = OwnWords.DOMAIN_UNLISTED if refusal.code >= 500 else OwnWords.LIST_STALE
+        raise RelayFailed(refusal.code, refusal.enhanced, words)
 
 
 def _keeper(services: Services, fetcher: Fetcher) -> TrustKeeper:
@@ -200,19 +203,37 @@ def _machine_door(
     )
 
 
-def _workers(
-    services: Services, tls: TlsSpace, dovecot: DovecotServer, lmtp: LmtpDelivery, printers: Printers
-) -> Workers:
-    settings = services.settings
-    seconds = float(settings.mailboxes.timeout_s)
-    filing = Filing(
+def _subscriptions(services: Services, tls: TlsSpace, dovecot: DovecotServer) -> SubscriptionWork:
+    async def shared() -> tuple[SharedMailbox, ...]:
+        return (await mailboxes_in_force(services.store))[1]
+
+    access = _inside(services.settings, tls, dovecot)
+    return SubscriptionWork(SharedSubscriptions(access, dovecot_settings(services.settings)), shared)
+
+
+def _inside(settings: Settings, tls: TlsSpace, dovecot: DovecotServer) -> ImapAccess:
+    """How we ourselves open any mailbox."""
+    return ImapAccess(
         _mailbox_host(settings),
         settings.imap.tls_port,
         tls.inside,
         dovecot.master_user,
         dovecot.master_password,
-        seconds,
+        float(settings.mailboxes.timeout_s),
     )
+
+
+def _workers(
+    services: Services,
+    tls: TlsSpace,
+    dovecot: DovecotServer,
+    lmtp: LmtpDelivery,
+    printers: Printers,
+    subscriptions: SubscriptionWork,
+) -> Workers:
+    settings = services.settings
+    filing = Filing(_inside(settings, tls, dovecot), changed=subscriptions.changed)
+    refresh = partial(refresh_logins, services.store, settings)
     deliveries = Deliveries(services, lmtp, _relay(services, tls))
     folders = FolderWork(services, filing)
     reports = ReportWork(services, printers)
@@ -231,7 +252,7 @@ def _workers(
             "make_report": reports.make_report,
             "synthesis": reports.synthesis,
             "export": ExportWork(services).export,
-            "share": SharingWork(services, partial(refresh_logins, services.store, settings), dovecot).share,
+            "share": SharingWork(services, refresh, dovecot, subscriptions).share,
         },
         GivingUp(services).tell,
         settings.workers.count,
@@ -245,6 +266,8 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
     """
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(open_services(settings))
+        # Before anything is started or written that the one gateway of this database uses.
+        attended = await stack.enter_async_context(attending(services.store))
         _allow_many_files()
         return_large_buffers()
         await refresh_logins(services.store, settings)
@@ -259,8 +282,6 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
         dovecot = DovecotServer(replace(dovecot_settings(settings), questions=questions), _reported)
         await dovecot.start()
         stack.push_async_callback(dovecot.stop)
-        # The mailbox server's lock says that no other gateway works on this machine.
-        await stack.enter_async_context(attending(services.store))
         printers = Printers(settings.workers.pdf_processes)
         stack.callback(printers.shutdown, wait=False, cancel_futures=True)
         tls = TlsSpace(load_tls(settings))
@@ -277,7 +298,8 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
         mailboxes = settings.mailboxes
         lmtp = LmtpDelivery(dovecot.lmtp_socket, mailboxes.lmtp_connections, float(mailboxes.timeout_s))
         stack.push_async_callback(lmtp.close)
-        workers = _workers(services, tls, dovecot, lmtp, printers)
+        subscriptions = _subscriptions(services, tls, dovecot)
+        workers = _workers(services, tls, dovecot, lmtp, printers, subscriptions)
         stack.push_async_callback(workers.stop, _GRACE_SECONDS)
         working = asyncio.create_task(workers.run())
         stack.push_async_callback(_ended, working)
@@ -289,13 +311,15 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
         trust = asyncio.create_task(keeper.run())
         sessions = asyncio.create_task(ends.run(dovecot.end_sessions))
         mailboxes_served = asyncio.create_task(dovecot.watch())
-        watch = asyncio.create_task(_first(working, house, timekeeper, trust, sessions, mailboxes_served))
+        following = asyncio.create_task(subscriptions.run())
+        parts = (working, house, timekeeper, trust, sessions, mailboxes_served, following)
+        watch = asyncio.create_task(_first(*parts, attended))
         stack.push_async_callback(_ended, watch)
         reloading = Reloading(services, tls, keeper, dovecot)
         yield Running(services, servers.ports, watch, reloading.reload, machines_port)
 
 
-async def _first(*tasks: asyncio.Task[None]) -> None:
+async def _first(*tasks: asyncio.Future[None]) -> None:
     """Wait until one of the parts ends, which none should, and pass on why."""
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -97,6 +97,7 @@ class Completion:
     listed_patient: bool | None = None
     billed: tuple[Billed, ...] = ()
     unfiled: tuple[str, ...] = ()
+    insured_number: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,9 +106,9 @@ class Conversation:
 
     ``opening`` keeps the request as accepted; ``completion`` the last finalisation, ``closing_reason`` the
     words of a refusal or cancellation; ``closed_by`` who closed it; ``acted_at`` is when it was finalised
-    first, which is the moment of the act; ``version`` counts finalisations;
-    ``reports`` the versions made, ``reminded`` what was reminded of. ``asked`` is what the conversation
-    waits for, empty unless it is on hold.
+    first, which is the moment of the act; ``version`` counts finalisations; ``reports`` the versions made,
+    ``reminded`` what was reminded of. ``asked`` is what the conversation waits for, empty unless it is on
+    hold.
     """
 
     id: UUID
@@ -284,6 +285,7 @@ def _closed(
         listed_patient=event.listed_patient,
         billed=event.billed,
         unfiled=event.unfiled,
+        insured_number=event.insured_number,
     )
     return replace(
         closed,

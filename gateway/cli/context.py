@@ -116,12 +116,14 @@ class Invocation:
 
         return asyncio.run(whole())
 
-    def run_on_store(self, work: Callable[[Store], Awaitable[_Result]]) -> _Result:
-        """Do some work on the store alone: it can be done while certificates or rules are being mended."""
+    def run_on_store(self, work: Callable[[Store], Awaitable[_Result]], url: str = "") -> _Result:
+        """Do some work on the store alone: it can be done while certificates or rules are being mended.
+        ``url`` is another database than that of the settings.
+        """
         from gateway.store import Store
 
         async def whole() -> _Result:
-            async with Store.open(self.settings().database.url.get_secret_value()) as store:
+            async with Store.open(url or self.settings().database.url.get_secret_value()) as store:
                 return await work(store)
 
         return asyncio.run(whole())

@@ -25,6 +25,7 @@ from gateway.errors import GatewayError
 from gateway.services import Services
 from gateway.workers.printers import Printers
 from teleexpertise.archives import open_archive
+from teleexpertise.archives.faults import english_sentence
 from teleexpertise.documents.checks import check_document
 from teleexpertise.documents.facts import MissingFields
 from teleexpertise.documents.sentences import sentence, sentences
@@ -162,8 +163,8 @@ def _of_archive(octets: bytes, test: bool | None) -> Iterator[_Told]:
     opened, words = open_archive(octets), load_words()
     for finding in opened.findings:
         place = finding.name or "IHE_XDM.zip"
-        english = f"{finding.fault.replace('_', ' ')} {finding.detail}".strip() + "."
-        yield _Told(f"archive.{finding.fault}", place, finding_sentence(finding, words), english)
+        said = finding_sentence(finding, words), english_sentence(finding)
+        yield _Told(f"archive.{finding.fault}", place, *said)
     for document in opened.documents:
         if document.content is not None and document.header is not None:
             yield from _of_document(document.content, test, document.entry.uri)

@@ -29,6 +29,7 @@ _COMMANDS = {
     "conversation": Place(
         "gateway.cli.conversations:conversation", "Conversations: list them, show where one stands."
     ),
+    "database": Place("gateway.cli.database:database", "The database: status, copy to another."),
     "delegation": Place(
         "gateway.cli.delegations:delegation", "Who acts for whom: add, list, remove, reading."
     ),

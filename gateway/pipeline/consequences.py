@@ -44,11 +44,10 @@ class Act:
     """One thing that happened, with all that its consequences may need.
 
     ``message`` is the stored mail that caused it, ``incoming`` the same as received where it is a member's
-    letter.
-    ``attachments`` are what a post may carry on, ``fields`` the header fields that go with them; ``also``
-    are told although they are no members (any more); ``only``, where given, are the addresses that posts and
-    files go to; ``about`` is the Message-ID that an answer follows where no letter came; ``cause`` is why a
-    patient was not reached, ``None`` of others.
+    letter. ``attachments`` are what a post may carry on, ``fields`` the header fields that go with them;
+    ``also`` are told although they are no members (any more); ``only``, where given, are the addresses that
+    posts and files go to; ``about`` is the Message-ID that an answer follows where no letter came; ``cause``
+    is why a patient was not reached, ``None`` of others.
     """
 
     facts: Facts

@@ -1,7 +1,6 @@
 """One transaction's worth of consequences: messages stored, events recorded, actions put into the outbox.
 
-Everything here happens before the ``250`` and inside one transaction (design, section 3.6); nothing here
-sends.
+Everything here happens before the ``250`` and inside one transaction; nothing here sends.
 """
 
 from __future__ import annotations
@@ -131,6 +130,17 @@ class Unit:
             )
         return row
 
+    async def copies(self, incoming: Incoming) -> tuple[MessageRow, ...]:
+        """The stored mails with its sender, Message-ID and body, oldest first, itself among them if stored:
+        who missed our 250 sends again, with other hop fields, and so with another hash.
+        """
+        letter = incoming.letter
+        return tuple(
+            row
+            for row in await self.tx.messages.by_mail_id(letter.message_id)
+            if row.sender == incoming.written_as and row.body_sha256 == letter.body_sha256
+        )
+
     async def write(self, draft: Draft, conversation: UUID | None = None) -> MessageRow:
         """Compose, sign and keep a mail of ours."""
         identifier = self.services.new_id()
@@ -175,9 +185,9 @@ class Unit:
         """Put one delivery of a stored mail into the outbox: to a mailbox of ours, or to another operator.
 
         ``mail_from`` ``None`` makes a bounce address of ours, so that a bounce comes back to the gateway;
-        ``wishes`` are
-        the sender's for delivery reports (``RFC 3461``), and further facts that the delivery needs.
-        ``receipt`` asks for one (``RFC 8098 §2.1``) at the same bounce address, where automatic ones may go.
+        ``wishes`` are the sender's for delivery reports (``RFC 3461``), and further facts that the delivery
+        needs. ``receipt`` asks for one (``RFC 8098 §2.1``) at the same bounce address, where automatic ones
+        may go.
         """
         action = "deliver" if self.services.is_local(recipient) else "relay"
         key = f"{action}:{message.id}:{recipient}"

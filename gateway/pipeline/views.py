@@ -204,7 +204,6 @@ def _confirmation(case: Case) -> mails.Mail:
     return mails.Confirmation(
         **_head(case),
         author=case.author,
-        requester=conversation.requester,
         expert=conversation.expert,
         patient=conversation.patient,
         urgency=opening.urgency,

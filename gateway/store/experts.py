@@ -109,8 +109,3 @@ class Experts(Repository):
         if expert.absence is not None:
             await self._add(absences, {"address": address, **column_values(expert.absence)})
         await renew(self._connection, DirectoryPart.EXPERTS)
-
-    async def remove(self, address: str) -> bool:
-        """End the declaration, the account stays; ``False`` where there was none."""
-        await renew(self._connection, DirectoryPart.EXPERTS)
-        return bool(await self._changed(delete(experts).where(experts.c.address == address)))

@@ -26,6 +26,7 @@ from gateway.store.transaction import Transaction
 from gateway.workers.failure import ActionFailed
 from gateway.workers.printing import MadeReport, print_documents, print_report
 from teleexpertise.conversation import Conversation, Exchange, fold
+from teleexpertise.documents.codes import code_tables
 from teleexpertise.documents.facts import DocumentFacts, MissingFields
 from teleexpertise.documents.sentences import sentences
 from teleexpertise.documents.tlmda import make_request
@@ -183,7 +184,7 @@ class ReportWork:
                 self.printers, partial(work, *args, **kwargs)
             )
         except (BrokenProcessPool, MemoryError) as error:
-            raise ActionFailed(False, "4.3.0", _DIED) from error
+            raise ActionFailed("4.3.0", _DIED, permanent=False) from error
 
     async def _facts(
         self, tx: Transaction, conversation: Conversation, records: tuple[Record, ...]
@@ -250,6 +251,7 @@ class ReportWork:
             exchanges=tuple(exchanges),
             conclusion=completion.conclusion if completion else "",
             outcome=completion.outcome if completion else "",
+            act=_act_label(completion.level) if completion else "",
             missing=conversation.missing,
             incidents=tuple(self._incident(recipient) for _, recipient in conversation.failures),
             addressees=completion.addressees if completion else (),
@@ -286,6 +288,11 @@ def bearable(report: Report, row: OutboxRow) -> Report:
     """The report as it is; without pictures where attempts with them ended the process."""
     died = row.attempts > _TRIES_WITH_PICTURES and row.last_error.endswith(_DIED)
     return report.listing_only() if died else report
+
+
+def _act_label(code: str) -> str:
+    """An act by its code and what the nomenclature calls it, '' where the finalisation named none."""
+    return f"{code}, {code_tables().acts.get(code, '')}".removesuffix(", ") if code else ""
 
 
 def _attachments(notes: tuple[AttachmentNote, ...], letter: Letter | None) -> tuple[ReportAttachment, ...]:

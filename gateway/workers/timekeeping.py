@@ -114,7 +114,7 @@ async def _carried_out(unit: Unit, conversation: Conversation, kind: ReminderKin
 
 
 async def _noted(unit: Unit, conversation: Conversation, kind: ReminderKind) -> MessageRow:
-    """The signed system message that holds the event (design, section 5: mail is the record)."""
+    """The signed system message that holds the event: mail is the record."""
     services = unit.services
     mail = followup_contexts.Deadline(
         reference=conversation.ref,

@@ -137,9 +137,9 @@ class Selection:
     included (None: open), and finalised conversations or, ``pending``, those that are not.
 
     ``asked_of`` are services of which also what was asked of them is wanted, whoever was named the expert at
-    the end: the establishment's administrator sees all of its activity (A.41).
-    The period counts by the day of the act, for pending ones by the request. A correction of what was
-    exported also counts by its own day: who exports month by month hears of it.
+    the end: the establishment's administrator sees all of its activity (A.41). The period counts by the day
+    of the act, for pending ones by the request. A correction of what was exported also counts by its own day:
+    who exports month by month hears of it.
     """
 
     addresses: Collection[str] | None
@@ -251,9 +251,8 @@ def export_table(
     count them.
 
     ``shown`` is what earlier exports have shown of conversations finalised more than once: the line of a
-    later
-    version is marked as a correction, and an account whose side became another's gets a line without amount.
-    ``untold`` come last, one line for each account of ours, with what is to be settled and no amount.
+    later version is marked as a correction, and an account whose side became another's gets a line without
+    amount. ``untold`` come last, one line for each account of ours, with what is to be settled and no amount.
     """
     kinds = _PENDING if selection.pending else _FINALISED
     columns = tuple(Column(key, words.of("export_columns", key), kind) for key, kind in kinds.items())

@@ -61,7 +61,7 @@ async def _export(services: Services, kind: FileKind, folder: Path) -> dict[str,
 
 async def _statistics(services: Services) -> dict[str, float]:
     async with services.store.reading() as tx:
-        asked = await gather_asked(services, tx, None)
+        asked = (await gather_asked(services, tx, None)).asked
     return {"rows": figures(asked, _AFTER, services.zone).whole.asked}
 
 

@@ -49,6 +49,8 @@ LOOKING = [
     ("check-config",),
     ("conversation", "list"),
     ("conversation", "show", "TLE-2026-000001"),
+    ("database", "copy", "--to", "sqlite:///never.sqlite3"),
+    ("database", "status"),
     ("delegation", "add", "a@b.example", "c@b.example"),
     ("delegation", "list"),
     ("delegation", "reading", "a@b.example", "own"),

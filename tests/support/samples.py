@@ -165,9 +165,8 @@ def _directory_mails() -> dict[str, contexts.Mail]:
             received="Bonjour",
         ),
         "refus": contexts.Refusal(
-            reason=contexts.RefusalReason.SEVERAL_EXPERTS,
+            reason=contexts.RefusalReason.UNKNOWN_EXPERT,
             detail="Avis Dermatologie",
-            names=("Avis Dermatologie CH LE PUY", "Avis Dermatologie CH SAINT-ÉTIENNE"),
             subject_received="Nouvelle téléexpertise Avis Dermatologie",
             links=(SERVICES,),
         ),
@@ -257,7 +256,6 @@ def _answers() -> dict[str, contexts.Mail]:
         "redirection": contexts.OtherTool(expert_name=EXPERT.name, tool_url="https://avis.example/deposer"),
         "confirmation": contexts.Confirmation(
             author=AUTHOR,
-            requester=REQUESTER,
             expert=EXPERT,
             patient=PATIENT,
             urgency="72h",
