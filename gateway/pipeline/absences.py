@@ -99,7 +99,8 @@ async def _delivered(unit: Unit, conversation: Conversation, deputy: Party) -> l
     exchanged = {record.message for record in records if isinstance(record.event, Exchanged)}
     caused = await unit.tx.messages.caused_by(exchanged)
     retold = {row.id for row in caused if row.id not in posted and await _is_retold(unit, row)}
-    rows = await unit.tx.outbox.of_messages((*posted, *exchanged, *retold))
+    done = await unit.tx.outbox.of_messages((*posted, *exchanged, *retold))
+    rows = [row for row in done if row.action == "deliver"]
     had = {row.message_id for row in rows if row.recipient == deputy.address}
     expert = conversation.opening.expert.address
     return [row for row in rows if row.recipient == expert and row.message_id not in had]
