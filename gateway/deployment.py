@@ -18,13 +18,12 @@ from certs.paths import read_certificates
 from certs.pki import DemoPki, create_demo_pki, write_private, write_public
 from certs.tls import peer_name
 from config import Settings, load, write_toml
-from gateway.bootstrap import new_key
+from gateway import CONFIGURATION
 from gateway.errors import DeploymentIncomplete
+from gateway.keyfiles import new_key
 from gateway.pkidesk import pki_locked
 
-__all__ = ["CONFIGURATION", "NewDeployment", "mail_home", "make_deployment"]
-
-CONFIGURATION = "gateway.toml"
+__all__ = ["NewDeployment", "mail_home", "make_deployment"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,6 +97,7 @@ class Completion:
     listed_patient: bool | None = None
     billed: tuple[Billed, ...] = ()
     unfiled: tuple[str, ...] = ()
+    insured_number: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,6 +285,7 @@ def _closed(
         listed_patient=event.listed_patient,
         billed=event.billed,
         unfiled=event.unfiled,
+        insured_number=event.insured_number,
     )
     return replace(
         closed,

@@ -218,7 +218,7 @@ class Completed:
     where nobody was asked or said. The places are ``None`` in records made before they were kept. ``billed``
     is what was told then; exports rate again, since later acts and corrections change counts and never this
     record. ``unfiled`` are accounts into whose patient's folder the report does not go, though they file
-    reports.
+    reports. ``insured_number`` is the NIR of the claim where the request gave none.
     """
 
     requester: Party
@@ -234,6 +234,7 @@ class Completed:
     expert_place: Place | None = None
     billed: tuple[Billed, ...] = ()
     unfiled: tuple[str, ...] = ()
+    insured_number: str = ""
     kind: Literal["completed"] = "completed"
 
 

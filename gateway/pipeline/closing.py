@@ -138,6 +138,7 @@ async def _finalise_sheet(
         acts=codes,
         proposal=proposal,
         situations=situations,
+        insured=acts.asks_insured(unit, conversation),
     )
     values: dict[str, Value] = {
         "requester": conversation.requester.address,
@@ -151,7 +152,7 @@ async def _finalise_sheet(
         "addressees": [number for number, name in enumerate(addresses, start=1) if name != patient],
     }
     if done is not None:
-        values |= {"conclusion": done.conclusion, "outcome": done.outcome}
+        values |= {"conclusion": done.conclusion, "outcome": done.outcome, "insured": done.insured_number}
         values |= {} if done.listed_patient is None else {"listed_patient": done.listed_patient}
     kept_options = {
         "kept": [],
@@ -326,6 +327,7 @@ async def _completed(unit: Unit, conversation: Conversation, filled: FilledForm,
         requester_place=await acts.place(unit, requester),
         expert_place=await acts.place(unit, expert),
         unfiled=tuple(filter(None, left_out)),
+        insured_number=filled.text("insured"),
     )
     return replace(said, billed=acts.billed(await acts.rated(unit, conversation, said)))
 

@@ -7,8 +7,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.exports.files import FileKind, write_export
+from gateway.exports.files import write_export
 from gateway.exports.gathering import export_name, gather
+from gateway.exports.kinds import FileKind
 from gateway.pipeline.exporting import accounts_of, ordered
 from gateway.pipeline.unit import Unit
 from gateway.services import Services

@@ -12,9 +12,9 @@ from datetime import date, datetime, tzinfo
 from decimal import Decimal
 from enum import StrEnum
 from itertools import chain
-from typing import NamedTuple
 
 from teleexpertise.billing.rating import Anomaly, Billable, BillingParty, Line, Year, claimed_number, rate
+from teleexpertise.billing.shown import ExportedLine, Shown
 from teleexpertise.billing.tariffs import Role, Tariffs
 from teleexpertise.patients import Patient
 from teleexpertise.states import CLOSED, State
@@ -26,9 +26,7 @@ __all__ = [
     "Column",
     "ColumnKind",
     "ExportTable",
-    "ExportedLine",
     "Selection",
-    "Shown",
     "Untold",
     "export_table",
 ]
@@ -162,25 +160,6 @@ class Selection:
                 for day in days
             )
         )
-
-
-class ExportedLine(NamedTuple):
-    """One side of one version of a finalised conversation, as an account is shown it."""
-
-    ref: str
-    role: Role
-    version: int
-    account: str
-
-
-class Shown(NamedTuple):
-    """A line that an earlier export has shown, and when the first one did."""
-
-    ref: str
-    role: str
-    version: int
-    account: str
-    exported_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,8 +49,8 @@ class Act(BaseModel):
     one professional gets in a year in all. ``patients`` "listed" restricts it to those in the situations that
     the source names: for avenant 6 ALD, rare disease, under-dense zone, nursing home, detention; for dentists
     nursing home, disability, suspected oral cancer or rare disease. ``answers`` ties a requester's act to the
-    expert's. A ``lump_sum`` is paid once a year by the insurance and not claimed act by act. Amounts are
-    cents.
+    expert's. ``asked_by`` are the professions whose request it certainly answers, () for all.
+    A ``lump_sum`` is paid once a year by the insurance and not claimed act by act. Amounts are cents.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -66,6 +66,7 @@ class Act(BaseModel):
     limits: dict[str, Annotated[int, Field(ge=1)]]
     patients: Annotated[str, Field(pattern=r"^(all|listed)$")] = "all"
     answers: str = ""
+    asked_by: Annotated[tuple[str, ...], Field(strict=False)] = ()
     yearly_cap: _Cents | None = None
     lump_sum: bool = False
     source: str = Field(min_length=1)
@@ -143,7 +144,7 @@ def _problem(error: Any) -> str:
 
 
 def _check(act: Act, table: _Table) -> None:
-    unknown = ({*act.professions, *act.limits} - table.professions.keys()) | (
+    unknown = ({*act.professions, *act.limits, *act.asked_by} - table.professions.keys()) | (
         act.limits.keys() - set(act.professions)
     )
     if unknown:
