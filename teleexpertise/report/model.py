@@ -59,7 +59,7 @@ class ReportExchange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """A report, or a provisional synthesis (no ``finaliser``). Outcome and urgency are labels.
+    """A report, or a provisional synthesis (no ``finaliser``). Outcome, act, urgency are labels.
 
     ``attachments`` came with the question. ``missing`` names mandatory elements nobody brought. ``incidents``
     are sentences about technical incidents (mails that could not be delivered).
@@ -87,6 +87,7 @@ class Report:
     exchanges: tuple[ReportExchange, ...] = ()
     conclusion: str = ""
     outcome: str = ""
+    act: str = ""
     missing: tuple[str, ...] = ()
     incidents: tuple[str, ...] = ()
     addressees: tuple[str, ...] = ()

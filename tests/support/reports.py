@@ -89,6 +89,7 @@ def sample(**changes: Any) -> Report:
         ),
         "conclusion": CONCLUSION,
         "outcome": "Consultation rapprochée",
+        "act": "TE2",
         "addressees": ("Dr Nadège ARSAC",),
     }
     return Report(**{**values, **changes})

@@ -237,7 +237,7 @@ def test_a_request_to_a_profession_without_act_is_paid_to_nobody_as_a_matter_of_
     # The lump sum of 2019 to 2022 is computed from the expert's claim: where there is none, nothing is due.
     for level in ("TE1", "TE2", ""):
         _, requester = rated(tariffs, case(date(2020, 2, 1), expert=nurse, level=level, listed_patient=True))
-        assert (requester.refusal, requester.due) == (NotBillable.NO_EXPERT_CLAIM, 0)
+        assert (requester.refusal, requester.amount) == (NotBillable.NO_EXPERT_CLAIM, 0)
 
 
 def test_overseas_amounts_are_those_of_the_biller_and_unknown_ones_an_anomaly(tariffs: Tariffs) -> None:
