@@ -28,6 +28,7 @@ from teleexpertise.actions import (
     Answer,
     DeliverLetter,
     FileReport,
+    HandOver,
     MakeReport,
     Notify,
     Post,
@@ -106,6 +107,7 @@ _FLAGS: Mapping[str, Operation] = {
     "deliver": DeliverLetter(),
     "report": MakeReport(),
     "file": FileReport(),
+    "hand_over": HandOver(),
 }
 _WORDS = (*_FLAGS, "move", "ask", "answer", "post", "notify")
 #: What may stand beside a verb in its table.

@@ -9,7 +9,7 @@ import click
 
 from gateway.cli.context import Invocation, as_json, example, json_option, say, show_table
 from gateway.rulebook import load_rulebook
-from teleexpertise.actions import Answer, DeliverLetter, FileReport, MakeReport, Notify, Post, Tag
+from teleexpertise.actions import Answer, DeliverLetter, FileReport, HandOver, MakeReport, Notify, Post, Tag
 from teleexpertise.facts import Trigger
 from teleexpertise.rules import Accept, Ask, Move, Operation, Rule, RuleBook
 
@@ -106,6 +106,8 @@ def _operation(operation: Operation) -> str:
             return f"notify {operation.subject}"
         case DeliverLetter():
             return "deliver"
+        case HandOver():
+            return "hand_over"
         case MakeReport():
             return "report"
         case FileReport():

@@ -45,6 +45,8 @@ _ANNOUNCED = {
     "complement": NoticeEvent.MISSING,
     "rapport": NoticeEvent.REPORT,
     "sans-reponse": NoticeEvent.REMINDER,
+    "remplacement": NoticeEvent.ABSENCE,
+    "expert-absent": NoticeEvent.ABSENCE,
 }
 _CLOSED = {State.DECLINED: NoticeEvent.DECLINED, State.CANCELLED: NoticeEvent.CANCELLED}
 #: A name that a peer's mail shows is cut here before it stands in a mail of ours.

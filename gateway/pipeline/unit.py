@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from hashlib import sha256
 from uuid import UUID
 
@@ -76,6 +76,11 @@ class Unit:
     now: datetime
     cause: UUID | None = None
     _accounts: dict[str, Account | None] = field(default_factory=dict)
+
+    @property
+    def today(self) -> date:
+        """The day that calendars show where the service is."""
+        return self.now.astimezone(self.services.zone).date()
 
     # -- messages
 

@@ -47,6 +47,8 @@ class NoticeEvent(StrEnum):
     WITHDRAWAL = "withdrawal"
     FAILURE = "failure"
     REMINDER = "reminder"
+    ABSENCE = "absence"
+    SUBSTITUTION = "substitution"
 
 
 class FormPurpose(StrEnum):

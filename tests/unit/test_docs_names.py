@@ -15,7 +15,7 @@ _FILE = re.compile(r"[\w./-]+\.(?:py|toml|sh|md|j2)")
 _FOLDER = re.compile(r"[\w-]+(?:/[\w-]+)*/")
 _SETTING = re.compile(r"\[(\w+)\] (\w+)|(\w+)\.(\w+)(?: =.*)?")
 #: What a deployment has and the repository has not.
-_DEPLOYED = {"gateway.toml", "var/", "mail/", "pki/"}
+_DEPLOYED = {"gateway.toml", "state.sqlite3.lock", "var/", "mail/", "pki/"}
 _SECTIONS = {
     name: getattr(field.annotation, "model_fields", {}) for name, field in Settings.model_fields.items()
 }

@@ -21,7 +21,7 @@ from tests.support.samples import ADDRESS, SERVICE
 
 TEXTS = Texts(SERVICE, ZoneInfo("Europe/Paris"))
 LINKS = Links(ADDRESS, load_words())
-FLAGS = ("accept", "deliver", "report", "file")
+FLAGS = ("accept", "deliver", "hand_over", "report", "file")
 WORDED = ("move", "answer", "post", "attach", "notify")
 TOOL = "https://outil.example/"
 
