@@ -69,7 +69,6 @@ class CommandDone(StrEnum):
     """What a small command of the reader has caused."""
 
     REMOVED = "removed"
-    RELEASED = "released"
     ASKED = "asked"
     INVITED = "invited"
     KNOWN = "known"
