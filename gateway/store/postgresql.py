@@ -96,8 +96,8 @@ _UNORDERED = text(
     " ORDER BY relname, attnum"
 )
 _FORBIDDEN = "42501"
-#: Beside the faults of class OperationalError: a standby or a reader, a session that was ended, a role without
-#: the right.
+#: Beside the faults of class OperationalError: a standby or a reader, a session that was ended, a role that
+#: lacks the right.
 _UNAVAILABLE = frozenset({"25006", "25P03", _FORBIDDEN})
 #: Those of the server itself: damaged data, or what it did not foresee.
 _SERVERS_OWN = "XX"
