@@ -20,7 +20,7 @@ from gateway.pipeline.unit import Unit
 from gateway.store.rows import FormRow
 from teleexpertise.archives import ArchiveLimits, OpenedArchive, archive_in, holds_documents
 from teleexpertise.documents.oids import INS_NIA
-from teleexpertise.documents.reading import RequestValues, read_request
+from teleexpertise.documents.reading import ReadPerson, RequestValues, read_request
 from teleexpertise.documents.sentences import sentences
 from teleexpertise.documents.tlmda import LOINC_REQUEST
 from teleexpertise.forms import Form, FormKind, Value, validate
@@ -36,8 +36,11 @@ _LIMITS = ArchiveLimits(
 )
 
 
-async def receive(unit: Unit, incoming: Incoming) -> str | None:
-    """Open what the archive of a mail to the service asks for; ``None`` for a mail without an archive."""
+async def receive(unit: Unit, incoming: Incoming, expert: str = "") -> str | None:
+    """Open what the archive of a mail to the service asks for; ``None`` for a mail without an archive.
+
+    ``expert`` is the mailbox that the mail itself names, '' where the document says who is asked.
+    """
     attachments = incoming.letter.signed_attachments
     opened = await asyncio.to_thread(archive_in, attachments, _LIMITS)
     if opened is None:
@@ -51,11 +54,23 @@ async def receive(unit: Unit, incoming: Incoming) -> str | None:
     read = await asyncio.to_thread(read_request, requests[0])
     if read.values is None:
         return await _refuse(unit, incoming, sentences(read.problems))
+    asked = replace(read.values, expert=await _expert(unit, read.values.expert, expert))
     numbers = Numbers.of(read.document)
-    met = await meet(unit, incoming, numbers, read.values.expert.mail, _ours(unit, read.values))
+    met = await meet(unit, incoming, numbers, asked.expert.mail, _ours(unit, asked))
     if met is not None:
-        return await _go_on(unit, incoming, met, numbers, read.values)
-    return await _open(unit, incoming, read.values, numbers, sentences(read.warnings))
+        return await _go_on(unit, incoming, met, numbers, asked)
+    return await _open(unit, incoming, asked, numbers, sentences(read.warnings))
+
+
+async def _expert(unit: Unit, stated: ReadPerson, named: str) -> ReadPerson:
+    """Who is asked, with a mailbox of our directory: of several ways to name it the first that leads there.
+
+    Much software knows a colleague by the RPPS number alone, or writes a mailbox that is none of ours.
+    """
+    if named or await unit.tx.experts.get(stated.mail) is not None:
+        return replace(stated, mail=named or stated.mail)
+    account = await unit.tx.accounts.by_rpps(stated.rpps)
+    return stated if account is None else replace(stated, mail=account.address)
 
 
 async def _go_on(unit: Unit, incoming: Incoming, met: Met, numbers: Numbers, asked: RequestValues) -> str:
