@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from gateway.pipeline import member_mail, requesting
 from gateway.pipeline.document_facts import authorities
+from gateway.pipeline.document_filing import finding_sentences
 from gateway.pipeline.document_numbers import Met, Numbers, kept_numbers, meet, note
 from gateway.pipeline.identifying import Identified, identify
 from gateway.pipeline.incoming import Incoming
@@ -18,7 +19,7 @@ from gateway.pipeline.requesting import FilledForm
 from gateway.pipeline.sending_forms import Sheet, send_form
 from gateway.pipeline.unit import Unit
 from gateway.store.rows import FormRow
-from teleexpertise.archives import ArchiveLimits, OpenedArchive, archive_in, holds_documents
+from teleexpertise.archives import ArchiveLimits, archive_in, holds_documents
 from teleexpertise.documents.oids import INS_NIA
 from teleexpertise.documents.reading import ReadPerson, RequestValues, read_request
 from teleexpertise.documents.sentences import sentences
@@ -47,7 +48,7 @@ async def receive(unit: Unit, incoming: Incoming, expert: str = "") -> str | Non
         return None
     requests = [d.content for d in opened.documents if d.header and d.header.code == LOINC_REQUEST]
     if not opened.sound:
-        return await _refuse(unit, incoming, _faults(unit, opened))
+        return await _refuse(unit, incoming, finding_sentences(unit, opened, blocking=True))
     if len(requests) != 1 or requests[0] is None:
         word = "several_requests" if requests else "no_request"
         return await _refuse(unit, incoming, [unit.services.texts.words.of("documents", word)])
@@ -114,15 +115,6 @@ def _addition(unit: Unit, incoming: Incoming, numbers: Numbers, asked: RequestVa
     )
     own = (each for each in incoming.letter.signed_attachments if not holds_documents(each))
     return member_mail.Brought("\n\n".join(part for part in said if part), (*own, *asked.attachments))
-
-
-def _faults(unit: Unit, opened: OpenedArchive) -> list[str]:
-    words = unit.services.texts.words
-    return [
-        words.of("archive_faults", finding.fault).format(name=finding.name, detail=finding.detail)
-        for finding in opened.findings
-        if finding.blocking
-    ]
 
 
 async def _refuse(unit: Unit, incoming: Incoming, why: Sequence[str]) -> str:
