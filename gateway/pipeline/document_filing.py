@@ -31,6 +31,7 @@ from teleexpertise.forms import (
     candidate_value,
     filing_form,
 )
+from teleexpertise.identifiers import nir_disagreements
 from teleexpertise.letters import Letter, Mailbox
 from teleexpertise.matching import Known
 from teleexpertise.patients import Patient
@@ -89,9 +90,11 @@ def finding_sentences(unit: Unit, opened: OpenedArchive, *, blocking: bool) -> l
 
 def stated_by(settings: Settings, patient: ArchivePatient) -> tuple[Patient, bool]:
     """The patient that documents state, and whether that is an identity to be trusted: qualified, by an
-    authority of this deployment. Test identities stay among themselves.
+    authority of this deployment, its INS of nobody else's sex and birth. Test identities stay among
+    themselves.
     """
-    trusted = patient.qualified and patient.oid in authorities(settings)
+    others = nir_disagreements(patient.ins, patient.sex, patient.birth_date)
+    trusted = patient.qualified and patient.oid in authorities(settings) and not others
     return (
         Patient(
             birth_name=patient.birth_name[:_LONGEST],

@@ -163,12 +163,15 @@ def test_a_document_without_set_is_taken_and_that_is_told(served: TestGateway, o
         ("foreign authority", "ne porte pas d'identité qualifiée"),
         ("ins not noted", "son INS n'est pas enregistrée"),
         ("wrong key", "ne porte pas d'identité qualifiée"),
+        ("a parent's", "ne porte pas d'identité qualifiée"),
     ],
 )
 def test_whose_it_is_is_asked_where_it_is_not_certain(
     served: TestGateway, oid: str, case: str, why: str
 ) -> None:
     name, mine = patient_name(), number()
+    if case == "a parent's":
+        mine = ins("F", date(1950, 5, 9), "51215", next(_ORDERS))
     numbers = {"no ins": "", "ins not noted": "", "other ins": number()}
     if case != "unknown":
         known(served, person(name, numbers.get(case, mine), "Odette"))
