@@ -44,7 +44,7 @@ def write_export(
     made_at: datetime,
     tell: Callable[[int], None] | None = None,
 ) -> int:
-    """Write a table to a path or an open file; the number of its rows, of each hundred of which ``tell`` hears.
+    """Write a table to a path or an open file; the number of its rows. ``tell`` hears of each hundred.
 
     ``total`` is the word beside the sums, ``made_at`` what an XLSX says of itself: the same table made at the
     same moment has the same octets. Raises ``OSError``, ``GatewayError`` for more rows than a sheet has.
