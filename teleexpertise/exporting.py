@@ -108,9 +108,9 @@ _FILLERS = frozenset(
 class Export:
     """Ask for one's activity as a file.
 
-    ``role`` None means both; ``pending`` what is still open; ``account`` is one of those acted for, '' all
-    of them.
-    ``problems`` are the words that were not understood: nothing is exported then, and they are told back.
+    ``role`` None means both; ``pending`` what is still open; ``account`` is one of those acted for, '' all of
+    them. ``problems`` are the words that were not understood: nothing is exported then, and they are told
+    back.
     """
 
     role: Role | None = None

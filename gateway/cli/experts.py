@@ -34,7 +34,7 @@ from teleexpertise.people import Expert
 __all__ = ["expert"]
 
 
-@click.group(short_help="Experts: list, search, show, declare, import, absence.")
+@click.group()
 def expert() -> None:
     """Experts: list, search, show, declare, import, announce an absence."""
 

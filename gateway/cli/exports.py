@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from gateway.cli.context import Failure, Invocation, as_json, example, json_option, now, operator, say
-from gateway.exports.files import FileKind, write_export
+from gateway.exports.files import write_export
 from gateway.exports.gathering import addresses_of, gather
+from gateway.exports.kinds import FileKind
 from gateway.services import Services
 from gateway.store import Transaction
 from teleexpertise.billing.exports import ExportTable, Selection
@@ -27,7 +28,6 @@ DAY = click.DateTime(["%Y-%m-%d", "%d/%m/%Y"])
 
 
 @click.command(
-    short_help="Write the activity of accounts as XLSX or CSV.",
     epilog=example(
         "export --from 2026-01-01 --to 2026-03-31 --out t1.xlsx",
         "export --account avis.dermatologie@ch.mssante.example --role expert --out dermatologie.csv",

@@ -33,7 +33,6 @@ _COLUMNS = (
 
 
 @click.command(
-    short_help="Show delays, volumes and punctuality.",
     epilog=example(
         "stats --from 2026-01-01 --to 2026-12-31",
         "stats --account avis.dermatologie@ch.mssante.example --plot activite.svg",

@@ -7,33 +7,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import date, datetime
-from enum import StrEnum
 from io import TextIOWrapper
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO
 
+from gateway.exports.kinds import FileKind
 from gateway.exports.workbooks import write_workbook
 from teleexpertise.billing.exports import Cell, ColumnKind, ExportTable
 
-__all__ = ["FileKind", "write_export"]
+__all__ = ["write_export"]
 
 #: What spreadsheets take for the start of a formula (OWASP, CSV injection).
 _FORMULA = frozenset("=+-@\t\r\n＝＋－＠")
-
-
-class FileKind(StrEnum):
-    """The two kinds of file."""
-
-    XLSX = "xlsx"
-    CSV = "csv"
-
-    @property
-    def content_type(self) -> str:
-        """The media type of an attachment."""
-        if self is FileKind.CSV:
-            return "text/csv"
-        return "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 def write_export(

@@ -8,7 +8,7 @@ from datetime import datetime, tzinfo
 from functools import lru_cache
 
 from config import read_resource
-from gateway.exports.files import FileKind
+from gateway.exports.kinds import FileKind
 from gateway.services import Services
 from gateway.store.activities import ActivityRow
 from gateway.store.told_activities import UntoldRow

@@ -182,9 +182,8 @@ async def _eligible(unit: Unit, conversation: Conversation, login: str) -> dict[
 
 
 def _billers(conversation: Conversation) -> tuple[str, ...]:
-    """Whose number the act may be billed by: the expert's, and that of who stands in for them."""
-    deputy = conversation.opening.deputy
-    return (conversation.expert.address, *((deputy.address,) if deputy else ()))
+    """Whose number the act may be billed by: the expert's, and those of who stood in for them."""
+    return (conversation.expert.address, *(deputy.address for deputy in conversation.deputies))
 
 
 async def _today(unit: Unit, party: Party) -> Party:

@@ -1,4 +1,4 @@
-"""A form that came back: whose it is, what it says, and what follows from it (design, section 6)."""
+"""A form that came back: whose it is, what it says, and what follows from it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def receive(unit: Unit, incoming: Incoming, found: FoundForm) -> str:
         problems = {**await document_filing.doubts(unit, sheet, checked.values), **problems}
     remark = "\n".join(filter(None, (str(row.options.get("remark", "")), reading.remark)))
     identified = Identified()
-    # A vital emergency is answered at once, whatever else is wrong with the form (design, section 6).
+    # A vital emergency is answered at once, whatever else is wrong with the form: call 15.
     vital = requesting.is_vital(row.kind, checked.values)
     if row.kind == FormKind.REQUEST and not problems and not vital:
         identified = await identify(unit, sheet.form, checked.values, incoming.login.address)

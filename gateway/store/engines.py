@@ -4,9 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-__all__ = ["Engines"]
+__all__ = ["Engines", "shown"]
+
+#: Of libpq, which takes them behind the `?` as well.
+_SECRETS = ("password", "sslpassword", "scram_client_key", "scram_server_key")
+
+
+def shown(address: URL) -> str:
+    """An address as settings have it, without any password."""
+    address = address.set(drivername=address.get_backend_name()).difference_update_query(_SECRETS)
+    return URL.create(
+        address.drivername,
+        address.username,
+        None,
+        address.host,
+        address.port,
+        address.database,
+        address.query,
+    ).render_as_string(hide_password=False)
 
 
 @dataclass(frozen=True, slots=True)

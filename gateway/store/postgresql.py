@@ -14,27 +14,33 @@ where another worker holds it, passed over (``FOR UPDATE SKIP LOCKED``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
-from sqlalchemy import URL, Connection, TextClause, event, text
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import URL, Column, Connection, Table, TextClause, event, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gateway.store.columns import json_text
-from gateway.store.engines import Engines
+from gateway.store.engines import Engines, shown
 from gateway.store.errors import StoreUnavailable
 
 __all__ = [
+    "NO_LIMITS",
     "QUEUE_CHANNEL",
     "WORKERS_LOCK",
+    "analyze",
     "announcement",
     "constraint_text",
+    "deferred",
+    "given_number",
     "is_unavailable",
     "open_session",
     "order_by_code_point",
     "postgresql_engines",
     "require_utf8",
+    "set_given_number",
 ]
 
 QUEUE_CHANNEL = "teleexpertise_queue"
@@ -43,7 +49,10 @@ QUEUE_CHANNEL = "teleexpertise_queue"
 _LOCK_CLASS = 0x544C45
 _WRITER_LOCK = f"SELECT pg_advisory_xact_lock({_LOCK_CLASS}, 1)"
 WORKERS_LOCK = f"{_LOCK_CLASS}, 2"
-"""The arguments of the advisory lock that every process with workers shares."""
+"""The arguments of the advisory lock of the one process with workers."""
+
+NO_LIMITS = "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL statement_timeout = 0"
+"""For a transaction that goes through a whole database."""
 
 _READERS = 4
 _WAIT_SECONDS = 30
@@ -90,7 +99,7 @@ _UNAVAILABLE = frozenset({"25006", "25P03", "XX001", "XX002"})
 def postgresql_engines(address: URL) -> Engines:
     """The engines of a database. Raises :class:`StoreUnavailable` for an address without a name of one."""
     if not address.database:
-        raise StoreUnavailable(f"no database is named: {address.render_as_string()}")
+        raise StoreUnavailable(f"no database is named: {shown(address)}")
     address = address.set(drivername="postgresql+psycopg_async", query=_ALIVE | dict(address.query))
     writers = _engine(address, 1, _WRITING)
     event.listen(writers.sync_engine, "begin", _take_turn)
@@ -178,3 +187,50 @@ def constraint_text(error: BaseException) -> str:
     """What may be told of a broken constraint: the server's words after that name the values."""
     told = error.diag.message_primary if isinstance(error, psycopg.Error) else None
     return told or type(error).__name__
+
+
+@asynccontextmanager
+async def deferred(connection: AsyncConnection, tables: Sequence[Table]) -> AsyncIterator[None]:
+    """Within the block rows may refer to rows of their own table that come later."""
+    own = [
+        (table.name, str(key.name))
+        for table in tables
+        for key in table.foreign_key_constraints
+        if key.referred_table is table
+    ]
+    for name, key in own:
+        change = f'ALTER TABLE "{name}" ALTER CONSTRAINT "{key}"'
+        await connection.exec_driver_sql(f"{change} DEFERRABLE INITIALLY DEFERRED")
+    yield
+    await connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
+    for name, key in own:
+        change = f'ALTER TABLE "{name}" ALTER CONSTRAINT "{key}"'
+        await connection.exec_driver_sql(f"{change} NOT DEFERRABLE")
+
+
+async def analyze(connection: AsyncConnection, tables: Sequence[Table]) -> None:
+    """Let the server know what is in these tables now: else it plans for empty ones until it looks."""
+    for table in tables:
+        await connection.exec_driver_sql(f'ANALYZE "{table.name}"')
+
+
+_SEQUENCE_OF = text("SELECT pg_get_serial_sequence(:of_table, :of_column)")
+
+
+async def _sequence(connection: AsyncConnection, column: Column[Any]) -> str:
+    names = {"of_table": f'"{column.table.name}"', "of_column": column.name}
+    return str((await connection.execute(_SEQUENCE_OF, names)).scalar_one())
+
+
+async def given_number(connection: AsyncConnection, column: Column[Any]) -> int:
+    """The last number that a column's sequence gave; 0 where it gave none."""
+    sequence = await _sequence(connection, column)
+    found = await connection.exec_driver_sql(f"SELECT last_value, is_called FROM {sequence}")  # noqa: S608
+    state = found.mappings().one()
+    return int(state["last_value"]) if state["is_called"] else 0
+
+
+async def set_given_number(connection: AsyncConnection, column: Column[Any], number: int) -> None:
+    """Let a column's sequence go on after ``number``."""
+    values = {"sequence": await _sequence(connection, column), "number": number}
+    await connection.execute(text("SELECT setval(CAST(:sequence AS regclass), :number)"), values)

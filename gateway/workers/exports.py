@@ -6,8 +6,9 @@ import asyncio
 from dataclasses import dataclass
 from tempfile import TemporaryFile
 
-from gateway.exports.files import FileKind, write_export
+from gateway.exports.files import write_export
 from gateway.exports.gathering import export_name, gather
+from gateway.exports.kinds import FileKind
 from gateway.pipeline.exporting import accounts_of, ordered
 from gateway.pipeline.unit import Unit
 from gateway.services import Services

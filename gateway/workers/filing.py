@@ -61,7 +61,7 @@ class FolderWork:
             for folder in (_CONVERSATIONS, _INBOX):  # who prefers INBOX has the conversation there
                 await self.mailboxes.tag(row.recipient, folder, identifier, state)
         except FilingFailed as failure:
-            raise ActionFailed(failure.permanent, "4.2.0", failure.text) from failure
+            raise ActionFailed("4.2.0", failure.text, permanent=failure.permanent) from failure
 
     async def file(self, row: OutboxRow) -> None:
         """File a report into the patient's folder of one account, once however often this runs."""
@@ -70,7 +70,7 @@ class FolderWork:
             message = await tx.messages.get(row.message_id)
             raw = await tx.messages.get_raw(row.message_id)
         if message is None or raw is None:
-            raise ActionFailed(True, "5.3.0", "message purged")
+            raise ActionFailed("5.3.0", "message purged", permanent=True)
         # Another key than that of the delivery into the thread: the same mail lies in both folders.
         key = delivery_key(self.services.key, message.sha256, f"file:{row.recipient}")
         copy = copy_for(raw, [("X-TLE-Delivery", key)])
@@ -81,7 +81,7 @@ class FolderWork:
                 folder = await self._folder(row)
                 await self.mailboxes.file_once(row.recipient, folder, copy, key, flags)
         except FilingFailed as failure:
-            raise ActionFailed(failure.permanent, "4.2.0", failure.text) from failure
+            raise ActionFailed("4.2.0", failure.text, permanent=failure.permanent) from failure
 
     async def file_for(
         self, account: str, known: PatientRow, copy: bytes, key: str, flags: Sequence[str]
@@ -96,7 +96,7 @@ class FolderWork:
                     name = await _named_folder(tx, account, known)
                 await self.mailboxes.file_once(account, _folder_called(name), copy, key, tuple(flags))
         except FilingFailed as failure:
-            raise ActionFailed(failure.permanent, "4.2.0", failure.text) from failure
+            raise ActionFailed("4.2.0", failure.text, permanent=failure.permanent) from failure
         return name
 
     async def arrange(self, row: OutboxRow) -> None:
@@ -108,7 +108,7 @@ class FolderWork:
             async with turn:
                 await self._arrange(row.recipient, int(row.payload["patient"]))
         except FilingFailed as failure:
-            raise ActionFailed(failure.permanent, "4.2.0", failure.text) from failure
+            raise ActionFailed("4.2.0", failure.text, permanent=failure.permanent) from failure
 
     async def _arrange(self, account: str, patient_id: int) -> None:
         async with self.services.store.reading() as tx:

@@ -176,10 +176,8 @@ class Line:
     """What one side bills for one conversation.
 
     ``act`` is None without a right to bill; then ``refusal`` says why. ``amount`` is cents: 0 where nothing
-    is due,
-    None where the sources do not say. ``count`` is which act of the year it is for this patient and
-    professional,
-    ``limit`` how many there may be (0: no limit).
+    is due, None where the sources do not say. ``count`` is which act of the year it is for this patient and
+    professional, ``limit`` how many there may be (0: no limit).
     """
 
     ref: str
@@ -193,11 +191,6 @@ class Line:
     limit: int = 0
     refusal: NotBillable | None = None
     anomalies: tuple[Anomaly, ...] = ()
-
-    @property
-    def due(self) -> int:
-        """Cents to be paid as things stand: nothing while an amount is unknown."""
-        return self.amount or 0
 
 
 @dataclass(slots=True)

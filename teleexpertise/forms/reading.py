@@ -1,9 +1,8 @@
 """Take the lines of a found form apart into raw values, however the client quoted, wrapped or reordered them.
 
-The rules (design, section 6): a value that stands less deep in quotations beats a deeper one; two different
-values of one depth are asked back; a line without label continues the value before it; an answer may stand on
-its own line under a quoted label. Nothing is dropped in silence: what was not understood is named in a
-warning.
+The rules: a value that stands less deep in quotations beats a deeper one; two different values of one depth
+are asked back; a line without label continues the value before it; an answer may stand on its own line under
+a quoted label. Nothing is dropped in silence: what was not understood is named in a warning.
 """
 
 from __future__ import annotations

@@ -123,8 +123,7 @@ class FormMail(Mail):
     """``formulaire``: a form to fill in by Reply. ``form_html`` is trusted HTML made by the forms package.
 
     ``reference`` and ``state`` are '' for a new request. ``expert`` gives what the expert asks for (request
-    form only).
-    ``kept`` are the names of attachments already received.
+    form only). ``kept`` are the names of attachments already received.
     """
 
     template: ClassVar[str] = "formulaire"
@@ -165,7 +164,6 @@ class Confirmation(ConversationMail):
 
     template: ClassVar[str] = "confirmation"
     author: Author
-    requester: Party
     expert: Party
     patient: Patient
     urgency: str
@@ -267,13 +265,12 @@ class DoubtExpired(ConversationMail):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal(Mail):
     """``refus``: why nothing was done. ``detail`` is the address, name or reference the sentence is about,
-    ``names`` lists choices (several experts), ``statement`` is the whole sentence for ``OTHER``.
+    ``statement`` is the whole sentence for ``OTHER``.
     """
 
     template: ClassVar[str] = "refus"
     reason: RefusalReason
     detail: str = ""
-    names: tuple[str, ...] = ()
     statement: str = ""
     subject_received: str = ""
     links: tuple[Link, ...] = ()
@@ -478,7 +475,7 @@ class Synthesis(ConversationMail):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimited(Mail):
-    """``limite``: too many automatic answers within an hour; nothing more is answered until it is over."""
+    """``limite``: the refusal of whoever got too many automatic answers within this hour of the clock."""
 
     template: ClassVar[str] = "limite"
     answers_per_hour: int

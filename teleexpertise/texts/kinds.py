@@ -47,6 +47,8 @@ class NoticeEvent(StrEnum):
     WITHDRAWAL = "withdrawal"
     FAILURE = "failure"
     REMINDER = "reminder"
+    ABSENCE = "absence"
+    SUBSTITUTION = "substitution"
 
 
 class FormPurpose(StrEnum):
@@ -87,7 +89,6 @@ class RefusalReason(StrEnum):
     EXPERT_ONLY = "expert_only"
     REQUESTER_ONLY = "requester_only"
     UNKNOWN_EXPERT = "unknown_expert"
-    SEVERAL_EXPERTS = "several_experts"
     FORM_UNKNOWN = "form_unknown"
     FORM_USED = "form_used"
     FORM_NOT_YOURS = "form_not_yours"

@@ -120,6 +120,7 @@ def test_the_mail_of_a_deposit_is_the_national_one(
         assert mail["x-mss-nil"] == "DEV000001"
         assert mail["x-mss-mes"] is None
         assert str(report["message-id"]) in str(mail["references"]), "the thread holds by References"
+        assert mail["in-reply-to"] == report["message-id"], "and answers no mail of another addressee"
         assert str(mail["disposition-notification-to"]).strip("<>") == str(mail["return-path"]).strip(
             "<> \r\n"
         )

@@ -24,6 +24,14 @@ from tests.support.threads import answered, attachments, patient_name, reference
 
 EXPERT = region.DERMATOLOGIST
 HL7 = "{urn:hl7-org:v3}"
+#: The register knows each name as one person, whom no other module knows.
+_ORDERS: dict[str, int] = {}
+
+
+def number_of(name: str) -> str:
+    """The INS of a patient by the name."""
+    order = _ORDERS.setdefault(name, len(_ORDERS) + 1)
+    return ins("F", date(1957, 2, 3), "43258", order)
 
 
 def tlm_da(
@@ -43,7 +51,7 @@ def tlm_da(
         birth_name=name,
         birth_date=born,
         sex="F",
-        ins=ins("F", born, "43192", 1 + crc32(name.encode()) % 900),  # the register knows each as one person
+        ins=number_of(name),
         birth_place="43192",
         first_names="Jeanne",
     )
@@ -115,8 +123,7 @@ def test_a_known_patient_is_recognised_and_a_contradiction_comes_back_as_the_for
     for order in ("", "2"):  # the second request names somebody whom the register has
         answer = client.answer_to(sent(client, zipped(tlm_da(name, order=order))))
         assert "ouverte" in str(answer["subject"]), text_of(answer)
-    number = ins("F", date(1957, 2, 3), "43192", 1 + crc32(name.encode()) % 900).encode()
-    another = ins("F", date(1957, 2, 3), "43192", 1 + crc32(other.encode()) % 900).encode()
+    number, another = number_of(name).encode(), number_of(other).encode()
     contradicting = tlm_da(other).replace(another, number)
     form = client.answer_to(sent(client, zipped(contradicting)))
     assert "déjà connu avec un autre nom de naissance" in words_of(form)

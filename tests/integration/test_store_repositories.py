@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -182,31 +181,6 @@ async def test_message_outlives_neither_its_conversation_nor_what_waits_for_it(s
             doubted.id,
             asked.id,
         }
-
-
-async def test_duplicate_has_same_sender_mail_id_body_and_conversation(store: Store) -> None:
-    async with store.transaction() as tx:
-        conversation = await open_conversation(tx)
-        row = message(conversation_id=conversation)
-        await tx.messages.add(row, b"raw")
-        key: dict[str, Any] = {
-            "conversation_id": conversation,
-            "sender": row.sender,
-            "mail_id": row.mail_id,
-            "body_sha256": row.body_sha256,
-        }
-        assert await tx.messages.find_duplicate(**key) == row
-        for other in (
-            {"conversation_id": None},
-            {"sender": EXPERT},
-            {"mail_id": "<x>"},
-            {"body_sha256": "0"},
-        ):
-            assert await tx.messages.find_duplicate(**(key | other)) is None
-        outside = message()
-        await tx.messages.add(outside, b"raw")
-        found = await tx.messages.find_duplicate(None, outside.sender, outside.mail_id, outside.body_sha256)
-        assert found == outside
 
 
 async def test_message_is_found_by_its_queue_id_and_by_what_caused_it(store: Store) -> None:

@@ -237,7 +237,7 @@ def test_a_request_to_a_profession_without_act_is_paid_to_nobody_as_a_matter_of_
     # The lump sum of 2019 to 2022 is computed from the expert's claim: where there is none, nothing is due.
     for level in ("TE1", "TE2", ""):
         _, requester = rated(tariffs, case(date(2020, 2, 1), expert=nurse, level=level, listed_patient=True))
-        assert (requester.refusal, requester.due) == (NotBillable.NO_EXPERT_CLAIM, 0)
+        assert (requester.refusal, requester.amount) == (NotBillable.NO_EXPERT_CLAIM, 0)
 
 
 def test_overseas_amounts_are_those_of_the_biller_and_unknown_ones_an_anomaly(tariffs: Tariffs) -> None:
@@ -248,7 +248,6 @@ def test_overseas_amounts_are_those_of_the_biller_and_unknown_ones_an_anomaly(ta
     assert expert.amount == 2760
     expert, _ = rated(tariffs, case(date(2025, 12, 31), expert=person("Médecin", department="971")))
     assert expert.amount is None
-    assert expert.due == 0
     assert Anomaly.AMOUNT_UNKNOWN in expert.anomalies
 
 
@@ -337,7 +336,7 @@ def test_the_requester_s_lump_sum_ends_at_its_cap(tariffs: Tariffs) -> None:
         for number in range(52)
     ]
     lines = [line for line in rate(cases, tariffs) if line.role is Role.REQUESTER]
-    assert sum(line.due for line in lines) == 50_000
+    assert sum(line.amount or 0 for line in lines) == 50_000
     assert [line.amount for line in lines[-3:]] == [1000, 0, 0]
     assert Anomaly.CAP_REACHED in lines[50].anomalies
     assert Anomaly.CAP_REACHED not in lines[49].anomalies

@@ -17,9 +17,11 @@ import openpyxl
 import pytest
 from lxml import etree
 
-from gateway.exports.files import FileKind, write_export
-from teleexpertise.billing.exports import Activity, ExportTable, Selection, Shown, Untold, export_table
+from gateway.exports.files import write_export
+from gateway.exports.kinds import FileKind
+from teleexpertise.billing.exports import Activity, ExportTable, Selection, Untold, export_table
 from teleexpertise.billing.rating import Anomaly, BillingParty, NotBillable
+from teleexpertise.billing.shown import Shown
 from teleexpertise.billing.tariffs import Role, Tariffs
 from teleexpertise.commands import Command, Export, Unknown, command_subject, read_command
 from teleexpertise.patients import Patient

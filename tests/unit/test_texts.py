@@ -144,7 +144,7 @@ def test_the_notice_has_no_place_for_patient_data() -> None:
 
 def test_subjects_show_reference_and_state() -> None:
     assert TEXTS.render(MAILS["ouverture"]).subject.startswith("[TLE-2026-000123 - demandée] ")
-    assert TEXTS.state_label("on_hold") == "en attente"
+    assert TEXTS.words.state("on_hold") == "en attente"
 
 
 def test_every_word_of_the_domain_has_its_french() -> None:
