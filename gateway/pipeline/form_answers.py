@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 
@@ -14,7 +15,7 @@ from gateway.pipeline.sending_forms import Sheet, kept_attachments, send_form
 from gateway.pipeline.unit import Unit
 from gateway.smtp.refusals import MessageTooBig
 from gateway.store.rows import FormRow
-from teleexpertise.forms import FormKind, FoundForm, form_identity, read_form, validate
+from teleexpertise.forms import FormKind, FoundForm, Value, form_identity, read_form, validate
 from teleexpertise.texts import contexts as mails
 from teleexpertise.texts.contexts import RefusalReason
 
@@ -37,13 +38,13 @@ async def receive(unit: Unit, incoming: Incoming, found: FoundForm) -> str:
         return await _not_taken(unit, incoming, RefusalReason.FORM_UNKNOWN)
     reading = read_form(sheet.form, found, row.filled)
     today: date = unit.now.astimezone(unit.services.zone).date()
-    checked = validate(sheet.form, reading.values, today)
+    checked = validate(sheet.form, {**_unsaid(row, sheet), **reading.values}, today)
     problems = {**checked.problems, **reading.problems}
     if row.kind == FormKind.PREFERENCES:
         problems = {**await preferences.examine(unit, incoming, row, sheet, checked.values), **problems}
     if row.kind == FormKind.REQUEST:
         problems = {**await requesting.examine(unit, sheet, checked.values), **problems}
-    warnings = {**checked.warnings, **reading.warnings}
+    warnings = {**checked.warnings, **reading.warnings, **_words_above(row, sheet, reading.remark)}
     if row.kind == FormKind.DELEGATES:
         # Rights are not guessed: a line that is gone or was not understood withdraws nobody.
         problems = {**warnings, **await delegating.doubts(unit, sheet, checked.values), **problems}
@@ -79,6 +80,22 @@ async def receive(unit: Unit, incoming: Incoming, found: FoundForm) -> str:
         known_patient=identified.known,
     )
     return await _dispatch(unit, incoming, answer)
+
+
+def _unsaid(row: FormRow, sheet: Sheet) -> Mapping[str, Value]:
+    """What stands for lines that are gone: who keeps only the lines to change, or whose client drops some,
+    empties none of the others.
+    """
+    return {**sheet.values, **row.filled} if row.kind == FormKind.PREFERENCES else {}
+
+
+def _words_above(row: FormRow, sheet: Sheet, remark: str) -> Mapping[str, str]:
+    """What to say of words above a form that nobody reads."""
+    if row.kind == FormKind.PREFERENCES and remark:
+        return {"remark": sheet.form.say("remark_unread")}
+    if row.kind == FormKind.DELEGATES and "@" in remark:
+        return {"": sheet.form.say("answered_above")}
+    return {}
 
 
 async def _sheet(unit: Unit, incoming: Incoming, row: FormRow) -> Sheet | None:
