@@ -16,8 +16,8 @@ __all__ = ["DirectoryPage", "PreferencesSaved"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectoryPage(Mail):
-    """``annuaire``: one page of experts; ``query`` as typed ('' for the list of all services), ``page`` from
-    1.
+    """``annuaire``: one page of experts; ``query`` as typed ('' for the list of all, or of all services),
+    ``page`` from 1. ``nearest`` are searches that find somebody, where this one finds no expert.
     """
 
     template: ClassVar[str] = "annuaire"
@@ -28,6 +28,8 @@ class DirectoryPage(Mail):
     pages: int = 1
     next_page: Link | None = None
     services: Link | None = None
+    services_only: bool = False
+    nearest: tuple[Link, ...] = ()
     contacts: tuple[Contact, ...] = ()
     """People of the national directory on this page; ``total_contacts`` on all pages."""
     total_contacts: int = 0

@@ -311,7 +311,7 @@ def test_a21_nothing_is_saved_by_half_nor_over_somebody_elses_change(
     assert "3 lignes du formulaire sont à corriger" in said
     assert "Cardiologie" in said
     assert "Haute-Loire (43)" in said
-    assert "JJ/MM/AAAA" in said
+    assert "du 01/08/2026 au 15/08/2026" in said
     assert expert_of(served, region.NURSE) == before
     assert account_of(served, region.NURSE.address) == account
     # A form that was sent before another one was saved does not undo that one unseen.

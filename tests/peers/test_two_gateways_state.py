@@ -83,7 +83,9 @@ def test_the_expert_declines(both: Neighbours) -> None:
     pair.fill(pair.expert, "Décliner", Motif="Hors de mon champ.")
     told = pair.thread.wait(pair.doctor, lambda mail: mail["x-tle-event"] == "cloture")
     assert "Hors de mon champ." in words_of(told)
-    pair.alike("declined")
+    found = pair.alike("declined")
+    assert found.told is not None
+    assert found.told.declined_at is not None, "the figures of who asked count the refusal's delay"
 
 
 def test_the_requester_cancels_at_the_holder(both: Neighbours) -> None:
