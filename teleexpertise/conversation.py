@@ -107,9 +107,9 @@ class Conversation:
 
     ``opening`` keeps the request as accepted; ``completion`` the last finalisation, ``closing_reason`` the
     words of a refusal or cancellation; ``closed_by`` who closed it; ``acted_at`` is when it was finalised
-    first, which is the moment of the act; ``version`` counts finalisations;
-    ``reports`` the versions made, ``reminded`` what was reminded of; ``away`` are the expert's absences that
-    were noted after the opening. ``asked`` is what the conversation waits for, empty unless it is on hold.
+    first, which is the moment of the act; ``version`` counts finalisations; ``reports`` the versions made,
+    ``reminded`` what was reminded of; ``away`` are the expert's absences that were noted after the opening.
+    ``asked`` is what the conversation waits for, empty unless it is on hold.
     """
 
     id: UUID

@@ -193,9 +193,8 @@ class GatewayDoors:
         try:
             async with self.services.store.transaction() as tx:
                 await Unit(self.services, tx, now).audit(peer.ip, "turn away", way, result, **detail)
-        except (
-            StoreError
-        ) as error:  # the answer stays the same: no reason to let somebody in, or to say later
+        except StoreError as error:
+            # The answer stays the same: no reason to let somebody in, or to say later.
             structlog.get_logger("smtp").error("turned away, not audited", error=type(error).__name__)
 
     async def check_recipient(self, peer: Peer, mail_from: str, recipient: str) -> None:

@@ -15,7 +15,16 @@ from gateway.pipeline.sending_forms import Sheet, kept_attachments, send_form
 from gateway.pipeline.unit import Unit
 from gateway.smtp.refusals import MessageTooBig
 from gateway.store.rows import FormRow
-from teleexpertise.forms import Form, FormKind, FormReading, FoundForm, form_identity, read_form, validate
+from teleexpertise.forms import (
+    Form,
+    FormKind,
+    FormReading,
+    FoundForm,
+    Value,
+    form_identity,
+    read_form,
+    validate,
+)
 from teleexpertise.texts import contexts as mails
 from teleexpertise.texts.contexts import RefusalReason
 
@@ -38,13 +47,13 @@ async def receive(unit: Unit, incoming: Incoming, found: FoundForm) -> str:
         return await _not_taken(unit, incoming, RefusalReason.FORM_UNKNOWN)
     reading = read_form(sheet.form, found, row.filled)
     today: date = unit.now.astimezone(unit.services.zone).date()
-    checked = validate(sheet.form, reading.values, today)
+    checked = validate(sheet.form, {**_unsaid(row, sheet), **reading.values}, today)
     problems = {**checked.problems, **reading.problems}
     if row.kind == FormKind.PREFERENCES:
         problems = {**await preferences.examine(unit, incoming, row, sheet, checked.values), **problems}
     if row.kind == FormKind.REQUEST:
         problems = {**await requesting.examine(unit, sheet, checked.values), **problems}
-    warnings = {**checked.warnings, **reading.warnings}
+    warnings = {**checked.warnings, **reading.warnings, **_words_above(row, sheet, reading.remark)}
     if row.kind == FormKind.DELEGATES:
         # Rights are not guessed: a line that is gone or was not understood withdraws nobody.
         problems = {**warnings, **await delegating.doubts(unit, sheet, checked.values), **problems}
@@ -94,6 +103,22 @@ def _from_above(
         return reading, dict(problems), remark
     placed = replace(reading, values={**reading.values, name: remark})
     return placed, {**problems, name: form.say("from_above")}, ""
+
+
+def _unsaid(row: FormRow, sheet: Sheet) -> Mapping[str, Value]:
+    """What stands for lines that are gone: who keeps only the lines to change, or whose client drops some,
+    empties none of the others.
+    """
+    return {**sheet.values, **row.filled} if row.kind == FormKind.PREFERENCES else {}
+
+
+def _words_above(row: FormRow, sheet: Sheet, remark: str) -> Mapping[str, str]:
+    """What to say of words above a form that nobody reads."""
+    if row.kind == FormKind.PREFERENCES and remark:
+        return {"remark": sheet.form.say("remark_unread")}
+    if row.kind == FormKind.DELEGATES and "@" in remark:
+        return {"": sheet.form.say("answered_above")}
+    return {}
 
 
 async def _sheet(unit: Unit, incoming: Incoming, row: FormRow) -> Sheet | None:

@@ -271,7 +271,6 @@ def _answers() -> dict[str, contexts.Mail]:
             requester=REQUESTER,
             expert=EXPERT,
             patient=PATIENT,
-            act="TE2",
             outcome="Consultation rapprochée",
             conclusion=CONCLUSION,
             addressees=("Dr Nadège ARSAC",),
@@ -378,7 +377,6 @@ def _thread_mails() -> dict[str, contexts.Mail]:
             state="declined",
             author=ACTING,
             reason="Cette lésion relève d'un examen direct.",
-            links=(SERVICES,),
         ),
         "absence": contexts.Absence(
             author=EXPERT.name, text="Absente jusqu'au 30 novembre.\nBien à vous", **ABOUT
@@ -410,6 +408,8 @@ def _absence_mails() -> dict[str, contexts.Mail]:
         ),
         "expert-absent": followup_contexts.ExpertAbsent(others=(card, card), links=(CANCEL,), **here),
         "expert-absent-demandeur": followup_contexts.ExpertAbsent(answered=True, self_asked=True, **here),
+        "remplacement-en-attente": followup_contexts.Replacement(**joined, **here | {"state": "on_hold"}),
+        "expert-absent-en-attente": followup_contexts.ExpertAbsent(**here | {"state": "on_hold"}),
     }
 
 

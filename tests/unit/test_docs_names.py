@@ -11,7 +11,7 @@ from config import Settings
 _SPAN = re.compile(r"`([^`]+)`")
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
-_FILE = re.compile(r"[\w./-]+\.(?:py|toml|sh|md|j2|in|lock)")
+_FILE = re.compile(r"[\w./-]+\.(?:py|toml|sh|md|j2)")
 _FOLDER = re.compile(r"[\w-]+(?:/[\w-]+)*/")
 _SETTING = re.compile(r"\[(\w+)\] (\w+)|(\w+)\.(\w+)(?: =.*)?")
 #: What a deployment has and the repository has not.
