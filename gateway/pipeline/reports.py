@@ -53,7 +53,7 @@ async def match_bounce(unit: Unit, incoming: Incoming) -> str:
     if bounce is None or not (failed or (returned and report is None)):
         return "report ignored"
     if incoming.local and not await receipts.from_there(unit, incoming, bounce.recipient):
-        # Servers write reports, and ours are not written by accounts: somebody to whom the mail was passed on.
+        # Servers write reports, accounts of ours do not: it is somebody whom the mail was passed on to.
         return "report of a stranger ignored"
     status, diagnostic = (failed[0].status, failed[0].diagnostic) if failed else ("", "")
     words = own_text(incoming.letter)
