@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.archives import finding_sentence, read_file
+from gateway.cli.archives import finding_sentence, open_command, read_file
 from gateway.cli.context import (
     Invocation,
     as_json,
@@ -24,7 +24,6 @@ from gateway.cli.context import (
 from gateway.errors import GatewayError
 from gateway.services import Services
 from gateway.workers.printers import Printers
-from gateway.workers.reporting import ReportWork
 from teleexpertise.archives import open_archive
 from teleexpertise.archives.faults import english_sentence
 from teleexpertise.documents.checks import check_document
@@ -37,9 +36,12 @@ __all__ = ["document"]
 _SUFFIXES = {"pdf": "pdf", "cda": "xml", "request": "xml", "xdm": "zip"}
 
 
-@click.group(short_help="Documents: make, check, open.")
+@click.group()
 def document() -> None:
     """Documents: make those of a conversation, check a file, open an archive."""
+
+
+document.add_command(open_command)
 
 
 @document.command(
@@ -73,6 +75,9 @@ def make(invocation: Invocation, name: str, kind: str, output: Path | None, json
         raise GatewayError(f"{output} is there already")
 
     async def work(services: Services) -> tuple[str, bytes | MissingFields]:
+        # Whoever checks or opens files needs no part of the gateway.
+        from gateway.workers.reporting import ReportWork
+
         async with services.store.reading() as tx:
             row = await conversation_of(tx, name)
         printers = Printers(1)

@@ -1,7 +1,7 @@
 """Building a mail of ours: text and HTML, attachments, thread, X-TLE headers, signed by the organisation.
 
-The From is always the service's address under a name (design section 5): no person's address is ever the From
-of words that are not theirs.
+The From is always the service's address under a name: no person's address is ever the From of words that are
+not theirs.
 """
 
 from __future__ import annotations
@@ -33,9 +33,8 @@ _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{
 class Draft:
     """What a mail of ours says, to whom, and where it stands in its thread.
 
-    ``automatic`` is the Auto-Submitted word (``RFC 3834``): ``auto-replied`` for answers,
-    ``auto-generated`` for
-    conversation mail. ``fields`` are further header fields (X-TLE) in order.
+    ``automatic`` is the Auto-Submitted word (``RFC 3834``): ``auto-replied`` for answers, ``auto-generated``
+    for conversation mail. ``fields`` are further header fields (X-TLE) in order.
     """
 
     body: Body

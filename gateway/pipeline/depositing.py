@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from uuid import NAMESPACE_OID, uuid5
 
-from config import Settings, __version__
+from config import Settings
+from gateway import __version__
 from gateway.compose.composer import Draft
 from gateway.pipeline.fanout import thread_fields
 from gateway.pipeline.patient_exchanges import record_sent_report

@@ -57,7 +57,6 @@ class DispositionReport:
     disposition: Disposition
     message_id: str
     recipient: str = ""
-    original_recipient: str = ""
     failed: bool = False
     code: str = ""
     diagnostic: str = ""
@@ -140,7 +139,6 @@ def read_receipt(raw: bytes) -> DispositionReport | None:
         disposition=Disposition(match[1].lower()),
         message_id=message_id_of(fields.get("original-message-id", "")) or original_of(parts),
         recipient=typed(fields.get("final-recipient", "")).lower(),
-        original_recipient=typed(fields.get("original-recipient", "")).lower(),
         failed=modifier is not None or bool(words) or match[1].lower() == Disposition.FAILED,
         code=code[1] if code else "",
         diagnostic=_one_line(words),

@@ -85,7 +85,7 @@ class SortingWork:
         async with self.services.store.reading() as tx:
             known = await tx.patients.get(int(payload["patient"]))
         if known is None or known.patient.birth_date is None:
-            raise ActionFailed(True, "5.3.0", "patient gone")
+            raise ActionFailed("5.3.0", "patient gone", permanent=True)
         folder = await self._file(row, known)
         async with self.services.store.transaction() as tx:
             unit = Unit(self.services, tx, self.services.clock(), cause=row.message_id)
