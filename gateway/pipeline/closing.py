@@ -20,7 +20,7 @@ from gateway.pipeline.unit import Unit
 from gateway.pipeline.views import Case, build
 from teleexpertise.conversation import Conversation, Exchange
 from teleexpertise.documents.completeness import missing_fields
-from teleexpertise.documents.sentences import sentences
+from teleexpertise.documents.sentences import for_professionals
 from teleexpertise.events import AnyEvent, Author, Cancelled, Completed, Declined, Held, Side
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.forms import (
@@ -419,7 +419,7 @@ async def _without_cda(
     facts = await report_facts(
         unit.services.settings, unit.tx, conversation, proposed, author, unit.now, conversation.version + 1
     )
-    lacking = sentences(missing_fields(facts))
+    lacking = for_professionals(missing_fields(facts))
     if not lacking:
         return ()
     return (
