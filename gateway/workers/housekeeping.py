@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from gateway.failures import failure_place
 from gateway.pipeline.stored_letters import believed_letter
 from gateway.pipeline.unit import Unit
 from gateway.services import Services
@@ -58,9 +59,15 @@ async def _drop_doubts(services: Services, now: datetime) -> None:
     async with services.store.reading() as tx:
         held = await tx.held.waiting_since(now - timedelta(days=days), _MOST_LETTERS)
     for row in held:
-        async with services.store.transaction() as tx:
-            if await tx.held.settle(row.id, HeldState.DROPPED):
-                await _tell_dropped(Unit(services, tx, now, cause=row.message_id), row, days)
+        try:
+            async with services.store.transaction() as tx:
+                if await tx.held.settle(row.id, HeldState.DROPPED):
+                    await _tell_dropped(Unit(services, tx, now, cause=row.message_id), row, days)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a letter that cannot be told of stays, and ends nothing
+            log = structlog.get_logger("housekeeping")
+            log.error("letter left held", message=str(row.message_id), **failure_place(error))
 
 
 async def _tell_dropped(unit: Unit, row: HeldRow, days: int) -> None:

@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
 
 import structlog
 
 from gateway.compose.composer import Draft
+from gateway.failures import failure_place
 from gateway.mirrored import load_mirror
 from gateway.pipeline.absences import away_until, stand_in
 from gateway.pipeline.consequences import Act, carry_out
@@ -35,6 +37,7 @@ from teleexpertise.texts import followup_contexts
 __all__ = ["keep_time", "last_digest_hour", "on_the_clock"]
 
 _EVERY_SECONDS = 300.0
+_Whom = TypeVar("_Whom", UUID, str)
 
 
 async def keep_time(services: Services) -> None:
@@ -61,18 +64,19 @@ async def on_the_clock(services: Services) -> None:
 
 async def _each(
     services: Services,
-    found: Iterable[UUID],
-    work: Callable[[Services, UUID, datetime], Awaitable[None]],
+    found: Iterable[_Whom],
+    work: Callable[[Services, _Whom, datetime], Awaitable[None]],
     now: datetime,
 ) -> None:
-    """Each conversation in a transaction of its own: one that fails holds up no other."""
-    for identifier in found:
+    """Each conversation, or account, in a transaction of its own: one that fails holds up no other."""
+    log = structlog.get_logger("timekeeping")
+    for whom in found:
         try:
-            await work(services, identifier, now)
+            await work(services, whom, now)
         except StoreError as error:
-            structlog.get_logger("timekeeping").warning(
-                "conversation put off", conversation=str(identifier), error=type(error).__name__
-            )
+            log.warning("put off", whom=str(whom), error=type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - a fault of ours ends neither the gateway nor the round
+            log.error("left out", whom=str(whom), **failure_place(error))
 
 
 def _clock_of(services: Services) -> Author:
@@ -241,9 +245,13 @@ async def _digest(services: Services) -> None:
     boundary = last_digest_hour(now.astimezone(services.zone), services.settings.reminders.digest_hour)
     async with services.store.reading() as tx:
         waiting = await tx.digests.waiting()
-    for address in sorted(address for address, oldest in waiting.items() if oldest < boundary):
-        async with services.store.transaction() as tx:
-            await _send_digest(Unit(services, tx, now), address)
+    due = sorted(address for address, oldest in waiting.items() if oldest < boundary)
+    await _each(services, due, _digest_for, now)
+
+
+async def _digest_for(services: Services, address: str, now: datetime) -> None:
+    async with services.store.transaction() as tx:
+        await _send_digest(Unit(services, tx, now), address)
 
 
 async def _send_digest(unit: Unit, address: str) -> None:
