@@ -80,7 +80,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             ),
             key=key,
             synonyms=_synonyms(),
-            usual_items={specialty.name: specialty.usual_items for specialty in specialties()},
+            usual_items={
+                specialty.name: specialty.usual_items for specialty in specialties() if specialty.usual_items
+            },
             departments=departments(),
             zone=settings.zone,
             clock=lambda: datetime.now(UTC),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import date
 
 from teleexpertise.conversation import Conversation
@@ -10,7 +11,17 @@ from teleexpertise.events import Side
 from teleexpertise.people import Absence, Account, Party
 from teleexpertise.states import State
 
-__all__ = ["absence_due", "asking", "awaits_expert", "concerns", "standing_in"]
+__all__ = ["Waiting", "absence_due", "asking", "awaits_expert", "concerns", "standing_in"]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many conversations an announced absence concerns as they stand now: of so many the deputy becomes a
+    member, of so many the requester is told that nobody stands in.
+    """
+
+    passed_on: int = 0
+    told: int = 0
 
 
 def asking(conversation: Conversation) -> frozenset[str]:

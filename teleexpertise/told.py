@@ -118,7 +118,7 @@ def _sound(told: Told) -> bool:
     finalised = (told.acted_at is None, told.finalised_at is None, told.version == 0)
     addresses = (told.requester.address, told.expert.address, told.asked_of)
     return (
-        all(moment is None or _possible(moment) for moment in moments)
+        all(moment is None or (_possible(moment) and moment >= told.requested_at) for moment in moments)
         and len(set(finalised)) == 1
         and 0 <= told.version <= _MOST_VERSIONS
         and 0 <= told.delay_days <= _MOST_DAYS

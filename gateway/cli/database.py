@@ -28,7 +28,7 @@ from gateway.rebuilding import Difference, Rebuild
 from gateway.rulebook import load_rulebook
 from gateway.store import OutboxState, Store
 from gateway.store.copying import CopiedTable, Copying
-from gateway.store.engines import shown
+from gateway.store.engines import has_secret, shown
 from gateway.store.inventory import Inventory, take_inventory
 from gateway.store.migration import SCHEMA_REVISION
 from teleexpertise.rules import RuleBook
@@ -49,15 +49,16 @@ def database() -> None:
 def status(invocation: Invocation, json_: bool) -> None:
     """Tell what the database is, how large, what waits in its queue, and the rows of each table."""
     found = invocation.run_on_store(take_inventory)
+    address = shown(make_url(invocation.settings().database.url.get_secret_value()))
     if json_:
-        as_json({**asdict(found), "program_revision": SCHEMA_REVISION})
+        as_json({"url": address, **asdict(found), "program_revision": SCHEMA_REVISION})
         return
-    _tell(found)
+    _tell(found, address)
     show_table(("table", "rows"), sorted(found.rows.items()), "no table")
 
 
-def _tell(found: Inventory) -> None:
-    say(f"{found.engine} {found.version} at {found.address}")
+def _tell(found: Inventory, address: str) -> None:
+    say(f"{found.engine} {found.version}: {address}")
     say(f"revision {found.revision}, {found.octets / 1e6:.1f} MB")
     say("a gateway serves it" if found.served else "no gateway serves it")
     queue = ", ".join(f"{found.queue[state]} {state}" for state in OutboxState)
@@ -157,5 +158,5 @@ def _tell_settings(invocation: Invocation, url: str) -> None:
     say(f"to be changed in {where}, before the gateway is started:")
     say("[database]")
     say(f'url = "{shown(address)}"')
-    if shown(address) != address.set(drivername=address.get_backend_name()).render_as_string(False):
+    if has_secret(address):
         say(f"with its password in ~/.pgpass, or the whole address in {_VARIABLE}")

@@ -24,7 +24,6 @@ from gateway.cli.context import (
 from gateway.errors import GatewayError
 from gateway.services import Services
 from gateway.workers.printers import Printers
-from gateway.workers.reporting import ReportWork
 from teleexpertise.archives import open_archive
 from teleexpertise.archives.faults import english_sentence
 from teleexpertise.documents.checks import check_document
@@ -76,6 +75,9 @@ def make(invocation: Invocation, name: str, kind: str, output: Path | None, json
         raise GatewayError(f"{output} is there already")
 
     async def work(services: Services) -> tuple[str, bytes | MissingFields]:
+        # Whoever checks or opens files needs no part of the gateway.
+        from gateway.workers.reporting import ReportWork
+
         async with services.store.reading() as tx:
             row = await conversation_of(tx, name)
         printers = Printers(1)

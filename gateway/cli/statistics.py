@@ -108,9 +108,9 @@ def stats(
 
 def _write(path: Path, svg: str) -> None:
     """Write the picture, in pixels where the file's name says so. Raises :class:`Failure`."""
-    with new_file(path):
+    with new_file(path) as part:
         try:
-            path.write_bytes(as_png(svg) if path.suffix.lower() == ".png" else svg.encode("utf-8"))
+            part.write_bytes(as_png(svg) if path.suffix.lower() == ".png" else svg.encode("utf-8"))
         except OSError as error:
             raise Failure(f"{path}: {error.strerror}") from error
         except NotDrawn as error:

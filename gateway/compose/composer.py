@@ -126,10 +126,10 @@ class Composer:
     def __init__(
         self, service: Mailbox, sign: Signing | None, always: Sequence[tuple[str, str]] = ()
     ) -> None:
-        """``always`` are header fields of every mail."""
+        """``always`` are header fields of every mail, of receipts and reports too."""
         self._service = service
         self._sign = sign
-        self._always = tuple(always)
+        self.always = tuple(always)
 
     def write(self, draft: Draft, identifier: UUID, now: datetime) -> Written:
         """The mail; ``identifier`` becomes its Message-ID and its MIME boundaries, so the octets follow
@@ -156,7 +156,7 @@ class Composer:
         if draft.reply_to is not None:
             headers.append(("Reply-To", address_field(draft.reply_to)))
         headers.append(("Auto-Submitted", draft.automatic))
-        headers += [(name, encode_words(value)) for name, value in (*draft.fields, *self._always)]
+        headers += [(name, encode_words(value)) for name, value in (*draft.fields, *self.always)]
         return headers
 
     def _entity(self, draft: Draft, identifier: UUID) -> bytes:

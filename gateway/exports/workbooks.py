@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from io import BytesIO
-from pathlib import Path
 from tempfile import TemporaryFile
 from textwrap import wrap
 from typing import IO
@@ -102,8 +101,8 @@ class _Counts:
     sums: list[Decimal]
 
 
-def write_workbook(table: ExportTable, path: Path, total: str, made_at: datetime) -> int:
-    """Write a table to ``path`` row by row, so that memory does not grow with the rows; the number of rows.
+def write_workbook(table: ExportTable, file: IO[bytes], total: str, made_at: datetime) -> int:
+    """Write a table to a file row by row, so that memory does not grow with the rows; the number of rows.
 
     Raises ``OSError``, and :class:`GatewayError` for more rows than a sheet has.
     """
@@ -115,7 +114,7 @@ def write_workbook(table: ExportTable, path: Path, total: str, made_at: datetime
         for number, cells in enumerate(_added(table, counts), start=2):
             rows.write(write(number, cells).encode())
         frame = _frame(table, counts, total, made_at)
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=_COMPRESSION) as archive:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=_COMPRESSION) as archive:
             _fill(archive, frame, rows)
     return counts.rows
 

@@ -5,19 +5,18 @@ comes.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import date
 
 from gateway.intake.rawmail import header_fields, split
 from gateway.pipeline.unit import Unit
 from gateway.store.rows import Direction, MessageRow, OutboxRow
-from teleexpertise.absences import asking, concerns, standing_in
+from teleexpertise.absences import Waiting, asking, concerns, standing_in
 from teleexpertise.conversation import Conversation
 from teleexpertise.events import Exchanged, Posted
 from teleexpertise.people import Absence, Expert, Party
 from teleexpertise.states import OPEN
 
-__all__ = ["Waiting", "away_until", "hand_over", "stand_in", "waiting_for"]
+__all__ = ["away_until", "hand_over", "stand_in", "waiting_for"]
 
 #: Posts of the thread that were the expert's alone.
 _EXPERTS_OWN = frozenset({"rappel"})
@@ -38,16 +37,6 @@ async def away_until(unit: Unit, address: str) -> date | None:
 
 
 # -- what waits ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """How many conversations an announced absence concerns as they stand now: of so many the deputy becomes a
-    member, of so many the requester is told that nobody stands in.
-    """
-
-    passed_on: int = 0
-    told: int = 0
 
 
 async def waiting_for(unit: Unit, expert: Expert) -> Waiting:

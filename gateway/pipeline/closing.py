@@ -352,7 +352,7 @@ async def act_on(unit: Unit, incoming: Incoming, filled: FilledForm) -> str:
         warnings=(
             *filled.warnings,
             *_untransmitted(unit, filled),
-            *await _foreign_numbers(unit, proposed),
+            *await _foreign_numbers(unit, conversation, proposed),
             *await _without_cda(unit, conversation, proposed, by.author),
         ),
     )
@@ -366,18 +366,27 @@ def _untransmitted(unit: Unit, filled: FilledForm) -> tuple[str, ...]:
     return (sentence.format(remark=filled.remark),) if filled.remark else ()
 
 
-async def _foreign_numbers(unit: Unit, proposed: AnyEvent) -> tuple[str, ...]:
+async def _foreign_numbers(unit: Unit, conversation: Conversation, proposed: AnyEvent) -> tuple[str, ...]:
     """A side was changed and the line with the number still holds that of the one before: not guessed,
-    said.
+    said. A hospital's number bills for whoever works there and has none.
     """
     if not isinstance(proposed, Completed):
         return ()
-    sentence, found = unit.services.texts.words.of("forms", "other_number"), []
+    words, found = unit.services.texts.words, []
+    before = (conversation.opening.requester, conversation.opening.expert)
     for party in (proposed.requester, proposed.expert):
+        given = party.billing_number
         account = await unit.account(party.address) if party.local else None
         own = account.billing_number if account else ""
-        if own and party.billing_number and own != party.billing_number:
-            found.append(sentence.format(name=party.name, number=own, given=party.billing_number))
+        owner = next(
+            (one for one in before if one.billing_number == given and one.address != party.address), None
+        )
+        if own and given and own != given:
+            found.append(words.of("forms", "other_number").format(name=party.name, number=own, given=given))
+        elif given and not own and owner and "/" not in given:
+            found.append(
+                words.of("forms", "owned_number").format(name=party.name, owner=owner.name, given=given)
+            )
     return tuple(found)
 
 

@@ -58,6 +58,7 @@ async def acknowledge(unit: Unit, incoming: Incoming) -> None:
         reporting_ua=services.settings.hostname,
         recipient=ours[0],
         original_message_id=letter.message_id,
+        fields=services.composer.always,
     )
     receipt = await unit.keep(identifier, facts.message_id, build_receipt(facts, body.text))
     await unit.send(receipt, addressee, mail_from="")

@@ -9,7 +9,7 @@ from gateway.pipeline.receipts import acknowledge
 from gateway.pipeline.refusing import refused, within_rate
 from gateway.pipeline.unit import Unit
 from teleexpertise.commands import Unknown, read_command
-from teleexpertise.forms import find_form
+from teleexpertise.forms import find_form, has_end_mark
 from teleexpertise.plaintext import readable_text, unsigned_text
 from teleexpertise.texts import contexts as mails
 from teleexpertise.texts.contexts import RefusalReason
@@ -31,12 +31,15 @@ async def receive(unit: Unit, incoming: Incoming) -> str:
     if await _answered_already(unit, incoming):
         return "duplicate"
     await within_rate(unit, incoming.login)
-    found = find_form(readable_text(letter))
+    text = readable_text(letter)
+    found = find_form(text)
     command = read_command(letter.subject)
     if found is not None:
         outcome = await form_answers.receive(unit, incoming, found)
     elif find_form(unsigned_text(letter)) is not None:
         outcome = await _form_not_taken(unit, incoming, RefusalReason.UNSIGNED_FORM)
+    elif has_end_mark(text):
+        outcome = await _form_not_taken(unit, incoming, RefusalReason.FORM_BROKEN)
     elif not isinstance(command, Unknown):
         outcome = await commanding.obey(unit, incoming, command)
     else:

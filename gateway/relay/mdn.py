@@ -64,7 +64,9 @@ class DispositionReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptFacts:
-    """All that a receipt of ours states: ``recipient`` is the address that the mail was processed at."""
+    """All that a receipt of ours states: ``recipient`` is the address that the mail was processed at.
+    ``fields`` are further header fields of it.
+    """
 
     sender: Mailbox
     addressee: str
@@ -74,6 +76,7 @@ class ReceiptFacts:
     reporting_ua: str
     recipient: str
     original_message_id: str
+    fields: tuple[tuple[str, str], ...] = ()
 
 
 def build_receipt(facts: ReceiptFacts, text: str) -> bytes:
@@ -96,6 +99,7 @@ def build_receipt(facts: ReceiptFacts, text: str) -> bytes:
         subject=facts.subject,
         message_id=facts.message_id,
         now=facts.now,
+        fields=facts.fields,
         parts=(
             b"Content-Type: text/plain; charset=utf-8\r\n"
             + quoted(text.replace("\n", "\r\n").encode("utf-8")),

@@ -43,7 +43,7 @@ def engines(url: str) -> Engines:
     match address.get_backend_name():
         case "sqlite":
             return on_sqlite.sqlite_engines(address)
-        case "postgresql":
+        case "postgresql" | "postgres":
             # Loaded only here: a command on SQLite would pay a tenth of a second for it.
             from gateway.store.postgresql import postgresql_engines
 
@@ -78,7 +78,7 @@ def translated() -> Iterator[None]:
         raise StoreUnavailable("all connections are in use") from error
     except DBAPIError as error:
         if error.connection_invalidated or _is_unavailable(error.orig):
-            raise StoreUnavailable(str(error.orig)) from error
+            raise StoreUnavailable(_unavailable_text(error.orig)) from error
         raise
 
 
@@ -88,6 +88,14 @@ def _constraint_text(error: IntegrityError) -> str:
     from gateway.store.postgresql import constraint_text
 
     return constraint_text(error.orig)
+
+
+def _unavailable_text(error: BaseException | None) -> str:
+    if error is None or isinstance(error, sqlite3.Error):
+        return str(error)
+    from gateway.store.postgresql import unavailable_text
+
+    return unavailable_text(error)
 
 
 def _is_unavailable(error: BaseException | None) -> bool:

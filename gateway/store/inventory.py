@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.store.attending import undisturbed
 from gateway.store.dialect import translated
-from gateway.store.engines import Engines, shown
+from gateway.store.engines import Engines
 from gateway.store.errors import StoreInUse
 from gateway.store.rows import OutboxState
 from gateway.store.schema import metadata
@@ -24,12 +24,11 @@ __all__ = ["Inventory", "take_inventory"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
     """A database: ``octets`` on disk, ``served`` by a gateway now, ``oldest_pending`` the instant at which
-    the action was put that waits longest, ``rows`` by table. ``address`` shows no password.
+    the action was put that waits longest, ``rows`` by table.
     """
 
     engine: str
     version: str
-    address: str
     revision: str
     octets: int
     served: bool
@@ -51,7 +50,6 @@ async def take_inventory(store: Store) -> Inventory:
             return Inventory(
                 engine=connection.dialect.name,
                 version=".".join(map(str, version)),
-                address=shown(store.engines.readers.url),
                 revision=await _revision(connection),
                 octets=await _octets(store.engines, connection),
                 served=served,

@@ -41,6 +41,7 @@ __all__ = [
     "postgresql_engines",
     "require_utf8",
     "set_given_number",
+    "unavailable_text",
 ]
 
 QUEUE_CHANNEL = "teleexpertise_queue"
@@ -85,6 +86,8 @@ _ALIVE = {
     "keepalives_count": "3",
     "tcp_user_timeout": "60000",
 }
+#: Whatever the server, the role or the environment would have: else text may come as octets.
+_SPOKEN = {"client_encoding": "utf8"}
 _UNORDERED = text(
     "SELECT relname, attname, format_type(atttypid, atttypmod)"
     " FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid"
@@ -92,15 +95,24 @@ _UNORDERED = text(
     " AND NOT attisdropped AND attcollation <> 0 AND attcollation <> '\"C\"'::regcollation"
     " ORDER BY relname, attnum"
 )
-#: Beside the faults of class OperationalError: a standby or a reader, damaged data, a session that was ended.
-_UNAVAILABLE = frozenset({"25006", "25P03", "XX001", "XX002"})
+_FORBIDDEN = "42501"
+#: Beside the faults of class OperationalError: a standby or a reader, a session that was ended, a role that
+#: lacks the right.
+_UNAVAILABLE = frozenset({"25006", "25P03", _FORBIDDEN})
+#: Those of the server itself: damaged data, or what it did not foresee.
+_SERVERS_OWN = "XX"
 
 
 def postgresql_engines(address: URL) -> Engines:
     """The engines of a database. Raises :class:`StoreUnavailable` for an address without a name of one."""
     if not address.database:
         raise StoreUnavailable(f"no database is named: {shown(address)}")
-    address = address.set(drivername="postgresql+psycopg_async", query=_ALIVE | dict(address.query))
+    try:
+        psycopg.conninfo.make_conninfo("", **dict.fromkeys(address.query, "x"))
+    except psycopg.ProgrammingError as error:
+        raise StoreUnavailable(f"{shown(address)}: {error}") from error
+    query = _ALIVE | dict(address.query) | _SPOKEN
+    address = address.set(drivername="postgresql+psycopg_async", query=query)
     writers = _engine(address, 1, _WRITING)
     event.listen(writers.sync_engine, "begin", _take_turn)
     return Engines(
@@ -155,7 +167,10 @@ async def require_utf8(engine: AsyncEngine) -> None:
     async with engine.connect() as connection:
         found = (await connection.exec_driver_sql("SHOW server_encoding")).scalar_one()
     if found != "UTF8":
-        raise StoreUnavailable(f"the encoding of the database is {found}, it must be UTF8")
+        raise StoreUnavailable(
+            f"the encoding of the database is {found}, it must be UTF8: "
+            "make one with createdb --encoding UTF8 --template template0"
+        )
 
 
 def order_by_code_point(connection: Connection) -> None:
@@ -180,7 +195,18 @@ def is_unavailable(error: BaseException) -> bool:
     """
     if isinstance(error, psycopg.OperationalError):
         return True
-    return isinstance(error, psycopg.Error) and error.sqlstate in _UNAVAILABLE
+    state = (error.sqlstate if isinstance(error, psycopg.Error) else None) or ""
+    return state in _UNAVAILABLE or state.startswith(_SERVERS_OWN)
+
+
+def unavailable_text(error: BaseException) -> str:
+    """What may be told of why the database is not available: the server's words after that show statements
+    and values.
+    """
+    told = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    if isinstance(error, psycopg.Error) and error.sqlstate == _FORBIDDEN:
+        return f"{told}: the database must belong to the gateway's role"
+    return told or str(error)
 
 
 def constraint_text(error: BaseException) -> str:

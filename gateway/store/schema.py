@@ -290,8 +290,8 @@ conversation = Table(
     Column("next_seq", Integer, nullable=False),
     Column("folded", JsonData(), nullable=False),
     Index(None, "requester_address"),
-    # Of revision 0016: what the clock looks for every five minutes, without reading what is closed.
-    Index(None, "expert_address", "state"),
+    Index(None, "expert_address"),
+    # Of revision 0016: the clock looks every five minutes for what is open, without reading what is closed.
     Index(None, "state", "opened_at"),
 )
 

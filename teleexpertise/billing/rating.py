@@ -434,7 +434,7 @@ def _counted(
     if limit and count > limit:
         return _Said(act, 0, count, limit, anomalies=(Anomaly.LIMIT_EXCEEDED, *anomalies))
     earlier.append(day)
-    amount = act.amount.get(territory_of(party.department))
+    amount = act.amount.get(territory_of(party.department or party.site))
     if amount is None:
         return _Said(act, None, count, limit, anomalies=(Anomaly.AMOUNT_UNKNOWN, *anomalies))
     granted = _granted(act, amount, party, day, ledger)

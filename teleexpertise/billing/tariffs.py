@@ -35,7 +35,9 @@ class Territory(StrEnum):
 
 
 def territory_of(department: str) -> Territory:
-    """The territory of a department code: 971 to 988 are overseas; unknown counts as metropolitan."""
+    """The territory of a department code, or of a FINESS number, which begins with it: 971 to 988 are
+    overseas; unknown counts as metropolitan.
+    """
     return Territory.OVERSEAS if department.startswith(("97", "98")) else Territory.METROPOLE
 
 

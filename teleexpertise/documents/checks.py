@@ -123,6 +123,9 @@ def _identifier_faults(found: etree._Element | None, missing: str, wrong: str) -
 
 
 def _of_document(look: _Look) -> Iterator[Fault]:
+    # Software that reads the octets as UTF-8 without looking would show other names (CI-SIS wants UTF-8).
+    if (look.root.getroottree().docinfo.encoding or "UTF-8").upper() != "UTF-8":
+        yield Fault("encoding")
     if look.attribute("h:realmCode", "code") != "FR":
         yield Fault("realm", "realmCode")
     if [each.items() for each in look.all("h:typeId")] != [list(_TYPE)]:

@@ -208,6 +208,7 @@ def read_form(form: Form, found: FoundForm, prefilled: Mapping[str, Value] | Non
             _weigh_ticks(reader, declared, values, problems, warnings)
         elif declared.name in reader.said:
             _weigh_texts(form, declared, reader.said[declared.name], values, problems)
+            _unwrap(declared, reader.prefilled.get(declared.name), values)
     if not found.complete:
         problems[""] = form.say("unclosed")
     elif _answered_above(form, found.remark, values):
@@ -226,6 +227,13 @@ def _weigh_texts(
     other = next((text for text in texts if text.split() != texts[0].split()), None)
     if other is not None:
         problems[declared.name] = form.say("doubled", typed=short(texts[0]), other=short(other))
+
+
+def _unwrap(declared: Field, sent: Value | None, values: dict[str, Value]) -> None:
+    """Lines that differ from what was sent by white space alone were broken by a client, not by anybody."""
+    said = values[declared.name]
+    if declared.several_lines and isinstance(sent, str) and isinstance(said, str):
+        values[declared.name] = sent if said.split() == sent.split() else said
 
 
 def _weigh_ticks(
@@ -259,7 +267,15 @@ def _weigh_ticks(
 
 
 def _answered_above(form: Form, remark: str, values: Mapping[str, Value]) -> bool:
-    """Whether the words above the form answer a label that is left empty inside."""
+    """Whether the words above the form answer a label that is left empty inside, or name it in full and say
+    something else.
+    """
     labels = form.labels()
-    matches = (match_label(labels, [line]) for line in remark.split("\n"))
-    return any(match is not None and match.rest and not values.get(match.field.name) for match in matches)
+    for match in (match_label(labels, [line]) for line in remark.split("\n")):
+        if match is None or not match.rest:
+            continue
+        inside = values.get(match.field.name)
+        other = isinstance(inside, str) and squashed(inside) != squashed(match.rest)
+        if not inside or (other and not match.alias):
+            return True
+    return False

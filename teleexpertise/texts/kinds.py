@@ -90,6 +90,7 @@ class RefusalReason(StrEnum):
     UNKNOWN_EXPERT = "unknown_expert"
     FORM_UNKNOWN = "form_unknown"
     FORM_USED = "form_used"
+    FORM_BROKEN = "form_broken"
     FORM_NOT_YOURS = "form_not_yours"
     NOT_REMOVABLE = "not_removable"
     PARTIES_ONLY = "parties_only"

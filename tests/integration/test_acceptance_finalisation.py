@@ -406,6 +406,13 @@ def test_a32_a_number_that_is_another_persons_is_said(served: TestGateway, cardi
     thread = open_thread(served, expert=region.SERVICE)
     told = words_of(thread.finalise(cardiologist, "ECG normal.", Expert=region.CARDIOLOGIST.name))
     assert f"le numéro de facturation {region.SERVICE.billing_number} n'est pas celui" in told
+    change(served, replace(region.CARDIOLOGIST, billing_number=""))
+    try:
+        thread = open_thread(served, expert=region.SERVICE)
+        told = words_of(thread.finalise(cardiologist, "ECG normal.", Demandeur=region.CARDIOLOGIST.name))
+        assert f"le numéro de facturation {region.GP.billing_number} est celui de {region.GP.name}" in told
+    finally:
+        change(served, replace(region.CARDIOLOGIST, profession="Médecin", billing_number=NUMBER))
 
 
 @pytest.mark.parametrize("mode", list(NoticeMode))

@@ -42,8 +42,11 @@ def tlm_da(
     urgency: str = "72h",
     question: str = "Faut-il une exérèse ?",
     order: str = "",
+    rpps: str = "",
 ) -> bytes:
-    """A request as our own software writes it; ``order`` tells several for one patient apart."""
+    """A request as our own software writes it; ``order`` tells several for one patient apart, ``rpps`` is the
+    expert's number.
+    """
     facts = request_facts(5)
     born = date(1957, 2, 3)
     patient = replace(
@@ -67,15 +70,15 @@ def tlm_da(
             urgency=urgency,
             urgency_label="48-72 heures",
             answers=(),
-            recipient=replace(facts.recipient, mail=expert),
+            recipient=replace(facts.recipient, mail=expert, rpps=rpps or facts.recipient.rpps),
         )
     )
     assert isinstance(made, bytes), made
     return made
 
 
-def sent(client: Client, *archives: bytes) -> EmailMessage:
-    mail = client.compose(client.gateway.service, "XDM/1.0/DDM+Demande")
+def sent(client: Client, *archives: bytes, subject: str = "XDM/1.0/DDM+Demande") -> EmailMessage:
+    mail = client.compose(client.gateway.service, subject)
     for octets in archives:
         mail.add_attachment(octets, maintype="application", subtype="zip", filename="IHE_XDM.zip")
     mail.add_attachment(b"\xff\xd8photo", maintype="image", subtype="jpeg", filename="vue.jpg")
@@ -114,6 +117,26 @@ def test_a_request_in_an_archive_opens_a_conversation(served: TestGateway) -> No
     assert "Faut-il une exérèse ?" in words_of(question)
     assert "vue.jpg" in attachments(question)
     assert "IHE_XDM.zip" not in attachments(question)
+
+
+def test_an_expert_is_known_by_the_number_where_the_mailbox_leads_nowhere(served: TestGateway) -> None:
+    client = served.client(region.GP)
+    for mailbox in ("", "dermato@ailleurs.mssante.example"):
+        asked = tlm_da(patient_name(), expert=mailbox, rpps=EXPERT.rpps)
+        answer = client.answer_to(sent(client, zipped(asked)))
+        assert "ouverte" in str(answer["subject"]), words_of(answer)
+        assert opened_as(served, reference_in(answer))[1] == EXPERT.address
+
+
+def test_the_mail_may_name_the_expert_whom_the_document_does_not(served: TestGateway) -> None:
+    client, name = served.client(region.GP), patient_name()
+    asked = zipped(tlm_da(name, expert="", rpps="10999900009"))
+    refused = client.answer_to(sent(client, asked))
+    assert "l'objet « Nouvelle téléexpertise » suivi de l'adresse" in words_of(refused)
+    assert opened_for(served, name) == []
+    answer = client.answer_to(sent(client, asked, subject=f"Nouvelle téléexpertise {EXPERT.address}"))
+    assert "ouverte" in str(answer["subject"]), words_of(answer)
+    assert opened_as(served, reference_in(answer))[:2] == (name, EXPERT.address)
 
 
 def test_a_known_patient_is_recognised_and_a_contradiction_comes_back_as_the_form(

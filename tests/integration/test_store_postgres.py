@@ -12,6 +12,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from sqlalchemy import make_url
 
 from gateway.store import OutboxState, Store, StoreInUse, StoreUnavailable
 from gateway.store.attending import attending, undisturbed
@@ -189,15 +190,61 @@ async def _write_until_it_fails(store: Store, conversation: UUID, begun: asyncio
     return known
 
 
-async def test_a_database_whose_text_is_not_utf8_is_refused(postgres: Cluster) -> None:
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+async def test_a_database_whose_text_is_not_utf8_is_refused(postgres: Cluster, encoding: str) -> None:
     with postgres.administrator() as connection:
         connection.execute(
-            "CREATE DATABASE latin OWNER gateway TEMPLATE template0 ENCODING 'LATIN1'"
+            f"CREATE DATABASE {encoding} OWNER gateway TEMPLATE template0 ENCODING '{encoding}'"
             " LOCALE_PROVIDER libc LC_COLLATE 'C' LC_CTYPE 'C'"
         )
-    with pytest.raises(StoreUnavailable, match="must be UTF8"):
-        async with Store.open(postgres.url("latin")):
+    with pytest.raises(StoreUnavailable, match=f"of the database is {encoding}, it must be UTF8"):
+        async with Store.open(postgres.url(encoding.lower())):
             pass
+
+
+async def test_a_database_that_is_another_roles_is_refused_and_shows_no_statement(postgres: Cluster) -> None:
+    with postgres.administrator() as connection:
+        connection.execute("CREATE DATABASE theirs TEMPLATE template0")
+    with pytest.raises(StoreUnavailable, match="must belong to the gateway's role") as refused:
+        async with Store.open(postgres.url("theirs")):
+            pass
+    assert "CREATE" not in str(refused.value)
+
+
+async def test_an_option_that_libpq_does_not_know_is_told_without_the_password(postgres: Cluster) -> None:
+    url = f"{postgres.url('x').replace('gateway@', 'gateway:geheim@')}&password=geheim&sslmod=require"
+    with pytest.raises(StoreUnavailable, match='invalid connection option "sslmod"') as refused:
+        async with Store.open(url):
+            pass
+    assert "geheim" not in str(refused.value)
+
+
+#: Faults of a server that can take no writing now: disk full, a deadlock, a serialization failure, a lock and
+#: a statement that took too long, no connection left, an input or output error, damaged data, a fault of its
+#: own, a standby.
+FAULTS = ["53100", "40P01", "40001", "55P03", "57014", "53300", "58030", "XX001", "XX000", "25006"]
+
+
+@pytest.mark.parametrize("state", FAULTS)
+async def test_a_fault_of_the_server_is_told_to_peers_as_one_that_passes(
+    postgres: Cluster, url: str, state: str
+) -> None:
+    body = f"BEGIN RAISE EXCEPTION 'a fault' USING ERRCODE = '{state}', DETAIL = 'geheim'; END"
+    database = str(make_url(url).database)
+    async with Store.open(url) as store:
+        with postgres.administrator(database) as connection:
+            connection.execute(f"CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS $${body}$$")
+            connection.execute("CREATE TRIGGER fault BEFORE INSERT ON outbox EXECUTE FUNCTION fault()")
+        with pytest.raises(StoreUnavailable, match=r"^a fault$") as refused:
+            async with store.transaction() as tx:
+                await tx.outbox.put([action()])
+        assert refused.value.code == 451
+        with postgres.administrator(database) as connection:
+            connection.execute("DROP FUNCTION fault CASCADE")
+        async with store.transaction() as tx:
+            await tx.outbox.put([action()])
+        async with store.reading() as tx:
+            assert len(await tx.outbox.list()) == 1
 
 
 @pytest.mark.parametrize("wrong", ["postgresql://gateway@/missing?host={}", "postgresql:///?host={}"])

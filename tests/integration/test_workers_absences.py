@@ -13,12 +13,15 @@ import pytest
 
 from config import load
 from gateway.pipeline.doors import GatewayDoors
+from gateway.pipeline.member_mail import Brought, post_letter
+from gateway.pipeline.screening import screen
 from gateway.pipeline.unit import Unit
 from gateway.services import Services
 from gateway.workers.timekeeping import on_the_clock
 from teleexpertise.conversation import Conversation
 from teleexpertise.events import AnyEvent, Author, Cancelled, ExpertAway, Held, MemberJoined, MemberLeft, Side
-from teleexpertise.people import Absence, Account, Expert, Party
+from teleexpertise.people import Absence, Account, Expert, NoticeMode, Party
+from teleexpertise.placing import Authorship
 from teleexpertise.states import State
 from tests.support import region
 from tests.support.deployment import Deployment, deployed, envelope, mail, mails_to, request
@@ -83,6 +86,20 @@ async def writes(services: Services, by: Account, identifier: UUID, subject: str
     await GatewayDoors(services).accept(envelope(by, reply, services.new_id().hex[:16].upper()), said)
 
 
+async def told_by_document(services: Services, identifier: UUID, words: str) -> None:
+    """The requester sends a document whose words are retold to all."""
+    reply = services.book.reply(identifier)
+    sent = envelope(GP, reply, services.new_id().hex[:16].upper())
+    incoming = await screen(services, sent, mail(GP, reply, "Document"))
+    async with services.store.transaction() as tx:
+        unit = Unit(services, tx, services.clock())
+        conversation = await unit.load(identifier)
+        assert conversation is not None
+        by = Authorship(Author(GP.address, GP.name), Side.REQUESTER)
+        message = await unit.store(incoming, identifier)
+        await post_letter(unit, incoming, conversation, by, message, brought=Brought(words, ()))
+
+
 async def subjects(services: Services, address: str) -> list[str]:
     return [str(each["subject"]).partition("] ")[2] for each in await mails_to(services, address)]
 
@@ -138,6 +155,23 @@ def test_the_deputy_joins_on_the_day_with_the_thread_and_all_are_told_once(deplo
     assert "remplacement" in explained
     audited = deployment.json("audit", "list", "--limit", "50")
     assert any(line["action"] == "absence" and line["target"] == ref for line in audited)
+
+
+def test_the_command_line_tells_what_an_absence_finds_waiting(deployment: Deployment) -> None:
+    async def asked(services: Services) -> date:
+        for answer in (False, False, True):
+            await request(services, delay_days=9, answer=answer)
+        return today(services)
+
+    first = deployment.work(asked)
+    days = (first + DAY, first + 9 * DAY)
+    set_ = ("expert", "absence", EXPERT.address, *days)
+    passed = f"waiting: 2, which {DEPUTY.address} joins from {days[0]} on, if waiting still"
+    assert passed in deployment.done(*set_, "--deputy", DEPUTY.address)
+    assert deployment.json(*set_, "--deputy", GP.address)["waiting"] == {"passed_on": 0, "told": 2}
+    changed = deployment.done("expert", "set", EXPERT.address, "--deputy", "")
+    assert "waiting: 2, whose requesters are told that nobody stands in" in changed
+    assert deployment.json("expert", "absence", EXPERT.address)["waiting"] == {"passed_on": 0, "told": 0}
 
 
 def test_two_timekeepers_and_crashes_let_the_deputy_join_once(deployment: Deployment) -> None:
@@ -267,6 +301,38 @@ def test_without_anybody_to_stand_in_the_requester_is_told(deployment: Deploymen
         ]
         assert "Aucun remplaçant ne pouvant la recevoir" in told
         assert "ne connaît pas d'autre expert" in told
+
+    deployment.work(work)
+
+
+def test_what_the_deputy_gets_is_the_thread_and_none_of_what_was_the_experts_alone(
+    deployment: Deployment,
+) -> None:
+    async def work(services: Services) -> None:
+        async with services.store.transaction() as tx:
+            await tx.accounts.save(replace(EXPERT, notice=NoticeMode.INBOX))
+            await tx.accounts.save(replace(DEPUTY, notice=NoticeMode.DIGEST))
+        identifier = await request(services, delay_days=2)
+        await on_the_clock(later(services, 1.9))
+        await writes(services, EXPERT, identifier, "Je regarde")
+        await told_by_document(services, identifier, "Compte rendu de biologie.")
+        await begins(services)
+        await on_the_clock(services)
+        copies = await mails_to(services, DEPUTY.address)
+        assert [str(each["x-tle-event"] or each["subject"])[:12] for each in copies] == [
+            "ouverture", "question", "Je regarde", "message", "remplacement", "[TLE-2026-00",
+        ]  # fmt: skip
+        assert "Compte rendu de biologie." in words_of(copies[3])
+        async with services.store.reading() as tx:
+            rows = [
+                row
+                for row in await tx.outbox.list(conversation_id=identifier)
+                if row.recipient == DEPUTY.address
+            ]
+        assert [row.action for row in rows] == ["deliver"] * 4 + ["tag"] + ["deliver"] * 2
+        names = [name for row in rows for name, _ in row.payload.get("fields", ())]
+        assert "X-TLE-Event" in names
+        assert not {"X-TLE-Place", "X-TLE-Copy"} & set(names)
 
     deployment.work(work)
 

@@ -408,6 +408,8 @@ def _absence_mails() -> dict[str, contexts.Mail]:
         ),
         "expert-absent": followup_contexts.ExpertAbsent(others=(card, card), links=(CANCEL,), **here),
         "expert-absent-demandeur": followup_contexts.ExpertAbsent(answered=True, self_asked=True, **here),
+        "remplacement-en-attente": followup_contexts.Replacement(**joined, **here | {"state": "on_hold"}),
+        "expert-absent-en-attente": followup_contexts.ExpertAbsent(**here | {"state": "on_hold"}),
     }
 
 

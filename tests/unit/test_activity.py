@@ -113,8 +113,10 @@ def test_what_another_operator_did_not_tell_is_in_no_row_and_said_apart() -> Non
     assert [(group.name, group.asked) for group in found.departments] == [("Haute-Loire", 3)]
     assert found.elsewhere == Elsewhere(counted=3, untold=2, specialty=1, department=1, answer=2)
     picture = plot(found, load_words())
-    assert "tenues par un autre opérateur et comptées ici : 3." in picture
-    assert "non comptées faute de données transmises : 2." in picture
+    assert (
+        "Dont tenues par un autre opérateur : 3. Tenues ailleurs, non transmises et non comptées : 2."
+        in picture
+    )
 
 
 @given(st.lists(st.floats(0, 1000), min_size=1, max_size=60), st.floats(0.01, 1))

@@ -251,6 +251,15 @@ def test_overseas_amounts_are_those_of_the_biller_and_unknown_ones_an_anomaly(ta
     assert Anomaly.AMOUNT_UNKNOWN in expert.anomalies
 
 
+def test_a_site_tells_the_territory_where_the_account_names_no_department(tariffs: Tariffs) -> None:
+    hospital = person("", department="", number="974000012/05", rpps="")
+    expert, _ = rated(tariffs, case(date(2026, 1, 1), expert=hospital))
+    assert expert.amount == 2760
+    moved = replace(hospital, department="43")
+    expert, _ = rated(tariffs, case(date(2026, 1, 1), expert=moved))
+    assert expert.amount == 2300, "what the account says comes first"
+
+
 @pytest.mark.parametrize(("profession", "limit"), [("Médecin généraliste", 4), ("Sage-femme", 2)])
 def test_the_act_above_the_yearly_limit_is_an_anomaly_and_not_silence(
     tariffs: Tariffs, profession: str, limit: int

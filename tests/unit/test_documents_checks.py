@@ -331,11 +331,24 @@ def test_a_request_is_checked_too() -> None:
         (b"<a>" * 100 + b"</a>" * 100, "xml_bounds"),
         (b"<a>" + b"<b/>" * 100_001 + b"</a>", "xml_bounds"),
         (b" " * (40 * 1024 * 1024 + 1), "xml_bounds"),
+        (b"<a " + b"".join(b"a%d='' " % n for n in range(600_001)) + b"/>", "xml_bounds"),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_hostile_files_are_refused_before_they_are_read(octets: bytes, reason: str) -> None:
     assert told(octets) == {f"wrong.{reason}"}
+
+
+@pytest.mark.parametrize("encoding", ["UTF-16", "ISO-8859-1", "KOI8-R"])
+def test_other_encodings_than_utf_8_are_refused(encoding: str) -> None:
+    """Names would read otherwise where the octets are taken for UTF-8, or the declaration for true."""
+    octets = report()
+    assert told(octets) == set()
+    declared = octets.replace(b"encoding='UTF-8'", f"encoding='{encoding}'".encode())
+    assert declared != octets
+    if encoding == "UTF-16":
+        declared = declared.decode("utf-8").encode("utf-16")
+    assert "wrong.encoding" in told(declared)
 
 
 def test_every_reason_has_a_sentence_in_both_languages() -> None:

@@ -61,6 +61,7 @@ def test_it_comes_back_as_it_went() -> None:
         octets(requested_at="2026-03-02T09:30:00"),
         octets(requested_at="9999-12-31T23:59:00Z"),
         octets(answered_at="0001-01-01T00:00:00Z"),
+        octets(answered_at="2026-03-02T09:29:59Z"),
         octets(patient=dump_told(TOLD)["patient"] | {"birth_date": "0001-01-01"}),
         octets(delay_days=-1),
         octets(level="x" * 201),
