@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TypeVar
 from uuid import UUID
 
 import structlog
 
 from gateway.compose.composer import Draft
-from gateway.failures import failure_place
 from gateway.mirrored import load_mirror
 from gateway.pipeline.absences import away
 from gateway.pipeline.consequences import Act, carry_out
@@ -22,6 +19,7 @@ from gateway.services import Services
 from gateway.store.errors import StoreError
 from gateway.store.exported import DigestRow
 from gateway.store.rows import MessageRow
+from gateway.workers.rounds import each
 from teleexpertise.absences import absence_due, asking
 from teleexpertise.commands import Worklist
 from teleexpertise.conversation import Conversation
@@ -37,7 +35,7 @@ from teleexpertise.texts import followup_contexts
 __all__ = ["keep_time", "last_digest_hour", "on_the_clock"]
 
 _EVERY_SECONDS = 300.0
-_Whom = TypeVar("_Whom", UUID, str)
+_ROOM = "timekeeping"
 
 
 async def keep_time(services: Services) -> None:
@@ -48,7 +46,7 @@ async def keep_time(services: Services) -> None:
         try:
             await on_the_clock(services)
         except StoreError as error:
-            structlog.get_logger("timekeeping").warning("put off", error=type(error).__name__)
+            structlog.get_logger(_ROOM).warning("put off", error=type(error).__name__)
         await asyncio.sleep(_EVERY_SECONDS)
 
 
@@ -60,23 +58,6 @@ async def on_the_clock(services: Services) -> None:
     await _note_absences(services)
     await _remind(services)
     await _digest(services)
-
-
-async def _each(
-    services: Services,
-    found: Iterable[_Whom],
-    work: Callable[[Services, _Whom, datetime], Awaitable[None]],
-    now: datetime,
-) -> None:
-    """Each conversation, or account, in a transaction of its own: one that fails holds up no other."""
-    log = structlog.get_logger("timekeeping")
-    for whom in found:
-        try:
-            await work(services, whom, now)
-        except StoreError as error:
-            log.warning("put off", whom=str(whom), error=type(error).__name__)
-        except Exception as error:  # noqa: BLE001 - a fault of ours ends neither the gateway nor the round
-            log.error("left out", whom=str(whom), **failure_place(error))
 
 
 def _clock_of(services: Services) -> Author:
@@ -107,7 +88,7 @@ async def _note_absences(services: Services) -> None:
     async with services.store.reading() as tx:
         unit = Unit(services, tx, now)
         found = await tx.conversations.of_the_absent(unit.today, OPEN)
-    await _each(services, found, _note_absence, now)
+    await each(_ROOM, found, lambda one: _note_absence(services, one, now), str)
 
 
 async def _note_absence(services: Services, identifier: UUID, now: datetime) -> None:
@@ -179,7 +160,7 @@ async def _remind(services: Services) -> None:
     now = services.clock()
     async with services.store.reading() as tx:
         waiting = await tx.conversations.waiting(State.REQUESTED, now)
-    await _each(services, waiting, _remind_of, now)
+    await each(_ROOM, waiting, lambda one: _remind_of(services, one, now), str)
 
 
 async def _remind_of(services: Services, identifier: UUID, now: datetime) -> None:
@@ -243,12 +224,12 @@ async def _digest(services: Services) -> None:
     async with services.store.reading() as tx:
         waiting = await tx.digests.waiting()
     due = sorted(address for address, oldest in waiting.items() if oldest < boundary)
-    await _each(services, due, _digest_for, now)
 
+    async def send(address: str) -> None:
+        async with services.store.transaction() as tx:
+            await _send_digest(Unit(services, tx, now), address)
 
-async def _digest_for(services: Services, address: str, now: datetime) -> None:
-    async with services.store.transaction() as tx:
-        await _send_digest(Unit(services, tx, now), address)
+    await each(_ROOM, due, send, str)
 
 
 async def _send_digest(unit: Unit, address: str) -> None:

@@ -180,7 +180,7 @@ def test_two_timekeepers_and_crashes_let_the_deputy_join_once(deployment: Deploy
         await begins(services)
 
         class Crash(BaseException):
-            """Nothing catches the end of a process."""
+            pass
 
         def crashing(after: int) -> Callable[[], UUID]:
             left = iter(range(after))

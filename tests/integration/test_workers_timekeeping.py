@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -104,6 +102,19 @@ def test_expert_then_requester_are_told_each_once(deployment: Deployment) -> Non
     assert deployment.json("rebuild", "--check")["differences"] == []
 
 
+def test_a_conversation_that_cannot_be_read_holds_up_no_other(
+    deployment: Deployment, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def work(services: Services) -> None:
+        broken, whole = await request(services, delay_days=2), await request(services, delay_days=2)
+        deployment.damage("UPDATE event SET payload = '{}' WHERE conversation_id = ?", broken.hex)
+        await on_the_clock(later(services, 37 * HOUR))
+        assert len((await loaded(services, whole)).reminded) == 1
+        assert str(broken) in capfd.readouterr().err, "the operator is told which"
+
+    deployment.work(work)
+
+
 def test_an_absent_experts_deputy_is_reminded_beside_the_expert(deployment: Deployment) -> None:
     async def work(services: Services) -> None:
         expert, deputy, gp = (each.address for each in (region.DERMATOLOGIST, region.CARDIOLOGIST, region.GP))
@@ -199,22 +210,6 @@ def test_an_answer_or_a_closing_stops_the_clock(deployment: Deployment) -> None:
             await on_the_clock(later(services, days * DAY))
         for identifier in (answered, declined):
             assert (await loaded(services, identifier)).reminded == ()
-
-    deployment.work(work)
-
-
-def test_a_record_that_cannot_be_read_holds_up_no_other(deployment: Deployment) -> None:
-    async def work(services: Services) -> None:
-        broken, whole = [await request(services, delay_days=2) for _ in range(2)]
-        file = services.settings.database.url.get_secret_value().partition("///")[2]
-        with closing(sqlite3.connect(file)) as database, database:
-            database.execute(
-                "UPDATE event SET payload = json_set(payload, '$.kind', 'lost') WHERE conversation_id = ?",
-                (broken.hex,),
-            )
-        for _ in range(2):
-            await on_the_clock(later(services, 8 * DAY))
-        assert (await loaded(services, whole)).reminded == (ReminderKind.ALERT,)
 
     deployment.work(work)
 
