@@ -1,6 +1,7 @@
-"""Files, folders, pages and settings that the documentation names are there."""
+"""Files, folders, pages and settings that the documentation names are there; decisions are said once."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,3 +66,15 @@ def test_what_is_not_there_is_found(root: Path) -> None:
     here = "`pipeline/unit.py`, `gateway/smtp/`, `gateway.toml`, `[smtp] bind`, `smtp.bind = 1`, `rules.py`"
     assert len(missing(lost, root / "README.md", root)) == 5
     assert missing(here, root / "README.md", root) == []
+
+
+def test_a_decision_is_said_once(root: Path) -> None:
+    """A merge that keeps the lines of both sides leaves what was replaced beside what replaced it."""
+    text = (root / "docs/decisions.md").read_text("utf-8")
+    heads = [
+        (section.partition("\n")[0], head)
+        for section in re.split(r"^## ", text, flags=re.MULTILINE)
+        for head in re.findall(r"^- \*\*(.+?)\*\*", section, re.MULTILINE | re.DOTALL)
+    ]
+    assert len(heads) > 100
+    assert [head for head, count in Counter(heads).items() if count > 1] == []
