@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, tzinfo
 
 from config import Settings
@@ -62,6 +63,9 @@ async def report_facts(
     """
     zone = settings.zone
     author = await _answerable(settings, tx, closing.expert, finaliser)
+    opening = conversation.opening
+    # The number that the request gives is of who asked, not of another member who takes it over.
+    phone = opening.phone if closing.requester.address == opening.requester.address else ""
     return DocumentFacts(
         conversation=conversation.id,
         version=version,
@@ -71,11 +75,11 @@ async def report_facts(
         ins_oid=_authority(settings, conversation.patient),
         author=author,
         custodian=_custodian(settings),
-        recipient=await _professional(settings, tx, closing.requester),
+        recipient=replace(await _professional(settings, tx, closing.requester), phone=phone),
         practice=settings.documents.practice_setting or "",
         facility=settings.documents.facility_type or "",
         act=_act(author, closing.level),
-        order_id=conversation.opening.order_id,
+        order_id=opening.order_id,
         earlier=earlier,
         test_identifiers=settings.service.test_identifiers,
     )
@@ -93,7 +97,7 @@ async def request_facts(
         created_at=_second(conversation.opened_at, settings.zone),
         patient=opening.patient,
         ins_oid=_authority(settings, opening.patient),
-        author=await _answerable(settings, tx, opening.requester, asked_by),
+        author=replace(await _answerable(settings, tx, opening.requester, asked_by), phone=opening.phone),
         custodian=_custodian(settings),
         recipient=expert,
         act=_act(expert),

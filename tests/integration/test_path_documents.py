@@ -102,6 +102,7 @@ def whole(served: TestGateway) -> Thread:
         "first_first": "Anne Marie",
         "used": "Roux",
         "used_first": "Annie",
+        "phone": "04 71 00 00 01",
     }
     thread = open_thread(served, nir=NUMBER, birth_place="2a004", qualified="oui", insured=INSURED, **traits)
     told = words_of(thread.finalise(thread.expert))
@@ -135,6 +136,7 @@ def test_a_whole_report_is_made_as_cda_around_the_pdf_of_the_mail(
     assert (document.patient.ins, document.patient.birth_place) == (NUMBER, "2A004")
     assert document.author.name == "DR Rémy PERRET"
     assert document.recipient.rpps == region.GP.rpps
+    assert b'<telecom value="tel:0471000001" use="WP"/>' in octets, "who asked can be called back"
     needs_validator()
     assert national_faults(octets, "tlm-cr-2022") == []
     assert national_faults(octets, "tlm-cr-2026") == []
