@@ -26,7 +26,7 @@ def specialties() -> tuple[Specialty, ...]:
     """Return the specialties of the directory, in the order of the table."""
     table = tomllib.loads(read_resource("specialties.toml"))
     return tuple(
-        Specialty(row["name"], tuple(row["synonyms"]), tuple(row["usual_items"]))
+        Specialty(row["name"], tuple(row["synonyms"]), tuple(row.get("usual_items", ())))
         for row in table["specialty"]
     )
 

@@ -5,7 +5,6 @@ under way, and those can be repeated without harm.
 """
 
 import asyncio
-import ssl
 from collections.abc import Callable, Collection
 from typing import Final
 from weakref import WeakValueDictionary
@@ -23,21 +22,15 @@ class Filing:
     """Puts folders, messages and keywords in order in the mailboxes of a server, at most ``connections`` at
     once.
 
-    The context that ``tls`` gives for a connection that begins now must verify the server's certificate;
-    ``timeout`` in seconds holds for each command. All methods raise FilingFailed.
+    ``changed`` is told each account in which a folder was made or got another name. All methods raise
+    FilingFailed.
     """
 
     def __init__(
-        self,
-        host: str,
-        port: int,
-        tls: Callable[[], ssl.SSLContext],
-        master_user: str,
-        master_password: str,
-        timeout: float = 20.0,
-        connections: int = 8,
+        self, access: ImapAccess, connections: int = 8, changed: Callable[[str], None] = lambda _: None
     ) -> None:
-        self._access = ImapAccess(host, port, tls, master_user, master_password, timeout)
+        self._access = access
+        self._changed = changed
         self._places = asyncio.Semaphore(connections)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -56,7 +49,8 @@ class Filing:
         turn = self._turns.setdefault(key, asyncio.Lock())
         async with turn, self._places, connected(self._access, account) as connection:
             if not await _selected(connection, folder):
-                await _make_folder(connection, folder)
+                await make_folder(connection, folder)
+                self._changed(account)
             elif await _search(connection, DELIVERY_HEADER, key):
                 return False
             append = connection.client.append(message, wire_name(folder), flags=f"({' '.join(flags)})")
@@ -90,9 +84,10 @@ class Filing:
         """
         async with self._places, connected(self._access, account) as connection:
             await bring_folder(connection, source, target)
+        self._changed(account)
 
 
-async def _make_folder(connection: Connection, folder: Folder) -> None:
+async def make_folder(connection: Connection, folder: Folder) -> None:
     """Make and subscribe to each folder on the way to ``folder``, where it is missing.
 
     Without the subscription Thunderbird does not show a folder (RFC 3501 §6.3.6).

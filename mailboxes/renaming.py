@@ -10,17 +10,15 @@ not deleted with this one.
 import re
 from typing import Final
 
-from imapclient import imap_utf7
-
 from mailboxes.connection import Connection, refused, wire_name
 from mailboxes.errors import FilingFailed
 from mailboxes.folders import Folder
+from mailboxes.listing import existing_folders, listed_folders
 from mailboxes.vocabulary import DELIVERY_HEADER
 
 _UIDS_PER_COMMAND: Final = 500
 #: No folder of ours ends so (see ``folder_component``), and no mail is filed there.
 _ASIDE: Final = " ~"
-_LISTED: Final = re.compile(rb'^\(([^)]*)\) (?:"(?:\\?.)"|NIL) (.+)$', re.DOTALL)
 _UID: Final = re.compile(rb"\bUID (\d+)")
 _KEY: Final = re.compile(rb"^" + re.escape(DELIVERY_HEADER.encode()) + rb":[ \t]*(\S+)", re.IGNORECASE)
 _GONE: Final = frozenset({"NONEXISTENT", "TRYCREATE"})
@@ -114,36 +112,22 @@ def _parts(uids: list[int]) -> list[str]:
 
 
 async def _exists(connection: Connection, folder: Folder) -> bool:
-    listed = await connection.tell("LIST", connection.client.list('""', wire_name(folder)))
-    found = [match for line in listed if (match := _LISTED.match(bytes(line)))]
-    return any(b"\\noselect" not in m[1].lower() and b"\\nonexistent" not in m[1].lower() for m in found)
+    return bool(
+        existing_folders(await connection.tell("LIST", connection.client.list('""', wire_name(folder))))
+    )
 
 
 async def _children(connection: Connection, folder: Folder) -> list[Folder]:
     """The folders directly below one."""
     pattern = wire_name((*folder, "%"))
-    return _folders(await connection.tell("LIST", connection.client.list('""', pattern)))
-
-
-def _folders(lines: object) -> list[Folder]:
-    assert isinstance(lines, list), "the lines of an answer"
-    found = []
-    for line in lines:
-        match = _LISTED.match(bytes(line))
-        if match is None:
-            continue
-        name = match[2].strip()
-        if name.startswith(b'"'):
-            name = re.sub(rb"\\(.)", rb"\1", name[1:-1])
-        found.append(tuple(imap_utf7.decode(name).split("/")))
-    return found
+    return listed_folders(await connection.tell("LIST", connection.client.list('""', pattern)))
 
 
 async def _move_subscriptions(connection: Connection, source: Folder, target: Folder) -> None:
     """Who had subscribed to the old names is subscribed to the new ones; who had not, stays so."""
     for folder in (source, (*source, "*")):
         lines = await connection.tell("LSUB", connection.client.lsub('""', wire_name(folder)))
-        for old in _folders(lines):
+        for old in listed_folders(lines):
             if old[: len(source)] != source:
                 continue
             new = (*target, *old[len(source) :])

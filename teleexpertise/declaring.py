@@ -27,6 +27,7 @@ from teleexpertise.people import (
     PrerequisiteItem,
 )
 from teleexpertise.plaintext import folded, squashed
+from teleexpertise.spans import days_in, span_in
 
 __all__ = [
     "MOST_FILES",
@@ -49,7 +50,9 @@ _MOST_COUNT = 50
 _LONGEST_NAME = 200
 _MOST_NAMED = 20
 _LONGEST_ABSENCE_DAYS = 366
+_LONGEST_DELAY_DAYS = 365
 _NEAREST = 3
+_MOST_TOLD = 5
 _MEBIBYTE = 1024 * 1024
 
 #: What people can open and print; nothing that runs, no macros.
@@ -71,10 +74,8 @@ _SHOWN = {
     ItemKind.DOCUMENT: ("document", "obligatoire", "facultatif"),
     ItemKind.FIELD: ("réponse", "obligatoire", "facultative"),
 }
-_DAY = r"(\d{1,2})\s?[/.-]\s?(\d{1,2})\s?[/.-]\s?(\d{4})"
-_ABSENCE = re.compile(
-    rf"(?:absente?s?\s+)?(?:du\s+)?{_DAY}\s*(?:au|jusqu'au|-|a)\s*{_DAY}"
-    r"(?:\s*[,;]?\s*(?:remplace(?:e|\(e\))?s?\s+par|remplacante?\s*:?)\s+(?P<deputy>\S.*))?"
+_DEPUTY = re.compile(
+    r"[(,;]?\s*(?:remplace(?:e|\(e\))?s?\s+par|remplacante?\s*:?|remplacement\s*(?:par|:)?)\s*(?P<deputy>\S.*)"
 )
 #: What stands in the checklist for the lines that are usual in one's specialties.
 _USUAL = frozenset({"listeusuelle", "lalisteusuelle", "usuelle", "elementsusuels"})
@@ -107,11 +108,11 @@ class Declaration:
 
 
 class _Wrong(Exception):
-    """A line that is no value of its field: the name of the sentence and words for it."""
+    """A line that is no value of its field: the name of the sentence and words for it, or ``said``."""
 
-    def __init__(self, sentence: str, **words: str) -> None:
+    def __init__(self, sentence: str, *, said: str = "", **words: str) -> None:
         super().__init__(sentence)
-        self.sentence, self.words = sentence, words
+        self.sentence, self.said, self.words = sentence, said, words
 
 
 def file_may_be_handed_out(filename: str) -> bool:
@@ -196,7 +197,7 @@ def read_preferences(
     account = replace(
         before.account,
         billing_number=_text(values, "billing_number"),
-        unit=_text(values, "unit") if "unit" in values else before.account.unit,
+        unit=_text(values, "unit"),
         notice=NoticeMode(_text(values, "notice") or before.account.notice),
         files_reports=values.get("files_reports") is True,
     )
@@ -250,14 +251,14 @@ class _Reader:
             return otherwise
 
     def _say(self, name: str, wrong: _Wrong) -> None:
-        self.problems.setdefault(name, self.form.say(wrong.sentence, **wrong.words))
+        self.problems.setdefault(name, wrong.said or self.form.say(wrong.sentence, **wrong.words))
 
     def _delay(self) -> int:
         typed = _text(self.values, "delay_days")
-        found = re.fullmatch(r"(\d{1,3})\s*(?:j|jours?)?\.?", typed, re.IGNORECASE | re.ASCII)
-        if found is None or not 1 <= int(found[1]) <= 365:
+        days = days_in(" ".join(folded(typed).split()))
+        if days is None or not 1 <= days <= _LONGEST_DELAY_DAYS:
             raise _Wrong("delay", typed=_short(typed))
-        return int(found[1])
+        return days
 
     def _specialties(self) -> tuple[str, ...]:
         """Known names, or what was declared before; a synonym stands for its specialty."""
@@ -284,9 +285,10 @@ class _Reader:
 
         pieces: list[str] = []
         for piece in _pieces(_text(self.values, "departments")):
-            words = piece.split()
+            words = [word for word in re.split(r"[\s/+]+", piece) if word != "et"]
             many = len(words) > 1 and all(word.casefold().zfill(2) in codes for word in words)
-            pieces += words if many else [piece]
+            listed = re.split(r"\s+et\s+|\s*[/+]\s*", piece) if code_of(piece) is None else [piece]
+            pieces += words if many else listed
         shown = {key: f"{self.known.departments[code]} ({code})" for key, code in names.items()}
         return self._named(pieces, code_of, shown, "department")
 
@@ -297,18 +299,22 @@ class _Reader:
         shown: Mapping[str, str],
         sentence: str,
     ) -> tuple[str, ...]:
-        """What each piece stands for, once each; asked back with the nearest where it stands for nothing."""
+        """What each piece stands for, once each; what stands for nothing is asked back with the nearest."""
         if len(pieces) > _MOST_NAMED * 6:
             raise _Wrong("too_many", count=str(len(pieces)), most=str(_MOST_NAMED * 6))
-        found: dict[str, None] = {}
-        for piece in pieces:
-            name = name_of(piece)
-            if name is None:
-                near = get_close_matches(squashed(piece)[:60], shown, n=_NEAREST, cutoff=0.5)
-                nearest = ", ".join(dict.fromkeys(shown[key] for key in near))
-                raise _Wrong(sentence, typed=_short(piece), nearest=nearest or "—")
-            found[name] = None
-        return tuple(found)
+        names = [name_of(piece) for piece in pieces]
+        wrong = [piece for piece, name in zip(pieces, names, strict=True) if name is None]
+        if wrong:
+            told = (self._unknown(piece, shown, sentence) for piece in wrong[:_MOST_TOLD])
+            raise _Wrong(sentence, said=" ".join(told))
+        return tuple(dict.fromkeys(name for name in names if name is not None))
+
+    def _unknown(self, piece: str, shown: Mapping[str, str], sentence: str) -> str:
+        near = get_close_matches(squashed(piece)[:60], shown, n=_NEAREST, cutoff=0.5)
+        nearest = ", ".join(dict.fromkeys(shown[key] for key in near))
+        if not nearest:
+            return self.form.say(f"{sentence}_strange", typed=_short(piece))
+        return self.form.say(sentence, typed=_short(piece), nearest=nearest)
 
     def _tool(self) -> str:
         typed = _text(self.values, "tool_url").strip("<>")
@@ -350,21 +356,23 @@ class _Reader:
         typed = " ".join(folded(_text(self.values, "absence")).split()).strip(" .")
         if typed in _NOBODY:
             return None
-        found = _ABSENCE.fullmatch(typed)
-        if found is None:
-            raise _Wrong("absence_shape")
         try:
-            starts = date(int(found[3]), int(found[2]), int(found[1]))
-            ends = date(int(found[6]), int(found[5]), int(found[4]))
+            span = span_in(typed)
         except ValueError:
-            raise _Wrong("absence_shape") from None
+            raise _Wrong("absence_day") from None
+        if span is None:
+            raise _Wrong("absence_shape")
+        starts, ends, rest = span
+        replaced = _DEPUTY.fullmatch(rest)
+        if rest and replaced is None:
+            raise _Wrong("absence_shape")
         if ends < starts:
             raise _Wrong("absence_order")
         if ends < self.known.today:
             raise _Wrong("absence_past")
         if (ends - starts).days > _LONGEST_ABSENCE_DAYS:
             raise _Wrong("absence_long", most=str(_LONGEST_ABSENCE_DAYS))
-        return Absence(starts=starts, ends=ends, deputy=self._deputy(found["deputy"] or ""))
+        return Absence(starts=starts, ends=ends, deputy=self._deputy(replaced["deputy"] if replaced else ""))
 
     def _deputy(self, words: str) -> str:
         """The deputy's address; the account that it names was looked up before."""

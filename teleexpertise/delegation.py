@@ -52,11 +52,16 @@ def losers(before: Rights, after: Rights) -> frozenset[str]:
 def named_addresses(text: str) -> list[tuple[str, str]]:
     """What somebody typed into a list of addresses, entry by entry: (as typed, address in lower case).
 
-    Entries end at a line end, comma or semicolon. The address is '' where an entry holds none or several.
+    Entries end at a line end, comma, semicolon or « et »; addresses with nothing else beside them need no
+    sign between them. The address is '' where an entry holds none, or several among other words.
     """
-    entries = [entry.strip() for entry in re.split(r"[\n,;]", text)]
+    entries = [entry.strip() for entry in re.split(r"[\n,;]|\set\s", text)]
     found = []
     for entry in filter(None, entries):
+        words = entry.split()
+        if len(words) > 1 and all(_ADDRESS.fullmatch(word.strip("<>")) for word in words):
+            found += [(word, word.strip("<>").lower()) for word in words]
+            continue
         addresses = {address.lower() for address in _ADDRESS.findall(entry.replace("mailto:", ""))}
         found.append((entry, addresses.pop() if len(addresses) == 1 else ""))
     return found

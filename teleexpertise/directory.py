@@ -15,6 +15,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache
 from itertools import islice
 
@@ -31,13 +32,18 @@ _SERVICES = "avis"
 _WORD = re.compile(r"[^\W_]+")
 # Words that join others in French, and titles: they distinguish no expert.
 _FILLERS = frozenset({"a", "au", "aux", "d", "de", "des", "du", "en", "et", "l", "la", "le", "les"}) | {
-    *("dr", "docteur", "pr", "professeur", "m", "mme"),
+    *("dr", "docteur", "pr", "professeur", "m", "mme", "pour", "un", "une", "dans", "sur", "chez", "par"),
 }
 _SAINTS = {"st": "saint", "ste": "sainte"}
 
 # How much a matching word says, by the field that it was found in; a word cut short says a little less.
 _NAME, _SPECIALTY, _PLACE, _SYNONYM, _COVERED = 50, 60, 40, 30, 20
 _CUT_SHORT = 5
+
+_NEAR = 0.75
+_SHORT = 3
+_MOST_SPELT = 500
+"""Experts whose names and towns are compared with a misspelt word: some milliseconds."""
 
 _LEVELS_KEPT = 32
 """Words whose entries are kept as sets, some 100 kB for each 100,000 entries and field: the usual ones."""
@@ -180,6 +186,7 @@ class Directory:
                 self._exact.setdefault(exact, []).append(position)
         self._vocabulary = sorted(self._postings)
         self._levels = lru_cache(maxsize=_LEVELS_KEPT)(self._levels_of)
+        self._known_words = self._spelling()
 
     def __len__(self) -> int:
         """How many experts are in the directory."""
@@ -209,6 +216,30 @@ class Directory:
             scores = met
         return Hits(self._entries, tuple(scores[score] for score in sorted(scores, reverse=True)))
 
+    def nearest(self, query: str, most: int) -> tuple[str, ...]:
+        """Searches like one that finds nobody, which do find somebody: misspelt words put right, then a word
+        left out, the one that leaves the fewest first.
+        """
+        words = query_words(query)
+        right = tuple(word if self._levels(word) else self._respelt(word) for word in words)
+        shorter = [right[:place] + right[place + 1 :] for place in range(len(right))]
+        found = {" ".join(each): len(self.find(" ".join(each))) for each in shorter if each}
+        best = sorted((count, each) for each, count in found.items() if count)
+        whole = [" ".join(right)] if right != words and len(self.find(" ".join(right))) else []
+        return tuple([*whole, *(each for _, each in best)][:most])
+
+    def _respelt(self, word: str) -> str:
+        """The nearest word among those by which experts are looked for, or the same."""
+        near = get_close_matches(word, self._known_words, n=1, cutoff=_NEAR)
+        return near[0] if near else word
+
+    def _spelling(self) -> tuple[str, ...]:
+        """Words of specialties and departments, then of experts' names and towns; bounded."""
+        texts = [*self._synonyms, *(word for words in self._synonyms.values() for word in words)]
+        texts += self._departments.values()
+        texts += (text for entry in self._entries[:_MOST_SPELT] for text in (entry.town, entry.name))
+        return tuple(dict.fromkeys(word for text in texts for word in _words(text) if len(word) > _SHORT))
+
     def search(self, query: str) -> list[DirectoryEntry]:
         """The same as a list: for directories of which all that match is wanted."""
         return list(self.find(query))
@@ -223,17 +254,6 @@ class Directory:
     def exactly(self, text: str) -> list[DirectoryEntry]:
         """The experts whose address or name is ``text``, whatever the letter case."""
         return [self._entries[position] for position in self._exact.get(text.strip().lower(), ())]
-
-    def named(self, text: str) -> list[DirectoryEntry]:
-        """The experts that ``text`` designates: by address, else by whole name, else what a search finds."""
-        address = text.strip().casefold()
-        for same in (
-            [entry for entry in self._entries if entry.address == address],
-            [entry for entry in self._entries if _words(entry.name) == _words(text)],
-        ):
-            if same:
-                return same
-        return self.search(text) if text.strip() else []
 
     def _fields(self, entry: DirectoryEntry) -> Iterator[tuple[int, str]]:
         yield _NAME, entry.name

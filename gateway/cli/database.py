@@ -13,7 +13,6 @@ from sqlalchemy import make_url
 
 from config import Settings
 from config.settings import Database
-from gateway.bootstrap import load_rulebook
 from gateway.cli.context import (
     Invocation,
     as_json,
@@ -26,6 +25,7 @@ from gateway.cli.context import (
     stamp,
 )
 from gateway.rebuilding import Difference, Rebuild
+from gateway.rulebook import load_rulebook
 from gateway.store import OutboxState, Store
 from gateway.store.copying import CopiedTable, Copying
 from gateway.store.engines import has_secret, shown

@@ -22,7 +22,9 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "description_missing": "whoever is listed describes what is answered, its limits and territory",
         "delay": "{typed!r} is no number of days from 1 to 365",
         "specialty": "{typed!r} is no known specialty; the nearest: {nearest}",
+        "specialty_strange": "{typed!r} is no known specialty: config/specialties.toml has them",
         "department": "{typed!r} is no department; the nearest: {nearest}",
+        "department_strange": "{typed!r} is no department: wants a name or a code",
         "too_many": "{count} instead of {most} at most",
         "url": "wants an address that begins with https://, without spaces",
         "nir_without_identity": (
@@ -37,6 +39,7 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "item_count": "{typed!r}: from 1 to 50 elements of a kind, one answer a line",
         "item_twice": "{typed!r} is asked for twice",
         "absence_shape": "wants FROM..TO, such as 2026-08-01..2026-08-15",
+        "absence_day": "has a day that no calendar has; wants FROM..TO, such as 2026-08-01..2026-08-15",
         "absence_order": "ends before it begins",
         "absence_past": "is over already",
         "absence_long": "lasts {most} days at most; beyond that --unlisted",

@@ -16,6 +16,7 @@ from teleexpertise.texts.directory_contexts import DirectoryPage
 __all__ = ["absence_on", "colleagues", "directory_page", "experts_named"]
 
 _SERVICES = ("avis",)
+_MOST_NEAREST = 3
 
 
 async def experts_named(unit: Unit, text: str, most: int | None = None) -> list[Expert]:
@@ -79,14 +80,17 @@ async def directory_page(unit: Unit, terms: str, page: int) -> DirectoryPage:
     rest = contacts.page(max(0, first - number), size - len(on_page)) if contacts else []
     described = await unit.tx.contacts.some([entry.address for entry in rest])
     links = unit.services.links
+    nearest = directory.nearest(terms, _MOST_NEAREST) if terms and not number else ()
     return DirectoryPage(
-        query=terms,
+        query="" if query_words(terms) == _SERVICES else terms,
+        services_only=query_words(terms) == _SERVICES,
         total=number,
         cards=tuple([await _card(unit, known[address]) for address in on_page if address in known]),
         page=page,
         pages=pages,
         next_page=links.to(Annuaire(terms, page + 1), "next_page") if page < pages else None,
         services=links.to(Annuaire("avis"), "services"),
+        nearest=tuple(links.to(Annuaire(near), "nearest") for near in nearest),
         contacts=tuple(described[entry.address] for entry in rest if entry.address in described),
         total_contacts=others,
     )

@@ -1,7 +1,8 @@
-"""A form that came back: whose it is, what it says, and what follows from it (design, section 6)."""
+"""A form that came back: whose it is, what it says, and what follows from it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 
@@ -14,11 +15,22 @@ from gateway.pipeline.sending_forms import Sheet, kept_attachments, send_form
 from gateway.pipeline.unit import Unit
 from gateway.smtp.refusals import MessageTooBig
 from gateway.store.rows import FormRow
-from teleexpertise.forms import FormKind, FoundForm, form_identity, read_form, validate
+from teleexpertise.forms import (
+    Form,
+    FormKind,
+    FormReading,
+    FoundForm,
+    Value,
+    form_identity,
+    read_form,
+    validate,
+)
 from teleexpertise.texts import contexts as mails
 from teleexpertise.texts.contexts import RefusalReason
 
 __all__ = ["receive"]
+
+_CLOSING = frozenset({FormKind.FINALISE, FormKind.DECLINE, FormKind.CANCEL, FormKind.ASK})
 
 
 async def receive(unit: Unit, incoming: Incoming, found: FoundForm) -> str:
@@ -37,21 +49,22 @@ async def receive(unit: Unit, incoming: Incoming, found: FoundForm) -> str:
         return await _not_taken(unit, incoming, RefusalReason.FORM_UNKNOWN)
     reading = read_form(sheet.form, found, row.filled)
     today: date = unit.now.astimezone(unit.services.zone).date()
-    checked = validate(sheet.form, reading.values, today)
+    checked = validate(sheet.form, {**_unsaid(row, sheet), **reading.values}, today)
     problems = {**checked.problems, **reading.problems}
     if row.kind == FormKind.PREFERENCES:
         problems = {**await preferences.examine(unit, incoming, row, sheet, checked.values), **problems}
     if row.kind == FormKind.REQUEST:
         problems = {**await requesting.examine(unit, sheet, checked.values), **problems}
-    warnings = {**checked.warnings, **reading.warnings}
+    warnings = {**checked.warnings, **reading.warnings, **_words_above(row, sheet, reading.remark)}
     if row.kind == FormKind.DELEGATES:
         # Rights are not guessed: a line that is gone or was not understood withdraws nobody.
         problems = {**warnings, **await delegating.doubts(unit, sheet, checked.values), **problems}
     if row.kind == FormKind.FILING:
         problems = {**await document_filing.doubts(unit, sheet, checked.values), **problems}
     remark = "\n".join(filter(None, (str(row.options.get("remark", "")), reading.remark)))
+    reading, problems, remark = _from_above(sheet.form, reading, problems, remark)
     identified = Identified()
-    # A vital emergency is answered at once, whatever else is wrong with the form (design, section 6).
+    # A vital emergency is answered at once, whatever else is wrong with the form: call 15.
     vital = requesting.is_vital(row.kind, checked.values)
     if row.kind == FormKind.REQUEST and not problems and not vital:
         identified = await identify(unit, sheet.form, checked.values, incoming.login.address)
@@ -79,6 +92,38 @@ async def receive(unit: Unit, incoming: Incoming, found: FoundForm) -> str:
         known_patient=identified.known,
     )
     return await _dispatch(unit, incoming, answer)
+
+
+def _from_above(
+    form: Form, reading: FormReading, problems: Mapping[str, str], remark: str
+) -> tuple[FormReading, dict[str, str], str]:
+    """Words above a closing form whose one text to write was left empty come back in that place, to be sent
+    again: most people answer above what they got. The form comes back anyway, and nothing is sent unseen.
+    """
+    texts = [field.name for field in form.fields if field.several_lines]
+    if form.kind not in _CLOSING or not remark or len(texts) != 1 or reading.values.get(texts[0]):
+        return reading, dict(problems), remark
+    (name,) = texts
+    if name not in problems:
+        return reading, dict(problems), remark
+    placed = replace(reading, values={**reading.values, name: remark})
+    return placed, {**problems, name: form.say("from_above")}, ""
+
+
+def _unsaid(row: FormRow, sheet: Sheet) -> Mapping[str, Value]:
+    """What stands for lines that are gone: who keeps only the lines to change, or whose client drops some,
+    empties none of the others.
+    """
+    return {**sheet.values, **row.filled} if row.kind == FormKind.PREFERENCES else {}
+
+
+def _words_above(row: FormRow, sheet: Sheet, remark: str) -> Mapping[str, str]:
+    """What to say of words above a form that nobody reads."""
+    if row.kind == FormKind.PREFERENCES and remark:
+        return {"remark": sheet.form.say("remark_unread")}
+    if row.kind == FormKind.DELEGATES and "@" in remark:
+        return {"": sheet.form.say("answered_above")}
+    return {}
 
 
 async def _sheet(unit: Unit, incoming: Incoming, row: FormRow) -> Sheet | None:

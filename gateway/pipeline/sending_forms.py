@@ -15,6 +15,7 @@ from teleexpertise.forms import Form, FormCopy, Value, form_token, render_html, 
 from teleexpertise.letters import Attachment, Mailbox
 from teleexpertise.people import Expert
 from teleexpertise.texts import contexts as mails
+from teleexpertise.texts.typography import french
 
 __all__ = ["Sheet", "kept_attachments", "send_form"]
 
@@ -24,8 +25,7 @@ class Sheet:
     """One form to be sent: the form of this case, what is filled in already, what is wrong, what is kept.
 
     ``options`` is what the answer will need to be understood (JSON); ``options["kept"]`` lists the stored
-    mails whose
-    attachments belong to the answer.
+    mails whose attachments belong to the answer.
     """
 
     form: Form
@@ -51,7 +51,7 @@ async def send_form(
     )
     conversation = sheet.conversation
     kept = await kept_attachments(unit, sheet.options)
-    labels = {declared.name: declared.label for declared in sheet.form.fields}
+    labels = {"": ""} | {declared.name: declared.label for declared in sheet.form.fields}
     mail = mails.FormMail(
         purpose=mails.FormPurpose(sheet.form.kind),
         form_text=render_text(copy),
@@ -60,7 +60,9 @@ async def send_form(
         state=conversation.state if conversation else "",
         expert=sheet.expert,
         problems=tuple(
-            mails.FormProblem(labels.get(name, ""), sentence) for name, sentence in sheet.problems.items()
+            mails.FormProblem(label, french(sheet.problems[name]))
+            for name, label in labels.items()
+            if name in sheet.problems
         ),
         enclosed=", ".join(attachment.filename for attachment in enclosed),
         kept=tuple(attachment.filename for attachment in kept),

@@ -9,7 +9,7 @@ from gateway.pipeline.receipts import acknowledge
 from gateway.pipeline.refusing import refused, within_rate
 from gateway.pipeline.unit import Unit
 from teleexpertise.commands import Unknown, read_command
-from teleexpertise.forms import find_form
+from teleexpertise.forms import find_form, has_end_mark
 from teleexpertise.plaintext import readable_text, unsigned_text
 from teleexpertise.texts import contexts as mails
 from teleexpertise.texts.contexts import RefusalReason
@@ -18,7 +18,7 @@ __all__ = ["receive"]
 
 
 async def receive(unit: Unit, incoming: Incoming) -> str:
-    """Answer a command or a form; nothing automatic is ever answered (design, section 5)."""
+    """Answer a command or a form; nothing automatic is ever answered."""
     if incoming.automatic is not None:
         await unit.store(incoming)
         await _pass_on_copies(unit, incoming)
@@ -31,12 +31,15 @@ async def receive(unit: Unit, incoming: Incoming) -> str:
     if await _answered_already(unit, incoming):
         return "duplicate"
     await within_rate(unit, incoming.login)
-    found = find_form(readable_text(letter))
+    text = readable_text(letter)
+    found = find_form(text)
     command = read_command(letter.subject)
     if found is not None:
         outcome = await form_answers.receive(unit, incoming, found)
     elif find_form(unsigned_text(letter)) is not None:
         outcome = await _form_not_taken(unit, incoming, RefusalReason.UNSIGNED_FORM)
+    elif has_end_mark(text):
+        outcome = await _form_not_taken(unit, incoming, RefusalReason.FORM_BROKEN)
     elif not isinstance(command, Unknown):
         outcome = await commanding.obey(unit, incoming, command)
     else:
@@ -77,15 +80,12 @@ async def _pass_on_copies(unit: Unit, incoming: Incoming) -> None:
 
 async def _answered_already(unit: Unit, incoming: Incoming) -> bool:
     """A mail that came twice (a retry after a lost 250) is answered once."""
-    letter = incoming.letter
-    if not letter.message_id:
+    if not incoming.letter.message_id:
         return False
     ours = {unit.services.book.service, *map(unit.services.book.reply, incoming.addressed.conversations)}
     return any(
-        row.sender == incoming.written_as
-        and row.body_sha256 == letter.body_sha256
-        and not ours.isdisjoint(str(name).lower() for name in row.envelope.get("recipients", ()))
-        for row in await unit.tx.messages.by_mail_id(letter.message_id)
+        not ours.isdisjoint(str(name).lower() for name in row.envelope.get("recipients", ()))
+        for row in await unit.copies(incoming)
     )
 
 

@@ -19,6 +19,8 @@ from __future__ import annotations
 from typing import ClassVar
 from uuid import UUID
 
+from gateway.errors import ToldInOneLine
+
 __all__ = [
     "AlreadyExists",
     "ConstraintBroken",
@@ -32,18 +34,17 @@ __all__ = [
 ]
 
 
-class StoreError(Exception):
+class StoreError(ToldInOneLine):
     """Anything the store declares. Nothing of the transaction was kept."""
 
     code: ClassVar[int] = 451
     status: ClassVar[str] = "4.3.0"
-    exit_code: ClassVar[int] = 1
 
 
 class StoreUnavailable(StoreError):
     """The database cannot be written or read now."""
 
-    exit_code: ClassVar[int] = 3
+    exit_code = 3
 
 
 class StoreInUse(StoreUnavailable):
@@ -53,7 +54,7 @@ class StoreInUse(StoreUnavailable):
 class SchemaMismatch(StoreError):
     """The database has a schema revision that this program does not know."""
 
-    exit_code: ClassVar[int] = 3
+    exit_code = 3
 
 
 class SequenceConflict(StoreError):

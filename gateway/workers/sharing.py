@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.pipeline.unit import Unit
 from gateway.services import Services
 from gateway.store.rows import OutboxRow
 from gateway.workers.failure import ActionFailed
+from gateway.workers.subscriptions import SubscriptionWork
 from mailboxes.dovecot.server import DovecotServer
 from mailboxes.errors import MailboxError
 from teleexpertise.commands import Export, Preferences, Worklist
@@ -23,14 +24,20 @@ __all__ = ["REREAD_SECONDS", "SharingWork"]
 #: this time it is, so that it is ended like those before it.
 REREAD_SECONDS = 1.1
 
+#: How long a confirmation waits for the folders to be in the delegates' mail programs.
+_SUBSCRIBE_SECONDS = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class SharingWork:
-    """Performs ``share``. ``refresh`` writes the rights of all mailboxes as they are now."""
+    """Performs ``share``. ``refresh`` writes the rights of all mailboxes as they are now, ``subscriptions``
+    brings the folders into mail programs that show subscribed ones alone.
+    """
 
     services: Services
     refresh: Callable[[], Awaitable[None]]
     dovecot: DovecotServer
+    subscriptions: SubscriptionWork
 
     async def share(self, row: OutboxRow) -> None:
         """Write the rights, end the sessions of those who lost any, then confirm and tell the delegates.
@@ -40,12 +47,12 @@ class SharingWork:
         payload = row.payload
         try:
             await self.refresh()
-            if payload["ended"]:
-                await asyncio.sleep(REREAD_SECONDS)
-            for address in payload["ended"]:
-                await self.dovecot.end_sessions(address)
+            await self._end_sessions(payload["ended"])
+            await self.subscriptions.follow(
+                _SUBSCRIBE_SECONDS, (str(payload["principal"]),), payload.get("lost", payload["ended"])
+            )
         except (MailboxError, OSError) as error:
-            raise ActionFailed(False, "4.3.0", type(error).__name__) from error
+            raise ActionFailed("4.3.0", type(error).__name__, permanent=False) from error
         async with self.services.store.transaction() as tx:
             unit = Unit(self.services, tx, self.services.clock(), cause=row.message_id)
             await unit.audit(
@@ -57,6 +64,16 @@ class SharingWork:
             )
             await self._tell(unit, row)
             await tx.outbox.done(row, unit.now)
+
+    async def _end_sessions(self, addresses: Sequence[str]) -> None:
+        """End the sessions of who lost a right, the subscriptions first where that is done in time: a mail
+        program comes back at once, and would show the names of folders that it cannot open.
+        """
+        if not addresses:
+            return
+        await asyncio.gather(asyncio.sleep(REREAD_SECONDS), self.subscriptions.follow(REREAD_SECONDS))
+        for address in addresses:
+            await self.dovecot.end_sessions(address)
 
     async def _tell(self, unit: Unit, row: OutboxRow) -> None:
         """The confirmation to the author, the news to the account itself where somebody else changed it, and

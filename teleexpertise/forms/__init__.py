@@ -32,7 +32,7 @@ from teleexpertise.forms.declarations import (
     Value,
     load_catalogue,
 )
-from teleexpertise.forms.finding import FormLine, FoundForm, find_form
+from teleexpertise.forms.finding import FormLine, FoundForm, find_form, has_end_mark
 from teleexpertise.forms.ids import form_identity, form_token
 from teleexpertise.forms.marks import exchange_line
 from teleexpertise.forms.reading import FormReading, read_form
@@ -67,6 +67,7 @@ __all__ = [
     "find_form",
     "form_identity",
     "form_token",
+    "has_end_mark",
     "load_catalogue",
     "preferences_form",
     "read_form",

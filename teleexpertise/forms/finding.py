@@ -12,7 +12,7 @@ from teleexpertise.forms.marks import BEGIN, END, FORM_ID, without_bullet
 from teleexpertise.quotation import QuotedLine as FormLine
 from teleexpertise.quotation import attribution_length, ends_words, quoted_lines, starts_original
 
-__all__ = ["FormLine", "FoundForm", "find_form"]
+__all__ = ["FormLine", "FoundForm", "find_form", "has_end_mark"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,11 @@ def find_form(text: str) -> FoundForm | None:
         remark=_remark(lines[:first]),
         complete=all(block.closed for block in same if block.depth == least.depth),
     )
+
+
+def has_end_mark(text: str) -> bool:
+    """Whether a form ends in a text, whatever became of its beginning."""
+    return any(END.match(without_bullet(line.text)) for line in quoted_lines(text))
 
 
 def _block(lines: list[FormLine], start: int, deeper: int) -> tuple[_Block | None, int]:

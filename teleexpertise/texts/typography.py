@@ -98,7 +98,7 @@ def wrap(text: str, first: str = "", rest: str = "", width: int = LINE_WIDTH) ->
     for line in text.strip("\n").split("\n"):
         start = rest if lines else first
         wrapped = textwrap.wrap(
-            one_line(line),
+            french(one_line(line)),
             width,
             initial_indent=start,
             subsequent_indent=rest,
@@ -132,7 +132,9 @@ def tidy(text: str) -> str:
 
 def line_breaks(text: str) -> Markup:
     """HTML of a foreign text: escaped, its line ends as ``<br>``."""
-    return Markup("<br>\n").join(escape(line) for line in text.strip("\n").split("\n"))
+    markup = isinstance(text, Markup)
+    lines = map(french, text.strip("\n").split("\n"))
+    return Markup("<br>\n").join(Markup(line) if markup else escape(line) for line in lines)  # noqa: S704 - as it came
 
 
 def day(value: date) -> str:
@@ -157,7 +159,7 @@ def grouped(ins: str) -> str:
 def size(octets: int) -> str:
     """A file size as French readers write it: ``312 Ko``, ``1,4 Mo``."""
     if octets < 1000:
-        return f"{octets}{_NBSP}octets"
+        return f"{octets}{_NBSP}octet{'s' if octets > 1 else ''}"
     if octets < 1_000_000:
         return f"{octets / 1000:.0f}{_NBSP}Ko"
     return f"{octets / 1_000_000:.1f}{_NBSP}Mo".replace(".", ",")

@@ -18,7 +18,19 @@ from tests.support import region
 from tests.support.acting import command, exported, filled, journal, saved, shown, tidied, told
 from tests.support.forms import form_of, quoted
 from tests.support.gateway import Client, TestGateway, eventually, gateway, refusal_text, text_of, words_of
-from tests.support.imap import COMMON, OWN, begin_idle, ended, headers, listed, opens, session, unseen, wire
+from tests.support.imap import (
+    COMMON,
+    OWN,
+    begin_idle,
+    ended,
+    headers,
+    listed,
+    opens,
+    session,
+    subscribed,
+    unseen,
+    wire,
+)
 from tests.support.mbsync import Copy, needs_mbsync
 from tests.support.threads import FOLDER, attachments, open_thread
 
@@ -137,6 +149,44 @@ def test_a42_mbsync_copies_the_delegators_folders(served: TestGateway, tmp_path:
         copy.sync()
     folder = f"{OWN}/{region.GP.address}/{FOLDER}"
     assert thread.ref in {mail["x-tle-ref"] for mail in copy.mails(folder)}
+
+
+@needs_mbsync
+def test_a42_programs_that_show_subscribed_folders_alone_show_the_delegators(
+    served: TestGateway, tmp_path: Path
+) -> None:
+    owner, nurse = served.client(region.STRANGER), served.client(region.NURSE)
+    mine = f"{OWN}/{owner.address}"
+    every = {mine, f"{mine}/{FOLDER}", f"{mine}/Patients/XÉTÉ", f"{mine}/Patients"}
+    with session(owner) as own, session(nurse) as reader:
+        assert all(own.create(wire(name))[0] == "OK" for name in ("Patients", "Patients/XÉTÉ"))
+        saved(owner, region.STRANGER, add=nurse.address)
+        assert subscribed(reader, owner.address) == every
+        copy = Copy(nurse, tmp_path, f'"{OWN}/*"', subscribed=True)
+        copy.sync()
+        assert every <= copy.folders()
+        # What somebody does not want does not come back, nor what appears below it; all else does.
+        for folder in (FOLDER, "Patients"):
+            assert reader.unsubscribe(wire(f"{mine}/{folder}"))[0] == "OK"
+        assert all(own.create(wire(name))[0] == "OK" for name in ("Patients/XHIVER", "Autre"))
+        own.delete(wire("Patients/XÉTÉ"))
+        saved(owner, region.STRANGER, add=region.SERVICE.address)
+        assert subscribed(reader, owner.address) == {mine, f"{mine}/Autre"}
+    with session(served.client(region.CARDIOLOGIST)) as member:
+        everything = {mine, *(f"{mine}/{name}" for name in (FOLDER, "Patients", "Patients/XHIVER", "Autre"))}
+        assert subscribed(member, owner.address) == everything, "named by way of the service"
+        saved(owner, region.STRANGER, untick=region.SERVICE.address)
+    with session(served.client(region.CARDIOLOGIST)) as member:
+        assert subscribed(member, owner.address) == set()
+    # Under the other prefix, and by who comes back, all are found again.
+    saved(owner, region.STRANGER, common="oui")
+    with session(nurse) as reader:
+        assert subscribed(reader, owner.address) == {
+            f"{COMMON}{name.removeprefix(OWN)}" for name in everything
+        }
+    saved(owner, region.STRANGER, common="non", untick=nurse.address)
+    with session(nurse) as reader:
+        assert subscribed(reader, owner.address) == set()
 
 
 # -- A.43: naming and withdrawing ----------------------------------------------------------------------

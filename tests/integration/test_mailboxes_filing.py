@@ -8,6 +8,7 @@ from itertools import count
 
 import pytest
 
+from mailboxes.connection import ImapAccess
 from mailboxes.errors import FilingFailed
 from mailboxes.filing import Filing
 from mailboxes.folders import patient_folder
@@ -138,11 +139,13 @@ async def test_an_unknown_account_fails_soon(filing: Filing) -> None:
 async def test_a_server_of_another_authority_is_not_trusted(dovecot: Running) -> None:
     settings, server = dovecot.deployment.settings, dovecot.server
     stranger = Filing(
-        settings.bind,
-        settings.tls_port,
-        ssl.create_default_context,
-        server.master_user,
-        server.master_password,
+        ImapAccess(
+            settings.bind,
+            settings.tls_port,
+            ssl.create_default_context,
+            server.master_user,
+            server.master_password,
+        )
     )
     with pytest.raises(FilingFailed, match="SSLCertVerificationError"):
         await stranger.file_once("boite1@hopital.mssante.example", PATIENT, keyed("k-1"), "k-1")
@@ -156,7 +159,9 @@ async def test_a_silent_server_is_given_up_after_the_time_limit(dovecot: Running
     silent = await asyncio.start_server(listen, "127.0.0.1", 0)
     async with silent:
         port = silent.sockets[0].getsockname()[1]
-        filing = Filing("127.0.0.1", port, lambda: dovecot.deployment.client_tls, "gateway", "x", timeout=0.3)
+        filing = Filing(
+            ImapAccess("127.0.0.1", port, lambda: dovecot.deployment.client_tls, "gateway", "x", timeout=0.3)
+        )
         with pytest.raises(FilingFailed) as failure:
             await filing.file_once("boite1@hopital.mssante.example", PATIENT, keyed("k-1"), "k-1")
     assert not failure.value.permanent

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from html import unescape
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import pytest
 
@@ -69,6 +69,23 @@ def test_nothing_found_says_so_and_how_to_go_on(client: Client) -> None:
     text = words_of(client.ask_service("Annuaire podologie 2A"))
     assert "Aucun expert ne correspond à votre recherche « podologie 2A »" in text
     assert "objet : Avis" in text
+
+
+def test_a_misspelt_or_too_narrow_search_is_offered_the_nearest_by_links(client: Client) -> None:
+    for subject, near in (
+        ("Annuaire dermatto 43", "dermato 43"),
+        ("Annuaire dermatologie Biarritz", "dermatologie"),
+    ):
+        answer = client.ask_service(subject)
+        assert "Recherche" in words_of(answer)
+        for view in (text_of(answer), unescape(html_of(answer))):
+            assert f"?subject={quote(f'Annuaire {near}')}" in view
+        assert "Dr Rémy PERRET" in words_of(client.ask_service(f"Annuaire {near}"))
+
+
+def test_all_experts_are_not_called_services(client: Client) -> None:
+    assert "services experts" not in str(client.ask_service("Annuaire")["subject"])
+    assert "1 service expert répond" in words_of(client.ask_service("Avis"))
 
 
 def test_both_views_show_the_whole_expert_with_a_link_and_what_to_type(client: Client) -> None:

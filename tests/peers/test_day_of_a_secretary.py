@@ -203,6 +203,7 @@ def she_finalises_for_him(day: Day) -> None:
     assert "Acte de l'expert : TE2, 23,00 €" in done
     patient = "Patients/ROURESSOL Élise 1957-02-03"
     eventually(lambda: patient in day.doctor.folders(), "the patient's folder")
+    eventually(lambda: f"{day.his}/{patient}" in day.secretary.folders(), "the folder in her mail program")
     day.gateway.settled()
     day.copy.sync()
     (filed,) = day.copy.mails(f"{day.his}/{patient}")

@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from mailboxes.connection import ImapAccess
 from mailboxes.dovecot.installation import find_installation
 from mailboxes.dovecot.logins import MailboxLogin, write_logins
 from mailboxes.dovecot.server import DovecotServer
@@ -96,12 +97,14 @@ class Running:
         """Return a client of the server with the master user."""
         settings, server = self.deployment.settings, self.server
         return Filing(
-            settings.bind,
-            settings.tls_port,
-            lambda: self.deployment.client_tls,
-            server.master_user,
-            server.master_password,
-            timeout,
+            ImapAccess(
+                settings.bind,
+                settings.tls_port,
+                lambda: self.deployment.client_tls,
+                server.master_user,
+                server.master_password,
+                timeout,
+            )
         )
 
 

@@ -27,7 +27,7 @@ from certs.tls import submission_client_context
 from config import Settings, load
 from gateway.bootstrap import open_services
 from gateway.deployment import NewDeployment, make_deployment
-from gateway.pipeline.doors import password_hasher
+from gateway.logins.passwords import password_hasher
 from gateway.services import Services
 from gateway.serving import Running, serve
 from gateway.smtp.dialogue import ListenerKind

@@ -39,6 +39,15 @@ def listed(connection: imaplib.IMAP4_SSL, pattern: str = "*") -> set[str]:
     return {imap_utf7.decode(match[2]) for match in found if match and b"\\Noselect" not in match[1]}
 
 
+def subscribed(connection: imaplib.IMAP4_SSL, owner: str) -> set[str]:
+    """The folders of another account that a program asking as Thunderbird does is told of (RFC 5258)."""
+    connection.send(b'S1 LIST (SUBSCRIBED) "" "*" RETURN (SPECIAL-USE)\r\n')
+    names = set()
+    while not (line := connection.readline().rstrip()).startswith(b"S1 "):
+        names.add(imap_utf7.decode(line.rpartition(b' "/" ')[2].strip(b'"')))
+    return {name for name in names if owner in name}
+
+
 def opens(connection: imaplib.IMAP4_SSL, name: str) -> bool:
     """Whether a folder can be selected."""
     return connection.select(wire(name))[0] == "OK"

@@ -25,12 +25,14 @@ needs_mbsync = pytest.mark.skipif(shutil.which("mbsync") is None, reason="mbsync
 class Copy:
     """An account's folders on a disk of their own, synchronised both ways, flags too.
 
-    ``patterns`` are mbsync's; ``*`` is all that the account may read, shared folders included.
+    ``patterns`` are mbsync's; ``*`` is all that the account may read, shared folders included;
+    ``subscribed``: only folders that the account is subscribed to.
     """
 
     account: Client
     folder: Path
     patterns: str = "*"
+    subscribed: bool = False
 
     def sync(self) -> subprocess.CompletedProcess[bytes]:
         """Run mbsync once; it must find nothing to complain about."""
@@ -116,6 +118,7 @@ CertificateFile {gateway.settings.pki.anchors}
 
 IMAPStore far
 Account tele
+SubscribedOnly {"yes" if self.subscribed else "no"}
 
 MaildirStore near
 Path {self._mail}/

@@ -69,6 +69,21 @@ def test_search(query: str, found: list[DirectoryEntry]) -> None:
     assert sorted(hits, key=lambda e: e.address) == sorted(found, key=lambda e: e.address)
 
 
+@pytest.mark.parametrize(
+    ("query", "near"),
+    [
+        ("dermatto 43", ("dermato 43", "dermato", "43")),
+        ("cardiologie lyon", ("cardiologie",)),
+        ("43 63 dermato", ("43 dermato",)),
+        ("perett", ("perret",)),
+        ("zzzz", ()),
+        ("", ()),
+    ],
+)
+def test_a_search_that_finds_nobody_has_near_ones_that_do(query: str, near: tuple[str, ...]) -> None:
+    assert DIRECTORY.nearest(query, 3) == near
+
+
 def test_a_word_that_must_be_whole_is_asked_for_beside_one_that_it_begins() -> None:
     both = entry("Avis Dr AVISSE", "Pédiatrie", "43", "Brioude", "43100")
     found = Directory([*ALL, both], SYNONYMS, departments()).search
@@ -107,10 +122,10 @@ def test_an_empty_query_lists_everybody_the_quickest_first() -> None:
 def test_an_expert_is_designated_by_address_or_whole_name() -> None:
     twin = entry("Avis Dermatologie CH LE PUY EST", "Dermatologie", "43", "Le Puy-en-Velay", "43000")
     directory = Directory((*ALL, twin), SYNONYMS)
-    assert directory.named(f" {PERRET.address.upper()} ") == [PERRET]
-    assert directory.named("avis dermatologie ch le puy") == [PUY]
-    assert directory.named("perret") == [PERRET]
-    assert directory.named("") == []
+    assert directory.exactly(f" {PERRET.address.upper()} ") == [PERRET]
+    assert directory.exactly("avis dermatologie ch le puy") == [PUY]
+    assert directory.exactly("perret") == []
+    assert directory.exactly("") == []
 
 
 def test_queries_are_bounded() -> None:
