@@ -84,10 +84,11 @@ class MirrorCheck:
         )
 
 
-def _told_in(raw: bytes) -> list[Told | None]:
-    """What a stored mail tells for exports."""
+def _told_in(raw: bytes) -> list[Told]:
+    """What a stored mail tells for exports, and what an earlier version of ours recorded of that."""
     try:
         letter = read_letter(raw, IntakeLimits())
     except IntakeFault:
         return []
-    return [read_told(each.content) for each in letter.attachments if each.filename == TOLD_FILENAME]
+    found = [read_told(each.content) for each in letter.attachments if each.filename == TOLD_FILENAME]
+    return [form for told in found if told is not None for form in (told, told.as_read_earlier())]

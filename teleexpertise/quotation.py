@@ -11,7 +11,15 @@ from dataclasses import dataclass
 
 from teleexpertise.plaintext import folded, one_space
 
-__all__ = ["QuotedLine", "attribution_length", "ends_words", "own_words", "quoted_lines", "starts_original"]
+__all__ = [
+    "QuotedLine",
+    "attribution_length",
+    "ends_words",
+    "first_words",
+    "own_words",
+    "quoted_lines",
+    "starts_original",
+]
 
 #: Longer texts are no letters; lines beyond are not looked at.
 _MOST_LINES = 5000
@@ -85,6 +93,16 @@ def ends_words(lines: list[QuotedLine], index: int) -> bool:
     """Whether the writer's own words end before this line: a rule, a signature, an unmarked original."""
     plain = folded(lines[index].text).strip()
     return bool(starts_original(lines, index) or _RULE.fullmatch(plain) or _SIGNATURE.fullmatch(plain))
+
+
+def first_words(lines: list[QuotedLine]) -> str:
+    """The words above everything else: without quotations, what introduces them, and a signature."""
+    kept: list[str] = []
+    for index, line in enumerate(lines):
+        if line.depth or ends_words(lines, index) or attribution_length(lines, index):
+            break
+        kept.append(line.text)
+    return "\n".join(kept).strip()
 
 
 def own_words(text: str) -> str:

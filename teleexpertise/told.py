@@ -83,6 +83,10 @@ class Told:
             expert_place=None,
         )
 
+    def as_read_earlier(self) -> Told:
+        """What a gateway of an earlier version took of it: the fields that it did not know left out."""
+        return replace(self, specialty=None, declined_at=None)
+
 
 @lru_cache(maxsize=1)
 def _adapter() -> TypeAdapter[Told]:

@@ -20,10 +20,11 @@ from gateway.pipeline.unit import Unit
 from gateway.pipeline.views import Case, build
 from teleexpertise.conversation import Conversation, Exchange
 from teleexpertise.documents.completeness import missing_fields
-from teleexpertise.documents.sentences import sentences
+from teleexpertise.documents.sentences import for_professionals
 from teleexpertise.events import AnyEvent, Author, Cancelled, Completed, Declined, Held, Side
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.forms import (
+    Form,
     FormKind,
     Value,
     ask_form,
@@ -41,7 +42,7 @@ from teleexpertise.quotation import own_words
 from teleexpertise.texts.contexts import RefusalReason
 from teleexpertise.texts.typography import euros
 
-__all__ = ["act_on", "order_synthesis", "require_side", "sheet"]
+__all__ = ["act_on", "order_synthesis", "require_side", "sheet", "text_to_write", "with_words"]
 
 _TRIGGERS = {
     FormKind.FINALISE: Trigger.FINALISE,
@@ -108,6 +109,25 @@ async def sheet(
         case _:
             form = ask_form(catalogue)
     return Sheet(form=form, options={"kept": [], **options}, conversation=conversation)
+
+
+def text_to_write(form: Form) -> str:
+    """The field for the one text that a closing form wants (conclusion, reason, elements), '' in others."""
+    names = [field.name for field in form.fields if field.several_lines]
+    return names[0] if form.kind in _TRIGGERS and len(names) == 1 else ""
+
+
+def with_words(sheet: Sheet, words: str) -> Sheet:
+    """A form asked for by a reply in which its author wrote already, the form itself left out: the words
+    stand in their place and wait to be sent; where it is taken they are told back at the end.
+    """
+    name = text_to_write(sheet.form)
+    if not words or not name:
+        return sheet
+    if sheet.values.get(name):
+        return replace(sheet, options={**sheet.options, "remark": words})
+    problems = {**sheet.problems, name: sheet.form.say("from_above")}
+    return replace(sheet, values={**sheet.values, name: words}, problems=problems)
 
 
 async def _finalise_sheet(
@@ -399,7 +419,7 @@ async def _without_cda(
     facts = await report_facts(
         unit.services.settings, unit.tx, conversation, proposed, author, unit.now, conversation.version + 1
     )
-    lacking = sentences(missing_fields(facts))
+    lacking = for_professionals(missing_fields(facts))
     if not lacking:
         return ()
     return (

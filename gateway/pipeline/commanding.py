@@ -30,6 +30,8 @@ from teleexpertise.forms import FormKind
 from teleexpertise.letters import Mailbox
 from teleexpertise.people import Expert, Party
 from teleexpertise.placing import Authorship, authorship
+from teleexpertise.plaintext import readable_text
+from teleexpertise.quotation import first_words, quoted_lines
 from teleexpertise.states import State
 from teleexpertise.texts import contexts as mails
 from teleexpertise.texts.contexts import RefusalReason
@@ -96,7 +98,11 @@ def _form(kind: FormKind) -> Callable[[Unit, Incoming, Any], Awaitable[str]]:
             return "closed already"
         await unit.store(incoming)
         sheet = await closing.sheet(unit, conversation, kind, incoming.login, {})
-        await send_form(unit, incoming.login, sheet, incoming.letter.message_id)
+        letter = incoming.letter
+        if letter.in_reply_to:
+            # A client that quotes nothing sends the answer to a form without the form.
+            sheet = closing.with_words(sheet, first_words(quoted_lines(readable_text(letter))))
+        await send_form(unit, incoming.login, sheet, letter.message_id)
         return f"{kind} form"
 
     return send

@@ -30,8 +30,6 @@ from teleexpertise.texts.contexts import RefusalReason
 
 __all__ = ["receive"]
 
-_CLOSING = frozenset({FormKind.FINALISE, FormKind.DECLINE, FormKind.CANCEL, FormKind.ASK})
-
 
 async def receive(unit: Unit, incoming: Incoming, found: FoundForm) -> str:
     """Read a filled form. What is wrong goes back beside its line; nothing typed or attached is lost."""
@@ -100,11 +98,8 @@ def _from_above(
     """Words above a closing form whose one text to write was left empty come back in that place, to be sent
     again: most people answer above what they got. The form comes back anyway, and nothing is sent unseen.
     """
-    texts = [field.name for field in form.fields if field.several_lines]
-    if form.kind not in _CLOSING or not remark or len(texts) != 1 or reading.values.get(texts[0]):
-        return reading, dict(problems), remark
-    (name,) = texts
-    if name not in problems:
+    name = closing.text_to_write(form)
+    if not name or not remark or reading.values.get(name) or name not in problems:
         return reading, dict(problems), remark
     placed = replace(reading, values={**reading.values, name: remark})
     return placed, {**problems, name: form.say("from_above")}, ""

@@ -27,7 +27,7 @@ from teleexpertise.facts import Facts, Trigger
 from teleexpertise.letters import Mailbox
 from teleexpertise.texts.document_contexts import Processed
 
-__all__ = ["acknowledge", "note_at_bounce", "receipt_of", "receive", "sender_of"]
+__all__ = ["acknowledge", "from_there", "note_at_bounce", "receipt_of", "receive", "sender_of"]
 
 _REPORTS = frozenset({"rapport", "document-joint"})
 _REQUEST = "Disposition-Notification-To"
@@ -102,13 +102,13 @@ async def note_at_bounce(
     sent = await unit.tx.messages.get(bounce.message_id) if bounce.message_id else None
     named = receipt.message_id
     elsewhere = named and sent is not None and named != sent.mail_id
-    if sent is None or elsewhere or not await _from_there(unit, incoming, bounce.recipient):
+    if sent is None or elsewhere or not await from_there(unit, incoming, bounce.recipient):
         await unit.store(incoming)
         return "receipt ignored"
     return await _note(unit, incoming, receipt, sent, bounce.recipient)
 
 
-async def _from_there(unit: Unit, incoming: Incoming, recipient: str) -> bool:
+async def from_there(unit: Unit, incoming: Incoming, recipient: str) -> bool:
     """Whether a mail comes from the side of a recipient: of ours the account or who may act for it, elsewhere
     the operator, whose software writes receipts in names of its own.
     """

@@ -52,6 +52,9 @@ async def match_bounce(unit: Unit, incoming: Incoming) -> str:
     failed = [each for each in report.recipients if each.action is Action.FAILED] if report else []
     if bounce is None or not (failed or (returned and report is None)):
         return "report ignored"
+    if incoming.local and not await receipts.from_there(unit, incoming, bounce.recipient):
+        # Servers write reports, accounts of ours do not: it is somebody whom the mail was passed on to.
+        return "report of a stranger ignored"
     status, diagnostic = (failed[0].status, failed[0].diagnostic) if failed else ("", "")
     words = own_text(incoming.letter)
     told = await tell_failure(unit, bounce, message, status, diagnostic, words=words)

@@ -14,6 +14,7 @@ from gateway.pipeline.unit import Unit
 from gateway.services import Services
 from gateway.store.errors import StoreError
 from gateway.store.rows import HeldRow, HeldState
+from gateway.workers.rounds import each
 from teleexpertise.letters import Mailbox
 from teleexpertise.states import CLOSED
 from teleexpertise.texts import contexts as mails
@@ -21,6 +22,7 @@ from teleexpertise.texts import contexts as mails
 __all__ = ["keep_house", "tidy_up"]
 
 _EVERY_SECONDS = 3600.0
+_ROOM = "housekeeping"
 #: Expired forms stay a while, so that a late answer is told that its form is too old rather than unknown.
 _FORMS_STAY = timedelta(days=30)
 _COUNTS_STAY = timedelta(hours=2)
@@ -37,7 +39,7 @@ async def keep_house(services: Services) -> None:
         try:
             await tidy_up(services)
         except StoreError as error:
-            structlog.get_logger("housekeeping").warning("put off", error=type(error).__name__)
+            structlog.get_logger(_ROOM).warning("put off", error=type(error).__name__)
         await asyncio.sleep(_EVERY_SECONDS)
 
 
@@ -57,10 +59,13 @@ async def _drop_doubts(services: Services, now: datetime) -> None:
     days = services.settings.conversation.held_days
     async with services.store.reading() as tx:
         held = await tx.held.waiting_since(now - timedelta(days=days), _MOST_LETTERS)
-    for row in held:
+
+    async def drop(row: HeldRow) -> None:
         async with services.store.transaction() as tx:
             if await tx.held.settle(row.id, HeldState.DROPPED):
                 await _tell_dropped(Unit(services, tx, now, cause=row.message_id), row, days)
+
+    await each(_ROOM, held, drop, lambda row: str(row.id))
 
 
 async def _tell_dropped(unit: Unit, row: HeldRow, days: int) -> None:

@@ -28,7 +28,7 @@ from gateway.workers.printing import MadeReport, print_documents, print_report
 from teleexpertise.conversation import Conversation, Exchange, fold
 from teleexpertise.documents.codes import code_tables
 from teleexpertise.documents.facts import DocumentFacts, MissingFields
-from teleexpertise.documents.sentences import sentences
+from teleexpertise.documents.sentences import for_professionals
 from teleexpertise.documents.tlmda import make_request
 from teleexpertise.events import AttachmentNote, Completed, Posted, Record, ReportMade, Side
 from teleexpertise.facts import Facts, Trigger
@@ -109,7 +109,7 @@ class ReportWork:
             attachments=carried.attachments,
             fields=carried.fields,
             filename=filename,
-            warnings=sentences(made.cda.fields) if isinstance(made.cda, MissingFields) else (),
+            warnings=for_professionals(made.cda.fields) if isinstance(made.cda, MissingFields) else (),
             only=frozenset(completion.addressees) | {completion.finaliser.account},
         )
         _, after = await carry_out(unit, conversation, conversation.id, act)

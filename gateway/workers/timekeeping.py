@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -20,6 +19,7 @@ from gateway.services import Services
 from gateway.store.errors import StoreError
 from gateway.store.exported import DigestRow
 from gateway.store.rows import MessageRow
+from gateway.workers.rounds import each
 from teleexpertise.absences import absence_due, asking
 from teleexpertise.commands import Worklist
 from teleexpertise.conversation import Conversation
@@ -35,6 +35,7 @@ from teleexpertise.texts import followup_contexts
 __all__ = ["keep_time", "last_digest_hour", "on_the_clock"]
 
 _EVERY_SECONDS = 300.0
+_ROOM = "timekeeping"
 
 
 async def keep_time(services: Services) -> None:
@@ -45,7 +46,7 @@ async def keep_time(services: Services) -> None:
         try:
             await on_the_clock(services)
         except StoreError as error:
-            structlog.get_logger("timekeeping").warning("put off", error=type(error).__name__)
+            structlog.get_logger(_ROOM).warning("put off", error=type(error).__name__)
         await asyncio.sleep(_EVERY_SECONDS)
 
 
@@ -57,22 +58,6 @@ async def on_the_clock(services: Services) -> None:
     await _note_absences(services)
     await _remind(services)
     await _digest(services)
-
-
-async def _each(
-    services: Services,
-    found: Iterable[UUID],
-    work: Callable[[Services, UUID, datetime], Awaitable[None]],
-    now: datetime,
-) -> None:
-    """Each conversation in a transaction of its own: one that fails holds up no other."""
-    for identifier in found:
-        try:
-            await work(services, identifier, now)
-        except StoreError as error:
-            structlog.get_logger("timekeeping").warning(
-                "conversation put off", conversation=str(identifier), error=type(error).__name__
-            )
 
 
 def _clock_of(services: Services) -> Author:
@@ -103,7 +88,7 @@ async def _note_absences(services: Services) -> None:
     async with services.store.reading() as tx:
         unit = Unit(services, tx, now)
         found = await tx.conversations.of_the_absent(unit.today, OPEN)
-    await _each(services, found, _note_absence, now)
+    await each(_ROOM, found, lambda one: _note_absence(services, one, now), str)
 
 
 async def _note_absence(services: Services, identifier: UUID, now: datetime) -> None:
@@ -175,7 +160,7 @@ async def _remind(services: Services) -> None:
     now = services.clock()
     async with services.store.reading() as tx:
         waiting = await tx.conversations.waiting(State.REQUESTED, now)
-    await _each(services, waiting, _remind_of, now)
+    await each(_ROOM, waiting, lambda one: _remind_of(services, one, now), str)
 
 
 async def _remind_of(services: Services, identifier: UUID, now: datetime) -> None:
@@ -238,9 +223,13 @@ async def _digest(services: Services) -> None:
     boundary = last_digest_hour(now.astimezone(services.zone), services.settings.reminders.digest_hour)
     async with services.store.reading() as tx:
         waiting = await tx.digests.waiting()
-    for address in sorted(address for address, oldest in waiting.items() if oldest < boundary):
+    due = sorted(address for address, oldest in waiting.items() if oldest < boundary)
+
+    async def send(address: str) -> None:
         async with services.store.transaction() as tx:
             await _send_digest(Unit(services, tx, now), address)
+
+    await each(_ROOM, due, send, str)
 
 
 async def _send_digest(unit: Unit, address: str) -> None:

@@ -7,7 +7,12 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from importlib.resources import files
 
-__all__ = ["reasons", "sentence", "sentences"]
+__all__ = ["for_professionals", "reasons", "sentence", "sentences"]
+
+#: What only the operator can set: one sentence of it is enough for a professional.
+_SETTINGS = frozenset(
+    f"missing.{name}" for name in ("custodian_finess", "custodian_name", "practice_setting", "facility_type")
+)
 
 
 @lru_cache(maxsize=1)
@@ -30,3 +35,12 @@ def sentence(reason: str, language: str = "fr") -> str:
 def sentences(names: Iterable[str], language: str = "fr") -> tuple[str, ...]:
     """The sentences of several reasons, in order."""
     return tuple(sentence(name, language) for name in names)
+
+
+def for_professionals(lacking: Iterable[str]) -> tuple[str, ...]:
+    """The French sentences of what is lacking for a document, those that a reader can do something about
+    first; settings of the service, whose names say nothing to them, are one sentence at the end.
+    """
+    names = tuple(lacking)
+    own = tuple(name for name in names if name not in _SETTINGS)
+    return sentences((*own, "missing.settings") if len(own) < len(names) else own)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from teleexpertise.forms.marks import BEGIN, END, FORM_ID, without_bullet
 from teleexpertise.quotation import QuotedLine as FormLine
-from teleexpertise.quotation import attribution_length, ends_words, quoted_lines, starts_original
+from teleexpertise.quotation import first_words, quoted_lines, starts_original
 
 __all__ = ["FormLine", "FoundForm", "find_form", "has_end_mark"]
 
@@ -57,7 +57,7 @@ def find_form(text: str) -> FoundForm | None:
     return FoundForm(
         form_id=least.form_id,
         blocks=tuple(block.lines for block in same),
-        remark=_remark(lines[:first]),
+        remark=first_words(lines[:first]),
         complete=all(block.closed for block in same if block.depth == least.depth),
     )
 
@@ -88,13 +88,3 @@ def _block(lines: list[FormLine], start: int, deeper: int) -> tuple[_Block | Non
         inside.append(FormLine(line.depth + deeper, line.text))
         index += 1
     return _Block(form_id[0].lower(), depth, tuple(inside), closed=False), index
-
-
-def _remark(lines: list[FormLine]) -> str:
-    """The answerer's own words above a form: without quotations, what introduces them, and a signature."""
-    kept: list[str] = []
-    for index, line in enumerate(lines):
-        if line.depth or ends_words(lines, index) or attribution_length(lines, index):
-            break
-        kept.append(line.text)
-    return "\n".join(kept).strip()

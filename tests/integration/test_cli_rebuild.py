@@ -1,12 +1,8 @@
 """``gateway rebuild`` and ``gateway audit verify`` find what is not as the events say."""
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
 
 from gateway.services import Services
 from tests.support.deployment import Deployment, Played, deployed, play
@@ -22,7 +18,7 @@ def whole() -> Iterator[tuple[Deployment, Played]]:
 def deployment(whole: tuple[Deployment, Played]) -> Iterator[Deployment]:
     """The deployment; what a test does to its database is undone."""
     made, _ = whole
-    path = _database(made)
+    path = made.database
     octets = path.read_bytes()
     yield made
     path.write_bytes(octets)
@@ -31,16 +27,6 @@ def deployment(whole: tuple[Deployment, Played]) -> Iterator[Deployment]:
 @pytest.fixture
 def played(whole: tuple[Deployment, Played]) -> Played:
     return whole[1]
-
-
-def _database(deployment: Deployment) -> Path:
-    return Path(str(make_url(deployment.settings.database.url.get_secret_value()).database))
-
-
-def damage(deployment: Deployment, statement: str, *values: object) -> None:
-    """Change the database behind the gateway's back."""
-    with closing(sqlite3.connect(_database(deployment))) as connection, connection:
-        assert connection.execute(statement, values).rowcount >= 1
 
 
 def told(deployment: Deployment, *arguments: str, code: int) -> list[str]:
@@ -71,7 +57,7 @@ def test_a_sound_store_has_no_difference(deployment: Deployment, played: Played)
 def test_a_projection_that_differs_is_named_and_mended(
     deployment: Deployment, played: Played, statement: str, name: str
 ) -> None:
-    damage(deployment, statement)
+    deployment.damage(statement)
     for _ in range(2):  # the first check has changed nothing
         assert f"{played.ref}: projection differs in {name}" in told(deployment, "--check", code=1)
     assert f"{played.ref}: projection differs in {name} (rewritten)" in told(deployment, code=0)
@@ -104,13 +90,13 @@ def test_a_projection_that_differs_is_named_and_mended(
     ],
 )
 def test_damage_is_named_and_never_mended(deployment: Deployment, statement: str, what: str) -> None:
-    damage(deployment, statement)
+    deployment.damage(statement)
     assert what in "\n".join(told(deployment, "--check", code=1))
     assert what in "\n".join(told(deployment, code=1))
 
 
 def test_decisions_of_other_rules_are_left_alone(deployment: Deployment) -> None:
-    damage(deployment, "UPDATE decision SET rules_version = 'earlier', trace = '[]'")
+    deployment.damage("UPDATE decision SET rules_version = 'earlier', trace = '[]'")
     found = deployment.json("rebuild", "--check")
     assert (found["decisions"], found["differences"]) == (0, [])
 
@@ -126,14 +112,14 @@ def test_a_message_that_was_purged_is_accepted(deployment: Deployment, played: P
 
 
 def test_a_record_that_gives_no_state_is_refused_by_show(deployment: Deployment, played: Played) -> None:
-    damage(deployment, "DELETE FROM event WHERE seq = 1")
+    deployment.damage("DELETE FROM event WHERE seq = 1")
     found = deployment.call("conversation", "show", played.ref)
     assert found.exit_code == 1
     assert "rebuild --check" in found.stderr
 
 
 def test_what_was_rewritten_is_noted(deployment: Deployment, played: Played) -> None:
-    damage(deployment, "UPDATE conversation SET state = 'completed'")
+    deployment.damage("UPDATE conversation SET state = 'completed'")
     told(deployment, code=0)
 
     async def lines(services: Services) -> list[tuple[str, str]]:
@@ -148,7 +134,7 @@ def test_the_audit_chain_is_verified(deployment: Deployment) -> None:
     assert found["holds"]
     assert found["count"] >= 3
     assert found["head"] in deployment.done("audit", "verify")
-    damage(deployment, "UPDATE audit SET actor = 'nobody' WHERE id = 2")
+    deployment.damage("UPDATE audit SET actor = 'nobody' WHERE id = 2")
     broken = deployment.call("audit", "verify")
     assert broken.exit_code == 1
     assert "line 2 does not fit" in broken.stdout

@@ -356,3 +356,16 @@ def test_words_above_a_closing_form_come_back_in_their_place_and_are_sent_by_the
     assert "Conclusion : Naevus banal. Pas de contrôle." in told
     assert "n'ont pas été transmis" not in told
     thread.reaches("completed")
+
+
+def test_an_answer_to_a_form_without_the_form_brings_it_back_with_its_words(served: TestGateway) -> None:
+    thread = open_thread(served)
+    form = thread.form(thread.expert, "Décliner")
+    bare = thread.expert.reply(form, "Hors de mon champ.\n-- \nDr Perret, cabinet du Velay")
+    returned = thread.expert.answer_to(thread.expert.send(bare))
+    words = words_of(returned)
+    assert "ont été placés ici : vérifiez-les et renvoyez" in words
+    assert "Motif : Hors de mon champ. --- FIN" in words, "without the signature"
+    assert thread.state(thread.expert) == "requested"
+    thread.expert.answer_to(thread.expert.send(answered(thread.expert, returned, {})))
+    thread.reaches("declined")

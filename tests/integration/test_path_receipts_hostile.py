@@ -115,6 +115,25 @@ def test_a_receipt_forged_by_who_never_had_the_mail_is_nothing(served: TestGatew
     assert traces(served, thread) == before
 
 
+def test_a_failure_forged_by_who_was_passed_the_mail_is_nothing(served: TestGateway, thread: Thread) -> None:
+    """Otherwise the report would tell an incident that there was none of."""
+    _, asked_to = report_mail(thread)
+    stranger = served.client(region.STRANGER)
+    before = traces(served, thread)
+    fields = f"Final-Recipient: rfc822; {thread.requester.address}\r\nAction: failed\r\nStatus: 5.1.1\r\n"
+    forged = (
+        mdn(stranger.address, asked_to, "", f"\r\n{fields}")
+        .replace(b"disposition-notification", b"delivery-status")
+        .replace(b"Final-Recipient", b"Reporting-MTA: dns; mx.example\r\nX", 1)
+    )
+    stranger.send_bytes(forged, [asked_to], "")
+    assert traces(served, thread) == before
+    # The same words of whom the mail went to are heard.
+    heard = forged.replace(stranger.address.encode(), thread.requester.address.encode())
+    thread.requester.send_bytes(heard.replace(b"Message-ID: <", b"Message-ID: <r"), [asked_to], "")
+    assert traces(served, thread)[1] > before[1]
+
+
 ODD = {
     "nested in mixed": ("multipart/report; report", "multipart/mixed; report"),
     "other boundary": ("--b\r\nContent-Type: message", "--c\r\nContent-Type: message"),

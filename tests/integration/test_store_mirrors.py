@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from email.message import EmailMessage
+from email.policy import SMTP
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -22,7 +26,7 @@ from teleexpertise.mirrors import Flow, MirrorEvent, fold_mirror
 from teleexpertise.patients import Patient
 from teleexpertise.people import Party
 from teleexpertise.states import CLOSED, State
-from teleexpertise.told import Told
+from teleexpertise.told import TOLD_FILENAME, Told, dump_told
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 ID, HOLDER, OTHER = uuid4(), "voisin.mssante.example", "tiers.mssante.example"
@@ -285,6 +289,24 @@ async def test_limits_find_the_registers_patient_and_a_merge_takes_mirrors_along
         assert await tx.told.about(twin.id) == (ID,)
         assert await tx.patients.seen(twin.id, [DOCTOR])
         assert not await tx.patients.seen(twin.id, ["other@ici.mssante.example"])
+
+
+@pytest.mark.parametrize(
+    ("recorded_as", "right"), [({}, True), ({"specialty": None}, True), ({"level": "TE1"}, False)]
+)
+async def test_facts_that_an_earlier_version_recorded_are_those_of_the_mail(
+    store: Store, recorded_as: dict[str, Any], right: bool
+) -> None:
+    facts = told(specialty="Dermatologie")
+    said = event(3, told=replace(facts, **recorded_as))
+    head, _ = mail_of(said).split(b"\r\n\r\n")
+    mail = EmailMessage()
+    mail.set_content("Bonjour")
+    mail.add_attachment(
+        json.dumps(dump_told(facts)).encode(), maintype="application", subtype="json", filename=TOLD_FILENAME
+    )
+    raw = head + b"\r\n" + mail.as_bytes(policy=SMTP)
+    assert (await checked(store, said, raw) == []) is right
 
 
 async def test_a_line_shown_to_who_is_no_side_any_more_is_found_again(store: Store) -> None:

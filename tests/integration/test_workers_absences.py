@@ -179,7 +179,7 @@ def test_two_timekeepers_and_crashes_let_the_deputy_join_once(deployment: Deploy
         first, second = [await request(services, delay_days=2) for _ in range(2)]
         await begins(services)
 
-        class Crash(Exception):
+        class Crash(BaseException):
             pass
 
         def crashing(after: int) -> Callable[[], UUID]:

@@ -102,6 +102,19 @@ def test_expert_then_requester_are_told_each_once(deployment: Deployment) -> Non
     assert deployment.json("rebuild", "--check")["differences"] == []
 
 
+def test_a_conversation_that_cannot_be_read_holds_up_no_other(
+    deployment: Deployment, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def work(services: Services) -> None:
+        broken, whole = await request(services, delay_days=2), await request(services, delay_days=2)
+        deployment.damage("UPDATE event SET payload = '{}' WHERE conversation_id = ?", broken.hex)
+        await on_the_clock(later(services, 37 * HOUR))
+        assert len((await loaded(services, whole)).reminded) == 1
+        assert str(broken) in capfd.readouterr().err, "the operator is told which"
+
+    deployment.work(work)
+
+
 def test_an_absent_experts_deputy_is_reminded_beside_the_expert(deployment: Deployment) -> None:
     async def work(services: Services) -> None:
         expert, deputy, gp = (each.address for each in (region.DERMATOLOGIST, region.CARDIOLOGIST, region.GP))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -17,6 +18,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from click.testing import CliRunner, Result
+from sqlalchemy import make_url
 
 from config import Settings
 from gateway import CONFIGURATION
@@ -64,6 +66,16 @@ class Deployment:
     def json(self, *arguments: object, input: str | None = None) -> Any:  # noqa: A002 - click's own name
         """Run a command that must succeed, with --json; its data."""
         return json.loads(self.done(*arguments, "--json", input=input))
+
+    @property
+    def database(self) -> Path:
+        """The file of the database."""
+        return Path(str(make_url(self.settings.database.url.get_secret_value()).database))
+
+    def damage(self, statement: str, *values: object) -> None:
+        """Change the database (SQLite) behind the gateway's back."""
+        with closing(sqlite3.connect(self.database)) as connection, connection:
+            assert connection.execute(statement, values).rowcount >= 1
 
     def work(self, work: Callable[[Services], Awaitable[_Found]]) -> _Found:
         """Do something with the deployment's parts."""

@@ -19,7 +19,7 @@ from teleexpertise.documents.facts import (
 )
 from teleexpertise.documents.oids import INS_NIA, INS_NIR, INS_TEST, document_oid
 from teleexpertise.documents.reading import read_document, read_request
-from teleexpertise.documents.sentences import sentences
+from teleexpertise.documents.sentences import for_professionals, sentences
 from teleexpertise.documents.tlmcr import make_cda
 from teleexpertise.documents.tlmda import make_request
 from teleexpertise.patients import Patient
@@ -110,6 +110,13 @@ def test_what_is_missing_is_named_and_nothing_is_made(change: dict[str, object],
     made = make_cda(report_facts(0, **change), small_pdf())
     assert made == MissingFields(tuple(f"missing.{name}" for name in missing))
     assert all(words.endswith(".") for words in sentences(made.fields))
+
+
+def test_professionals_are_not_told_each_setting_of_the_service() -> None:
+    lacking = ("missing.patient_ins", "missing.practice_setting", "missing.facility_type", "missing.act")
+    told = for_professionals(lacking)
+    assert told == sentences(("missing.patient_ins", "missing.act", "missing.settings"))
+    assert for_professionals(lacking[:1]) == sentences(lacking[:1])
 
 
 def test_what_the_checks_refuse_never_leaves() -> None:

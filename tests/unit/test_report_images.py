@@ -441,13 +441,20 @@ def test_a_report_of_every_kind_says_what_it_shows() -> None:
 
 def test_what_only_claims_to_be_a_document_is_told_as_unreadable() -> None:
     pieces = (
+        attachment("vide.jpg", "image/jpeg", b""),
         attachment("vide.pdf", "application/pdf", b""),
         attachment("page.pdf", "application/pdf", b"<html>"),
         attachment("radio.dcm", "application/dicom", b"DICM"),
         attachment("scan.tiff", "image/tiff", b"II"),
     )
     text = text_of(PRINTER.pdf(sample(attachments=pieces, exchanges=()), PdfPages()))
-    for words in ("vide.pdf (document illisible)", "page.pdf (document illisible)", "image TIFF", "0 octet "):
+    for words in (
+        "vide.jpg (image illisible)",
+        "vide.pdf (document illisible)",
+        "page.pdf (document illisible)",
+        "image TIFF",
+        "0 octet ",
+    ):
         assert words in text, words
     assert "radio.dcm (image illisible)" in text
 
