@@ -45,7 +45,8 @@ class _Holder:
     address: str | None
 
     def __str__(self) -> str:
-        return f"another gateway serves this database, from {self.address or 'the database server itself'}"
+        where = f"from {self.address}" if self.address else "on the machine of the database server"
+        return f"another gateway serves this database, {where}"
 
 
 @asynccontextmanager

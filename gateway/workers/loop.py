@@ -17,7 +17,7 @@ import structlog
 from gateway.failures import failure_place
 from gateway.relay.schedule import next_attempt
 from gateway.services import Services
-from gateway.store.errors import StoreError
+from gateway.store.errors import StoreError, StoreUnavailable
 from gateway.store.rows import OutboxRow
 from gateway.store.transaction import Transaction
 from gateway.workers.failure import ActionFailed
@@ -42,6 +42,10 @@ _BUSY_SLEEP_SECONDS = 1.0
 _GATHER_SECONDS = 0.02
 #: How long to wait when the database cannot be written now.
 _DATABASE_SLEEP_SECONDS = 1.0
+#: A server that restarts is back by then: what it cut off does not wait for the minutes of the schedule,
+#: unless it happens again and again.
+_SOON = timedelta(seconds=3)
+_SOON_TIMES = 2
 #: Actions claimed for each that can run at once: a turn brings work for as long as the next takes to come.
 _AHEAD = 32
 #: Actions that wait for others than our own mailbox server have places of their own, so that they hold up
@@ -237,6 +241,8 @@ class Workers:
                 return await self._failed(row, failure)
             except (StoreError, BrokenExecutor) as error:
                 log.warning("put off", error=type(error).__name__)
+                if isinstance(error, StoreUnavailable) and row.attempts <= _SOON_TIMES:
+                    return Outcome(row, Ending.AGAIN, type(error).__name__, self.services.clock() + _SOON)
                 return await self._failed(row, ActionFailed("4.3.0", type(error).__name__, permanent=False))
         except StoreError as error:
             # That it is given up could not be written: the attempt is made again, and ends the same way.

@@ -6,8 +6,12 @@ from __future__ import annotations
 
 import re
 import smtplib
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from email.message import EmailMessage
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +21,7 @@ from gateway.services import Services
 from gateway.store import OutboxState
 from tests.support import region
 from tests.support.deployment import Deployment
-from tests.support.gateway import TestGateway, gateway, text_of
+from tests.support.gateway import Client, TestGateway, eventually, gateway, text_of
 from tests.support.postgres import Cluster, cluster
 from tests.support.threads import Thread, attachments, open_thread
 
@@ -117,6 +121,49 @@ def test_a_database_that_is_gone_refuses_for_now_and_loses_nothing(place: Place)
     same = [found for found in thread.seen_by(thread.requester) if found["message-id"] == mail["message-id"]]
     assert len(same) == 1
     place.gateway.ask(_assert_sound)
+
+
+def test_a_server_that_restarts_while_mails_come_in_loses_none_and_doubles_none(place: Place) -> None:
+    """A mail that was refused for now is sent again, as clients do; one that was taken is there once."""
+    thread = open_thread(place.gateway, name="RÉTIF")
+    asked = thread.question(thread.expert)
+    taken: list[str] = []
+
+    def write() -> None:
+        for number in range(9):
+            mail = thread.expert.reply(asked, f"Message {number}.")
+            _send_until_taken(thread.expert, mail)
+            taken.append(str(mail["message-id"]))
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        for least in (2, 5):
+            eventually(partial(_as_many, taken, least), "mails that were taken")
+            place.server.kill()
+            place.server.start()
+        writing.result(60)
+    place.gateway.settled()
+    seen = Counter(str(mail["message-id"]) for mail in thread.seen_by(thread.requester))
+    assert [seen[identifier] for identifier in taken] == [1] * len(taken)
+    place.gateway.ask(_assert_sound)
+
+
+def _send_until_taken(client: Client, mail: EmailMessage) -> None:
+    while True:
+        try:
+            client.send(mail)
+        except smtplib.SMTPServerDisconnected:
+            client.close()
+        except smtplib.SMTPException as refused:
+            client.close()
+            if not 400 <= _code(refused) < 500:
+                raise
+        else:
+            return
+
+
+def _as_many(taken: list[str], least: int) -> bool:
+    return len(taken) >= least
 
 
 def test_a_deployment_goes_to_sqlite_and_back_and_is_used_there(place: Place, finished: Thread) -> None:

@@ -194,7 +194,7 @@ async def test_what_postgresql_does_not_take_is_named_and_nothing_copied(
         await fill(store)
     with postgres.database() as target:
         for case, (statement, told) in REFUSED.items():
-            damaged = tmp_path / "damaged.db"
+            damaged = tmp_path / f"{case}.db"  # each its own: a log that stays would be read with the next
             shutil.copy(source.removeprefix("sqlite:///"), damaged)
             with closing(sqlite3.connect(damaged)) as connection, connection:
                 connection.execute(statement)

@@ -9,6 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,29 @@ async def test_passing_failures_are_tried_again(bench: Bench, error: Exception) 
         assert (found.state, found.attempts, found.claimed_until) == (OutboxState.PENDING, 1, None)
         bench.later(minutes=1)
         await bench.until(row, lambda found: found.state is OutboxState.DONE)
+
+
+async def test_a_database_that_is_away_is_asked_again_within_seconds_and_then_by_schedule(
+    bench: Bench,
+) -> None:
+    waits = []
+
+    async def deliver(row: OutboxRow) -> None:
+        raise StoreUnavailable("server closed the connection")
+
+    row = action()
+    await bench.put(row)
+    async with bench.working(deliver=deliver):
+        for attempt in (1, 2, 3):
+            found = await bench.until(row, partial(_has_failed, attempt))
+            waits.append((found.next_at - bench.now).total_seconds())
+            bench.later(minutes=waits[-1] / 60)
+    assert max(waits[:2]) < 10
+    assert waits[2] >= 60
+
+
+def _has_failed(times: int, row: OutboxRow) -> bool:
+    return row.attempts == times and row.claimed_until is None
 
 
 async def test_poison_is_held_with_its_place(bench: Bench) -> None:
