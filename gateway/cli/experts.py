@@ -34,9 +34,9 @@ from teleexpertise.people import Expert
 __all__ = ["expert"]
 
 
-@click.group(short_help="Experts: list, search, show, declare, import, absence.")
+@click.group(short_help="Experts: list, show, set, import, absence.")
 def expert() -> None:
-    """Experts: list, search, show, declare, import, announce an absence."""
+    """Experts: list or find them, show and set what they declare, import many, announce an absence."""
 
 
 expert.add_command(set_declaration)
@@ -117,18 +117,22 @@ def absence(
     deputy: str,
     json_: bool,
 ) -> None:
-    """Say that an expert is away from the day FIRST to LAST (both included, YYYY-MM-DD); without days, that
-    nobody is.
+    """Say that an expert is away from the day FIRST to LAST (both included, YYYY-MM-DD).
+
+    Without days an absence is taken back; `gateway expert show` tells of it and changes nothing.
     """
     if (first is None) != (last is None) or (first and last and last < first) or (deputy and not first):
         raise click.UsageError("wants FIRST and LAST, in this order, or neither of them and no deputy")
     line = f"du {first:%d/%m/%Y} au {last:%d/%m/%Y}" if first and last else ""
-    declared, _, _ = declare(invocation, address, Changes({"absence": line}, deputy=deputy.strip().lower()))
+    declared, changed, _ = declare(
+        invocation, address, Changes({"absence": line}, deputy=deputy.strip().lower())
+    )
     away = declared.expert.absence if declared.expert else None
     if json_:
         as_json({"address": declared.account.address, "absence": asdict(away) if away else None})
         return
-    say(f"{declared.account.address}: {'absent ' + days(away) if away else 'not absent'}")
+    back = "absence taken back" if changed else "not absent"
+    say(f"{declared.account.address}: {'absent ' + days(away) if away else back}")
 
 
 @expert.command("import", epilog=example("expert import experts.toml"))
