@@ -99,10 +99,9 @@ class TrustAnchors:
     """What is believed: roots and helping intermediates in DER, CRLs, and the revocation policy.
 
     Everything is held as octets: asn1crypto objects change when they are read, so that sharing them between
-    threads would give wrong verdicts.
-    `grace` is how long a CRL is still used after its nextUpdate. `bindings` say for certificates without mail
-    address which domains they may write for: (issuer, part of the subject) -> domains in lower case.
-    `rules` are what every path must satisfy.
+    threads would give wrong verdicts. `grace` is how long a CRL is still used after its nextUpdate.
+    `bindings` say for certificates without mail address which domains they may write for: (issuer, part of
+    the subject) -> domains in lower case. `rules` are what every path must satisfy.
     """
 
     roots: tuple[bytes, ...]

@@ -116,15 +116,12 @@ class TokenKeys:
 
 @dataclass(frozen=True, slots=True)
 class TokenVerdict:
-    """Verdict on a token. `rpps` (11 digits) and `expires` are given only when it passed; `key_id` is the
-    name of the key that the token asks for, as far as it could be read.
-    """
+    """Verdict on a token. `rpps` (11 digits) and `expires` are given only when it passed."""
 
     verdict: Verdict
     reason: TokenReason
     rpps: str = ""
     expires: datetime | None = None
-    key_id: str = ""
 
 
 class _Refused(Exception):
@@ -183,7 +180,6 @@ def _usable_key(member: dict[str, Any]) -> RSAKey | ECKey | None:
 
 def judge_token(token: str, keys: TokenKeys, policy: TokenPolicy, now: datetime) -> TokenVerdict:
     """Judge an access token at `now` (aware). Total: any text gives a verdict, passed or failed."""
-    key_id = ""
     try:
         if len(token) > MAXIMUM_TOKEN:
             raise _Refused(TokenReason.TOO_LONG)
@@ -191,16 +187,15 @@ def judge_token(token: str, keys: TokenKeys, policy: TokenPolicy, now: datetime)
         if matched is None:
             raise _Refused(TokenReason.MALFORMED)
         header = _object(_decoded(matched[1]))
-        key_id = header["kid"] if isinstance(header.get("kid"), str) else ""
         _verify(token, header, keys)
         claims = _object(_decoded(matched[2]))
         expires = _check_claims(claims, policy, now)
         rpps = _identity(claims, policy)
     except _Refused as refused:
-        return TokenVerdict(Verdict.FAILED, refused.reason, key_id=key_id)
+        return TokenVerdict(Verdict.FAILED, refused.reason)
     except _FAULTS:
-        return TokenVerdict(Verdict.FAILED, TokenReason.MALFORMED, key_id=key_id)
-    return TokenVerdict(Verdict.PASSED, TokenReason.GENUINE, rpps, expires, key_id)
+        return TokenVerdict(Verdict.FAILED, TokenReason.MALFORMED)
+    return TokenVerdict(Verdict.PASSED, TokenReason.GENUINE, rpps, expires)
 
 
 def _verify(token: str, header: dict[str, Any], keys: TokenKeys) -> None:

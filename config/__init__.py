@@ -13,14 +13,11 @@ from config.loader import load, load_mapping
 from config.resources import Specialty, departments, read_resource, specialties
 from config.settings import Settings
 
-__version__ = "0.1.0"
-
 __all__ = [
     "ConfigError",
     "Problem",
     "Settings",
     "Specialty",
-    "__version__",
     "departments",
     "load",
     "load_mapping",

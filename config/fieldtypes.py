@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
 from pydantic.config import JsonDict
@@ -73,8 +73,12 @@ def _secure_web_address(value: str) -> str:
 
 
 def _time_zone(value: str) -> str:
-    if value not in available_timezones():
-        raise ValueError("should be the name of a time zone such as Europe/Paris or Indian/Reunion")
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # none, no name, a folder of zones
+        raise ValueError(
+            "should be the name of a time zone such as Europe/Paris or Indian/Reunion"
+        ) from error
     return value
 
 

@@ -18,13 +18,12 @@ from certs.paths import read_certificates
 from certs.pki import DemoPki, create_demo_pki, write_private, write_public
 from certs.tls import peer_name
 from config import Settings, load, write_toml
-from gateway.bootstrap import new_key
+from gateway import CONFIGURATION
 from gateway.errors import DeploymentIncomplete
+from gateway.keyfiles import new_key
 from gateway.pkidesk import pki_locked
 
-__all__ = ["CONFIGURATION", "NewDeployment", "mail_home", "make_deployment"]
-
-CONFIGURATION = "gateway.toml"
+__all__ = ["NewDeployment", "mail_home", "make_deployment"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +57,7 @@ def mail_home(folder: Path) -> Path:
     """Where the mails of a deployment lie: beside its settings, or under /var/lib where that cannot be.
 
     Started by root, the mailbox server drops to an account of its own, which cannot reach a folder below a
-    private home
-    (``/root`` has mode 0700).
+    private home (``/root`` has mode 0700).
     """
     if os.geteuid() != 0 or _passable(folder / "mail"):
         return folder / "mail"
@@ -140,9 +138,8 @@ def _make_dkim_keys(settings: Settings) -> None:
 def make_deployment(new: NewDeployment, now: datetime) -> Settings:
     """Make what is missing of a deployment in ``new.folder`` and load its settings.
 
-    An existing settings file is kept as it is. Raises :class:`DeploymentIncomplete` for a folder that
-    cannot be written,
-    ``ConfigError`` for settings that are not valid.
+    An existing settings file is kept as it is. Raises :class:`DeploymentIncomplete` for a folder that cannot
+    be written, ``ConfigError`` for settings that are not valid.
     """
     folder = new.folder
     try:

@@ -38,6 +38,7 @@ _PROPOSED: Mapping[Trigger, str] = MappingProxyType(
         Trigger.BOUNCE: "delivery_failed",
         Trigger.INTEGRATION: "integration_failed",
         Trigger.REMINDER: "reminded",
+        Trigger.AWAY: "expert_away",
     }
 )
 

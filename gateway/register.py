@@ -45,6 +45,7 @@ __all__ = [
     "settle",
 ]
 
+_FIELDS = tuple(name for name in Patient.__dataclass_fields__ if name != "anonymous")
 #: What is noted of the doubles that somebody was shown before entering a patient all the same.
 _ENTERED_AS_ANOTHER = "shown before the patient was entered as somebody else"
 
@@ -325,6 +326,3 @@ class Desk:
 
     async def _audit(self, action: str, patient_id: int, result: str, detail: dict[str, object]) -> None:
         await self.tx.audit.write(self.now, self.who, action, f"patient {patient_id}", result, detail)
-
-
-_FIELDS = tuple(name for name in Patient.__dataclass_fields__ if name != "anonymous")

@@ -17,8 +17,8 @@ import structlog
 from certs.cms import DECODING_ERRORS
 from certs.paths import TrustAnchors, Usage, read_certificates, validate
 from certs.verdicts import Verdict
-from gateway.bootstrap import open_authorities, open_keys
 from gateway.errors import DeploymentIncomplete, GatewayError
+from gateway.keyfiles import open_authorities, open_keys
 from gateway.ownkeys import OwnKeys
 from gateway.services import Services
 from gateway.store.errors import StoreError

@@ -5,7 +5,6 @@ together.
 from __future__ import annotations
 
 import asyncio
-import os
 import resource
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,13 +16,14 @@ import dns.asyncresolver
 import structlog
 
 from config import Settings
-from gateway.bootstrap import dovecot_settings, open_services
+from gateway.bootstrap import open_services
 from gateway.errors import NotAvailable
 from gateway.fetching import Fetcher
 from gateway.logins.bearers import open_bearers
 from gateway.logins.endpoint import LoginEndpoint
 from gateway.logins.ends import TokenEnds
 from gateway.logins.machine_door import Inside, MachineDoor
+from gateway.mailserver import dovecot_settings, mailboxes_in_force, refresh_logins
 from gateway.memory import return_large_buffers
 from gateway.pipeline.doors import GatewayDoors
 from gateway.relay.failure import OwnWords, RelayFailed
@@ -35,7 +35,6 @@ from gateway.smtp.dialogue import PASSWORDS, ListenerKind, Mechanism
 from gateway.smtp.limits import SmtpLimits
 from gateway.smtp.server import Listener, SmtpServers
 from gateway.store.attending import attending
-from gateway.store.store import Store
 from gateway.tlsspace import TlsSpace, load_tls
 from gateway.trust.keeper import TrustKeeper
 from gateway.trustspace import OperatorTrust
@@ -52,19 +51,16 @@ from gateway.workers.sorting import SortingWork
 from gateway.workers.subscriptions import SubscriptionWork
 from gateway.workers.timekeeping import keep_time
 from mailboxes.connection import ImapAccess
-from mailboxes.dovecot.logins import MailboxLogin, take_turn, write_logins
 from mailboxes.dovecot.server import DovecotServer, ServerEvent
-from mailboxes.dovecot.settings import DovecotSettings
-from mailboxes.dovecot.sharing import SharedMailbox, write_sharing
+from mailboxes.dovecot.sharing import SharedMailbox
 from mailboxes.filing import Filing
 from mailboxes.lmtp import LmtpDelivery
 from mailboxes.subscribing import SharedSubscriptions
 
-__all__ = ["Running", "refresh_logins", "serve"]
+__all__ = ["Running", "serve"]
 
 _GRACE_SECONDS = 10.0
 _MOST_FILES = 8192
-_TURN_SECONDS = 0.02
 _HANDSHAKE_ADDRESSES = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to reach what listens everywhere
 
 
@@ -80,47 +76,6 @@ class Running:
     failed: asyncio.Task[None]
     reload: Callable[[], Awaitable[bool]]
     machines_imap_port: int | None = None
-
-
-async def refresh_logins(store: Store, settings: Settings) -> None:
-    """Let the private mailbox server, where there is one, know the accounts as they are now and who may read
-    whose folders; it rereads that at the next login.
-
-    One at a time, in all processes: else one that read before a withdrawal could write after it, and open
-    again for an instant what was closed.
-    """
-    if not settings.mailboxes.embedded:
-        return
-    dovecot = dovecot_settings(settings)
-    while (turn := await asyncio.to_thread(take_turn, dovecot)) is None:  # noqa: ASYNC110 - other processes
-        await asyncio.sleep(_TURN_SECONDS)
-    try:
-        await asyncio.to_thread(_write_mailboxes, dovecot, *await _mailboxes(store))
-    finally:
-        os.close(turn)
-
-
-def _write_mailboxes(
-    settings: DovecotSettings, logins: tuple[MailboxLogin, ...], shared: tuple[SharedMailbox, ...]
-) -> None:
-    write_logins(settings, logins)
-    write_sharing(settings, [login.address for login in logins], shared)
-
-
-async def _mailboxes(store: Store) -> tuple[tuple[MailboxLogin, ...], tuple[SharedMailbox, ...]]:
-    """Who may log in, and whose folders they read besides their own: those whom they may act for."""
-    async with store.reading() as tx:
-        found = await tx.accounts.logins()
-        rights = await tx.delegations.rights()
-        common = await tx.delegations.all_in_common()
-    logins = tuple(MailboxLogin(address, stored, active) for address, stored, active in found if stored)
-    known = {login.address for login in logins}
-    shared = (
-        SharedMailbox(principal, frozenset(readers & known), principal in common)
-        for principal, readers in rights.delegates.items()
-        if principal in known
-    )
-    return logins, tuple(sorted(shared, key=lambda mailbox: mailbox.owner))
 
 
 def _allow_many_files() -> None:
@@ -168,9 +123,8 @@ def _check_domain(services: Services, domain: str) -> None:
     """
     refusal = services.trust.domain_refusal(domain, services.clock())
     if refusal is not None:
-        permanent = refusal.code >= 500
-        words = OwnWords.DOMAIN_UNLISTED if permanent else OwnWords.LIST_STALE
-        raise RelayFailed(permanent, refusal.code, refusal.enhanced, words)
+        words = OwnWords.DOMAIN_UNLISTED if refusal.code >= 500 else OwnWords.LIST_STALE
+        raise RelayFailed(refusal.code, refusal.enhanced, words)
 
 
 def _keeper(services: Services, fetcher: Fetcher) -> TrustKeeper:
@@ -251,7 +205,7 @@ def _machine_door(
 
 def _subscriptions(services: Services, tls: TlsSpace, dovecot: DovecotServer) -> SubscriptionWork:
     async def shared() -> tuple[SharedMailbox, ...]:
-        return (await _mailboxes(services.store))[1]
+        return (await mailboxes_in_force(services.store))[1]
 
     access = _inside(services.settings, tls, dovecot)
     return SubscriptionWork(SharedSubscriptions(access, dovecot_settings(services.settings)), shared)
@@ -312,6 +266,8 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
     """
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(open_services(settings))
+        # Before anything is started or written that the one gateway of this database uses.
+        attended = await stack.enter_async_context(attending(services.store))
         _allow_many_files()
         return_large_buffers()
         await refresh_logins(services.store, settings)
@@ -326,8 +282,6 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
         dovecot = DovecotServer(replace(dovecot_settings(settings), questions=questions), _reported)
         await dovecot.start()
         stack.push_async_callback(dovecot.stop)
-        # The mailbox server's lock says that no other gateway works on this machine.
-        await stack.enter_async_context(attending(services.store))
         printers = Printers(settings.workers.pdf_processes)
         stack.callback(printers.shutdown, wait=False, cancel_futures=True)
         tls = TlsSpace(load_tls(settings))
@@ -358,15 +312,14 @@ async def serve(settings: Settings) -> AsyncIterator[Running]:
         sessions = asyncio.create_task(ends.run(dovecot.end_sessions))
         mailboxes_served = asyncio.create_task(dovecot.watch())
         following = asyncio.create_task(subscriptions.run())
-        watch = asyncio.create_task(
-            _first(working, house, timekeeper, trust, sessions, mailboxes_served, following)
-        )
+        parts = (working, house, timekeeper, trust, sessions, mailboxes_served, following)
+        watch = asyncio.create_task(_first(*parts, attended))
         stack.push_async_callback(_ended, watch)
         reloading = Reloading(services, tls, keeper, dovecot)
         yield Running(services, servers.ports, watch, reloading.reload, machines_port)
 
 
-async def _first(*tasks: asyncio.Task[None]) -> None:
+async def _first(*tasks: asyncio.Future[None]) -> None:
     """Wait until one of the parts ends, which none should, and pass on why."""
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

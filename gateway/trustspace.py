@@ -22,8 +22,8 @@ from certs.smime import verify_message
 from certs.tls import peer_name
 from certs.verdicts import Reason, SignatureReport, Verdict
 from config import Settings
-from gateway.services import PeerRefusal
 from gateway.trust.crlfiles import known_crls, pki_anchors
+from gateway.trust.door import PeerRefusal
 from gateway.trust.listfiles import find_list
 
 __all__ = ["OperatorTrust", "TrustState", "load_trust"]
@@ -42,7 +42,7 @@ class TrustState:
 
 
 class OperatorTrust:
-    """Implements ``gateway.services.TrustSpace`` on the trust list and the anchors of ``certs``."""
+    """Implements ``gateway.trust.door.TrustSpace`` on the trust list and the anchors of ``certs``."""
 
     def __init__(self, state: TrustState) -> None:
         self.state = state

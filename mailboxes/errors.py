@@ -27,7 +27,7 @@ class DeliveryFailed(MailboxError):
     after a lost connection) and ``text`` what the server said, on one line.
     """
 
-    def __init__(self, permanent: bool, code: int, text: str) -> None:
+    def __init__(self, *, permanent: bool, code: int, text: str) -> None:
         self.permanent = permanent
         self.code = code
         self.text = text
@@ -41,7 +41,7 @@ class FilingFailed(MailboxError):
     when it could not be reached or did not answer in time.
     """
 
-    def __init__(self, permanent: bool, text: str) -> None:
+    def __init__(self, *, permanent: bool, text: str) -> None:
         self.permanent = permanent
         self.text = text
         super().__init__(text)

@@ -48,6 +48,7 @@ TRIGGERS = {
     Trigger.BOUNCE: "a mail of the thread could not be delivered",
     Trigger.INTEGRATION: "a recipient's software could not take in a document of the thread",
     Trigger.REMINDER: "a delay of a request without answer ends soon, or all are over",
+    Trigger.AWAY: "the expert's announced absence is in force, and the expert's side is waited for",
 }
 
 ACTIONS = {
@@ -58,14 +59,15 @@ ACTIONS = {
     'post = "…"': (
         f"write to all members: {listed(words_of('post'))}; beside it `voice` = {listed(Voice)} (whose "
         "display name it bears), `attach` = `documents` (the expert's, to fill in), `letter` (the "
-        f"attachments of the author's mail) and, on `reminder`, `to` = {listed(Reader)} (who alone gets it; "
-        "one word or a list)"
+        f"attachments of the author's mail) and, on `reminder` and `away`, `to` = {listed(Reader)} (who "
+        "alone gets it; one word or a list)"
     ),
     "deliver = true": "send the author's mail to all other members, byte for byte, and file it",
     'notify = "…"': (
         f"a short notice without patient data into the others' INBOX: {listed(words_of('notify'))}; beside "
-        "it, on `reminder`, `to` as above"
+        "it, on `reminder` and `away`, `to` as above"
     ),
+    "hand_over = true": "send the thread so far to the deputy who comes, each mail as the expert got it",
     "report = true": "make the report of the finalisation",
     "file = true": "file the report into the patient's folder of each member who wants it",
 }

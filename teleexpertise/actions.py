@@ -10,6 +10,7 @@ __all__ = [
     "Answer",
     "DeliverLetter",
     "FileReport",
+    "HandOver",
     "MakeReport",
     "Notify",
     "Post",
@@ -65,6 +66,11 @@ class DeliverLetter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HandOver:
+    """Send the thread so far to who stands in for the expert, as the expert got it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Notify:
     """A short notice without patient data into the INBOX of the other members of our domains, or of those
     whom ``to`` names.
@@ -89,4 +95,4 @@ class FileReport:
     """File the report into the patient's folder of each member of our domains who wants it."""
 
 
-Action = Answer | Post | DeliverLetter | Notify | Tag | MakeReport | FileReport
+Action = Answer | Post | DeliverLetter | HandOver | Notify | Tag | MakeReport | FileReport

@@ -5,14 +5,14 @@ pure.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from math import ceil
 from statistics import median
 
 from teleexpertise.states import State
 
-__all__ = ["Asked", "Delays", "Figures", "Group", "delays", "figures", "percentile"]
+__all__ = ["Asked", "Delays", "Elsewhere", "Figures", "Group", "delays", "figures", "percentile"]
 
 _HOUR = timedelta(hours=1)
 #: Nobody owes an answer to these.
@@ -23,6 +23,9 @@ _OUTSIDE = frozenset({State.CANCELLED, State.REDIRECTED})
 class Asked:
     """One request: no name in it. ``specialty`` is the first that was asked, ``department`` the requester's;
     '' where they are not known. A refusal counts as an answer by ``answered_at``.
+
+    ``elsewhere``: another operator holds it, and then either is ``None`` where that one did not tell it;
+    ``answer_told`` is False where it was answered and nobody told when.
     """
 
     asked_at: datetime
@@ -30,13 +33,22 @@ class Asked:
     finalised_at: datetime | None
     delay_days: int
     state: State
-    specialty: str = ""
-    department: str = ""
+    specialty: str | None = ""
+    department: str | None = ""
+    elsewhere: bool = False
+    answer_told: bool = True
+
+    @property
+    def finalised(self) -> bool:
+        """Whether it is; of one that is held elsewhere the state may say so before anybody told when."""
+        return self.finalised_at is not None or self.state is State.COMPLETED
 
     def in_time(self, now: datetime) -> bool | None:
-        """Whether the answer came within the promised delay; ``None`` while that is open, or nobody owes
-        one.
+        """Whether the answer came within the promised delay; ``None`` while that is open, nobody owes one,
+        or nobody told when it came.
         """
+        if not self.answer_told:
+            return None
         if self.state in _OUTSIDE and self.answered_at is None:
             return None
         promised = self.asked_at + timedelta(days=self.delay_days)
@@ -78,6 +90,23 @@ class Group:
         return self.in_time / self.due if self.due else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elsewhere:
+    """What other operators hold: how many requests of it are among the figures, and what is in none of them
+    because it was not told.
+
+    ``untold`` are conversations of which nothing but their existence is known, counted nowhere else.
+    ``specialty`` and ``department`` are counted requests that stand in no row of these tables, ``answer``
+    those that were answered at an unknown moment: they are in no delay and no share.
+    """
+
+    counted: int = 0
+    untold: int = 0
+    specialty: int = 0
+    department: int = 0
+    answer: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Figures:
     """All together, and by specialty and department (the largest first) and by month of the request."""
@@ -86,6 +115,7 @@ class Figures:
     specialties: tuple[Group, ...]
     departments: tuple[Group, ...]
     months: tuple[Group, ...]
+    elsewhere: Elsewhere = field(default_factory=Elsewhere)
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -108,7 +138,7 @@ def _group(name: str, requests: Sequence[Asked], now: datetime) -> Group:
     return Group(
         name=name,
         asked=len(requests),
-        finalised=sum(request.finalised_at is not None for request in requests),
+        finalised=sum(request.finalised for request in requests),
         answer=delays(r.answered_at - r.asked_at for r in requests if r.answered_at is not None),
         finalisation=delays(r.finalised_at - r.asked_at for r in requests if r.finalised_at is not None),
         due=len(judged),
@@ -116,13 +146,32 @@ def _group(name: str, requests: Sequence[Asked], now: datetime) -> Group:
     )
 
 
-def figures(requests: Sequence[Asked], now: datetime, zone: tzinfo) -> Figures:
-    """The figures of these requests; months are those of the readers' zone."""
+def _without_gaps(months: Sequence[Group], now: datetime) -> tuple[Group, ...]:
+    """These months and those between them without any request: a picture must not draw what is a year apart
+    side by side.
+    """
+    known = {group.name: group for group in months}
+    if not known:
+        return ()
+    (year, month), last = map(int, months[0].name.split("-")), months[-1].name
+    found = []
+    while (name := f"{year}-{month:02}") <= last:
+        found.append(known.get(name) or _group(name, (), now))
+        year, month = (year, month + 1) if month < 12 else (year + 1, 1)
+    return tuple(found)
 
-    def by(key: Callable[[Asked], str]) -> list[Group]:
+
+def figures(requests: Sequence[Asked], now: datetime, zone: tzinfo, untold: int = 0) -> Figures:
+    """The figures of these requests; months are those of the readers' zone. ``untold`` are conversations
+    elsewhere of which no facts are known: they are said beside the figures.
+    """
+
+    def by(key: Callable[[Asked], str | None]) -> list[Group]:
         found: dict[str, list[Asked]] = {}
         for request in requests:
-            found.setdefault(key(request), []).append(request)
+            name = key(request)
+            if name is not None:
+                found.setdefault(name, []).append(request)
         return [_group(name, some, now) for name, some in found.items()]
 
     def largest(groups: list[Group]) -> tuple[Group, ...]:
@@ -133,5 +182,12 @@ def figures(requests: Sequence[Asked], now: datetime, zone: tzinfo) -> Figures:
         whole=_group("", requests, now),
         specialties=largest(by(lambda request: request.specialty)),
         departments=largest(by(lambda request: request.department)),
-        months=tuple(sorted(months, key=lambda group: group.name)),
+        months=_without_gaps(sorted(months, key=lambda group: group.name), now),
+        elsewhere=Elsewhere(
+            counted=sum(request.elsewhere for request in requests),
+            untold=untold,
+            specialty=sum(request.specialty is None for request in requests),
+            department=sum(request.department is None for request in requests),
+            answer=sum(not request.answer_told for request in requests),
+        ),
     )

@@ -1,6 +1,6 @@
 """What the header fields of a conversation say (``X-TLE-…``), written by one gateway and read by another.
 
-Pure reading and writing; whether a claim may be believed is the trust doors' question (design, section 5).
+Pure reading and writing; whether a claim may be believed is the trust doors' question.
 """
 
 from __future__ import annotations

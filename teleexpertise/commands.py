@@ -1,9 +1,9 @@
 """Commands in the subject of a mail to the service, the links that carry them, and references in any subject.
 
-The command words are French and are the grammar of the service (design, section 6). A command is read
-tolerantly (reply prefixes, accents, case, no-break spaces, brackets that we put into subjects) but only when
-the whole subject is one: a subject that merely contains a command word is :class:`Unknown`. Every builder is
-the inverse of :func:`read_command`.
+The command words are French and are the grammar of the service. A command is read tolerantly (reply prefixes,
+accents, case, no-break spaces, brackets that we put into subjects) but only when the whole subject is one: a
+subject that merely contains a command word is :class:`Unknown`. Every builder is the inverse of
+:func:`read_command`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ __all__ = [
     "subject_reference",
 ]
 
-#: Mail clients cut longer links (design, section 6); counted after percent-encoding.
+#: Mail clients cut longer links; counted after percent-encoding.
 MAILTO_LIMIT = 1800
 #: More of a subject is never looked at (``RFC 5322 §2.1.1``: a line has 998 octets).
 _LONGEST_SUBJECT = 998
@@ -366,15 +366,9 @@ class MailtoTooLong(ValueError):
     """A link would be cut by mail clients: more than ``MAILTO_LIMIT`` characters after encoding."""
 
 
-def mailto(address: str, subject: str, body: str = "") -> str:
-    """A ``mailto:`` link (``RFC 6068``), everything percent-encoded, lines of the body by CRLF.
-
-    Raises :class:`MailtoTooLong`.
-    """
+def mailto(address: str, subject: str) -> str:
+    """A ``mailto:`` link (``RFC 6068``), everything percent-encoded. Raises :class:`MailtoTooLong`."""
     link = f"mailto:{quote(address, safe='@')}?subject={quote(subject, safe='')}"
-    if body:
-        lines = body.replace("\r\n", "\n").replace("\n", "\r\n")
-        link += f"&body={quote(lines, safe='')}"
     if len(link) > MAILTO_LIMIT:
         raise MailtoTooLong(f"{len(link)} characters of link, more than {MAILTO_LIMIT}")
     return link

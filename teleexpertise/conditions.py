@@ -8,9 +8,8 @@ decision.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import rule_engine
@@ -18,8 +17,9 @@ from rule_engine import ast
 from rule_engine.builtins import Builtins
 
 from teleexpertise.facts import SYMBOLS, VALUES, SymbolKind
+from teleexpertise.spelling import nearest
 
-__all__ = ["Condition", "ConditionError", "compile_condition", "nearest"]
+__all__ = ["Condition", "ConditionError", "compile_condition"]
 
 _KINDS = {
     SymbolKind.TEXT: rule_engine.DataType.STRING,
@@ -56,13 +56,6 @@ class Condition:
             raise ConditionError(f"no answer: {error.message}") from error
         except RecursionError:
             raise ConditionError(f"no answer: it {_TOO_DEEP}") from None
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown word: the known one that was probably meant, or all of them."""
-    words = list(known)
-    close = get_close_matches(word, words, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(words)}"
 
 
 def compile_condition(text: str) -> Condition:

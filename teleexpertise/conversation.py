@@ -17,6 +17,7 @@ from teleexpertise.events import (
     Declined,
     DeliveryFailed,
     Exchanged,
+    ExpertAway,
     Held,
     IntegrationFailed,
     MemberJoined,
@@ -33,7 +34,7 @@ from teleexpertise.events import (
     step_of,
 )
 from teleexpertise.patients import Patient
-from teleexpertise.people import Party, PrerequisiteItem
+from teleexpertise.people import Absence, Party, PrerequisiteItem
 from teleexpertise.prerequisites import Given, missing
 from teleexpertise.states import CLOSED, State, Step, next_state
 
@@ -97,6 +98,7 @@ class Completion:
     listed_patient: bool | None = None
     billed: tuple[Billed, ...] = ()
     unfiled: tuple[str, ...] = ()
+    insured_number: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,9 +107,9 @@ class Conversation:
 
     ``opening`` keeps the request as accepted; ``completion`` the last finalisation, ``closing_reason`` the
     words of a refusal or cancellation; ``closed_by`` who closed it; ``acted_at`` is when it was finalised
-    first, which is the moment of the act; ``version`` counts finalisations;
-    ``reports`` the versions made, ``reminded`` what was reminded of. ``asked`` is what the conversation
-    waits for, empty unless it is on hold.
+    first, which is the moment of the act; ``version`` counts finalisations; ``reports`` the versions made,
+    ``reminded`` what was reminded of; ``away`` are the expert's absences that were noted after the opening.
+    ``asked`` is what the conversation waits for, empty unless it is on hold.
     """
 
     id: UUID
@@ -135,6 +137,7 @@ class Conversation:
     failures: tuple[tuple[str, str], ...] = ()
     receipts: tuple[Receipt, ...] = ()
     reminded: tuple[ReminderKind, ...] = ()
+    away: tuple[ExpertAway, ...] = ()
 
     @property
     def requester(self) -> Party:
@@ -181,21 +184,32 @@ class Conversation:
         return next((party for party in self.active() if party.address == lower), None)
 
     @property
+    def known_absences(self) -> tuple[Absence, ...]:
+        """The expert's absences that the members know of: that of the opening, those noted after it."""
+        first = self.opening.absence
+        return (*((first,) if first is not None else ()), *(noted.absence for noted in self.away))
+
+    @property
+    def deputies(self) -> tuple[Party, ...]:
+        """Who came to answer for the absent expert, in that order, still here or not."""
+        came = (self.opening.deputy, *(noted.deputy for noted in self.away))
+        return tuple(party for party in came if party is not None)
+
+    @property
     def deputy(self) -> Party | None:
-        """Who answers for the absent expert, as long as still in the conversation."""
-        deputy = self.opening.deputy
-        return self.member(deputy.address) if deputy is not None else None
+        """Who answers for the absent expert: of those still in the conversation the last who came."""
+        here = (self.member(party.address) for party in reversed(self.deputies))
+        return next((party for party in here if party is not None), None)
 
     def side(self, address: str) -> Side:
-        """The side of a member: the two parties of the request, an absent expert's deputy with the expert,
+        """The side of a member: the two parties of the request, an absent expert's deputies with the expert,
         everybody else a guest.
         """
         if address in (self.opening.expert.address, self.expert.address):
             return Side.EXPERT
         if address in (self.opening.requester.address, self.requester.address):
             return Side.REQUESTER
-        deputy = self.opening.deputy
-        if deputy is not None and address == deputy.address:
+        if any(address == deputy.address for deputy in self.deputies):
             return Side.EXPERT
         return Side.GUEST
 
@@ -251,9 +265,14 @@ def _exchanged(conversation: Conversation, record: Record, event: Exchanged) -> 
     )
 
 
-def _joined(conversation: Conversation, record: Record, event: MemberJoined) -> Conversation:
-    others = tuple(m for m in conversation.members if m.party.address != event.party.address)
-    return replace(conversation, members=(*others, Member(event.party, record.seq)))
+def _joined(conversation: Conversation, record: Record, party: Party) -> Conversation:
+    others = tuple(m for m in conversation.members if m.party.address != party.address)
+    return replace(conversation, members=(*others, Member(party, record.seq)))
+
+
+def _away(conversation: Conversation, record: Record, event: ExpertAway) -> Conversation:
+    after = replace(conversation, away=(*conversation.away, event))
+    return after if event.deputy is None else _joined(after, record, event.deputy)
 
 
 def _left(conversation: Conversation, event: MemberLeft) -> Conversation:
@@ -284,6 +303,7 @@ def _closed(
         listed_patient=event.listed_patient,
         billed=event.billed,
         unfiled=event.unfiled,
+        insured_number=event.insured_number,
     )
     return replace(
         closed,
@@ -304,7 +324,7 @@ def apply(conversation: Conversation, record: Record) -> Conversation:
         case Completed() | Declined() | Cancelled():
             after = _closed(conversation, record, event)
         case MemberJoined():
-            after = _joined(conversation, record, event)
+            after = _joined(conversation, record, event.party)
         case MemberLeft():
             after = _left(conversation, event)
         case Held():
@@ -331,6 +351,8 @@ def apply(conversation: Conversation, record: Record) -> Conversation:
             after = replace(conversation, redirect_url=event.url)
         case Reminded():
             after = replace(conversation, reminded=(*conversation.reminded, event.reminder))
+        case ExpertAway():
+            after = _away(conversation, record, event)
         case _:
             after = conversation
     threaded = isinstance(event, Posted | Exchanged) and bool(record.mail_id)

@@ -255,17 +255,6 @@ class Directory:
         """The experts whose address or name is ``text``, whatever the letter case."""
         return [self._entries[position] for position in self._exact.get(text.strip().lower(), ())]
 
-    def named(self, text: str) -> list[DirectoryEntry]:
-        """The experts that ``text`` designates: by address, else by whole name, else what a search finds."""
-        address = text.strip().casefold()
-        for same in (
-            [entry for entry in self._entries if entry.address == address],
-            [entry for entry in self._entries if _words(entry.name) == _words(text)],
-        ):
-            if same:
-                return same
-        return self.search(text) if text.strip() else []
-
     def _fields(self, entry: DirectoryEntry) -> Iterator[tuple[int, str]]:
         yield _NAME, entry.name
         yield _NAME, entry.organisation

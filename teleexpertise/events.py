@@ -8,7 +8,7 @@ prerequisites, the parties as they were), so that a later change of an account n
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from functools import lru_cache
 from typing import Annotated, Any, Literal
@@ -32,6 +32,7 @@ __all__ = [
     "DeliveryFailed",
     "Event",
     "Exchanged",
+    "ExpertAway",
     "Held",
     "IntegrationFailed",
     "MemberJoined",
@@ -199,8 +200,7 @@ class Billed:
     """What one side (``expert``, ``requester``) was told that it bills.
 
     ``act`` is the code of the tariff table, '' without one; ``amount`` is cents, ``None`` where the table
-    does
-    not say; ``refusal`` and ``anomalies`` are the names of ``billing.rating``.
+    does not say; ``refusal`` and ``anomalies`` are the names of ``billing.rating``.
     """
 
     role: str
@@ -219,7 +219,7 @@ class Completed:
     where nobody was asked or said. The places are ``None`` in records made before they were kept. ``billed``
     is what was told then; exports rate again, since later acts and corrections change counts and never this
     record. ``unfiled`` are accounts into whose patient's folder the report does not go, though they file
-    reports.
+    reports. ``insured_number`` is the NIR of the claim where the request gave none.
     """
 
     requester: Party
@@ -235,6 +235,7 @@ class Completed:
     expert_place: Place | None = None
     billed: tuple[Billed, ...] = ()
     unfiled: tuple[str, ...] = ()
+    insured_number: str = ""
     kind: Literal["completed"] = "completed"
 
 
@@ -349,6 +350,22 @@ class Reminded:
     kind: Literal["reminded"] = "reminded"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpertAway:
+    """The absence that the asked expert announced is in force while the conversation waits for the expert.
+
+    ``deputy`` takes part on the expert's side from here on; ``None``: nobody can. ``deputy_until`` is the
+    last day of the deputy's own absence, ``None`` for one who is there. ``others`` are the experts that were
+    named then as who else could be asked.
+    """
+
+    absence: Absence
+    deputy: Party | None = None
+    deputy_until: date | None = None
+    others: tuple[str, ...] = ()
+    kind: Literal["expert_away"] = "expert_away"
+
+
 AnyEvent = (
     Opened
     | Redirected
@@ -369,6 +386,7 @@ AnyEvent = (
     | ReceiptNoted
     | IntegrationFailed
     | Reminded
+    | ExpertAway
 )
 Event = Annotated[AnyEvent, Field(discriminator="kind")]
 

@@ -10,7 +10,17 @@ from types import MappingProxyType
 from typing import Any
 
 from teleexpertise.conversation import Conversation
-from teleexpertise.events import AnyEvent, Author, Exchanged, Opened, Reminded, ReminderKind, Side
+from teleexpertise.events import (
+    AnyEvent,
+    Author,
+    Exchanged,
+    ExpertAway,
+    Opened,
+    Reminded,
+    ReminderKind,
+    Side,
+)
+from teleexpertise.people import Party
 from teleexpertise.prerequisites import Given, missing
 from teleexpertise.states import CLOSED, State
 
@@ -33,6 +43,7 @@ class Trigger(StrEnum):
     BOUNCE = "bounce"
     INTEGRATION = "integration"
     REMINDER = "reminder"
+    AWAY = "away"
 
 
 class SymbolKind(StrEnum):
@@ -65,7 +76,7 @@ SYMBOLS: Mapping[str, tuple[SymbolKind, str]] = MappingProxyType(
         "expert": (SymbolKind.TEXT, "address of the expert"),
         "deputy": (
             SymbolKind.TEXT,
-            "address of who answers for the absent expert in this conversation, or empty",
+            "address of who answers for the absent expert here (on `away`: from now on), or empty",
         ),
         "expert_specialties": (SymbolKind.TEXTS, "specialties of the expert, lower case with accents"),
         "expert_delay_days": (SymbolKind.NUMBER, "delay announced by the expert, days"),
@@ -123,6 +134,12 @@ def _given(facts: Facts) -> Given:
     return Given()
 
 
+def _deputy(conversation: Conversation | None, proposed: AnyEvent) -> Party | None:
+    if isinstance(proposed, Opened | ExpertAway):
+        return proposed.deputy
+    return conversation.deputy if conversation is not None else None
+
+
 def symbols(conversation: Conversation | None, facts: Facts, now: datetime) -> dict[str, Any]:
     """Every symbol of :data:`SYMBOLS` with its value for this case.
 
@@ -132,7 +149,7 @@ def symbols(conversation: Conversation | None, facts: Facts, now: datetime) -> d
     if opening is None:
         assert conversation is not None, "only a request comes without a conversation"
         opening = conversation.opening
-    deputy = conversation.deputy if conversation else opening.deputy
+    deputy = _deputy(conversation, facts.proposed)
     here = _given(facts)
     before = conversation.given if conversation else Given()
     total = before + here if conversation is None or facts.side is not Side.EXPERT else before

@@ -125,6 +125,10 @@ class Absence:
         """Whether the expert is away on that day."""
         return self.starts <= day <= self.ends
 
+    def overlaps(self, other: Absence) -> bool:
+        """Whether the two have a day in common: the same absence, its days maybe changed since."""
+        return self.starts <= other.ends and other.starts <= self.ends
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expert:

@@ -1,4 +1,4 @@
-"""Where a letter belongs and who wrote it: pure answers to the questions of design section 5."""
+"""Where a letter belongs and who wrote it: pure answers."""
 
 from __future__ import annotations
 

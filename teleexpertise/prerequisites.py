@@ -35,15 +35,15 @@ class Given:
         )
 
 
-def count_given(attachments: Iterable[Attachment], fields: Iterable[str] = ()) -> Given:
-    """Count photos and documents among ``attachments``; ``fields`` names the answered prerequisite lines."""
+def count_given(attachments: Iterable[Attachment]) -> Given:
+    """Count photos and documents among ``attachments``."""
     images = documents = 0
     for attachment in attachments:
         if attachment.kind is PartKind.IMAGE:
             images += not attachment.inline or len(attachment.content) >= _SMALLEST_PHOTO_OCTETS
         elif attachment.kind is PartKind.DOCUMENT:
             documents += 1
-    return Given(images=images, documents=documents, fields=frozenset(fields))
+    return Given(images=images, documents=documents)
 
 
 def satisfied(items: Sequence[PrerequisiteItem], given: Given) -> tuple[bool, ...]:

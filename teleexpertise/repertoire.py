@@ -24,6 +24,8 @@ _CLOSED_BY_WORDS: Mapping[str, tuple[str, ...]] = {
     "post": ("cloture",),
 }
 
+_READERS = ("expert", "deputy", "requester")
+
 #: Trigger -> verb -> the words that it takes there (none for flags and for the free text of ``ask``).
 #: Automatic mail (absence, bounce) never moves a state, and only what a user sent is answered (RFC 3834 §2).
 REPERTOIRE: Mapping[Trigger, Mapping[str, tuple[str, ...]]] = MappingProxyType(
@@ -70,7 +72,14 @@ REPERTOIRE: Mapping[Trigger, Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "post": ("rappel", "rappel-remplacant", "sans-reponse"),
             "notify": ("reminder",),
             # Only what is due says who waits for whom; all else is for everybody.
-            "to": ("expert", "deputy", "requester"),
+            "to": _READERS,
+        },
+        Trigger.AWAY: {
+            "accept": (),
+            "hand_over": (),
+            "post": ("remplacement", "expert-absent"),
+            "notify": ("absence", "substitution"),
+            "to": _READERS,
         },
     }
 )

@@ -28,26 +28,23 @@ from teleexpertise.actions import (
     Answer,
     DeliverLetter,
     FileReport,
+    HandOver,
     MakeReport,
     Notify,
     Post,
     Reader,
     Voice,
 )
-from teleexpertise.conditions import Condition, ConditionError, compile_condition, nearest
+from teleexpertise.conditions import Condition, ConditionError, compile_condition
+from teleexpertise.errors import RuleError
 from teleexpertise.facts import Trigger
 from teleexpertise.repertoire import Doing, objection, words_of
+from teleexpertise.spelling import nearest
 
-__all__ = ["Accept", "Ask", "Move", "Operation", "Rule", "RuleBook", "RuleError", "load_rules"]
+__all__ = ["Accept", "Ask", "Move", "Operation", "Rule", "RuleBook", "load_rules"]
 
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
-
-
-class RuleError(ValueError):
-    """A rule that cannot be used: says which rule, which key, and what is wrong or known."""
-
-    exit_code = 1
 
 
 class Move(StrEnum):
@@ -110,6 +107,7 @@ _FLAGS: Mapping[str, Operation] = {
     "deliver": DeliverLetter(),
     "report": MakeReport(),
     "file": FileReport(),
+    "hand_over": HandOver(),
 }
 _WORDS = (*_FLAGS, "move", "ask", "answer", "post", "notify")
 #: What may stand beside a verb in its table.

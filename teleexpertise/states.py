@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
-__all__ = ["CLOSED", "FHIR", "TABLE", "IllegalStep", "State", "Step", "diagram", "next_state"]
+__all__ = ["CLOSED", "FHIR", "OPEN", "TABLE", "IllegalStep", "State", "Step", "diagram", "next_state"]
 
 
 class State(StrEnum):
@@ -43,7 +43,8 @@ class Step(StrEnum):
 #: Closed states: messages are still delivered, marked late; nothing but a new version of the report follows.
 CLOSED = frozenset({State.COMPLETED, State.DECLINED, State.CANCELLED, State.REDIRECTED})
 
-_OPEN = (State.REQUESTED, State.IN_PROGRESS, State.ON_HOLD)
+#: States in which somebody is still waited for.
+OPEN = (State.REQUESTED, State.IN_PROGRESS, State.ON_HOLD)
 
 
 def _table() -> Mapping[tuple[State, Step], State]:
@@ -59,7 +60,7 @@ def _table() -> Mapping[tuple[State, Step], State]:
         # A second finalisation makes version 2 of the report and stays completed.
         (State.COMPLETED, Step.COMPLETED): State.COMPLETED,
     }
-    for state in _OPEN:
+    for state in OPEN:
         table[state, Step.COMPLETED] = State.COMPLETED
         table[state, Step.DECLINED] = State.DECLINED
         table[state, Step.CANCELLED] = State.CANCELLED

@@ -30,6 +30,10 @@ _MOST_VERSIONS = 1000
 _MOST_DAYS = 366
 #: As the request form: a rank of one digit.
 _MOST_BORN = 10
+_YEARS = range(2000, 2200)
+#: A spreadsheet has no day before 1900.
+_BIRTHS = range(1900, 2200)
+_LATER = ("specialty", "declined_at")
 _ADDRESS = re.compile(r"[^\s,;:<>()\"@\\]{1,64}@[^\s,;:<>()\"@\\]{1,255}")
 
 
@@ -40,7 +44,9 @@ class Told:
     ``requester`` and ``expert`` are the sides now, ``asked_of`` the account that was asked. ``patient`` is
     ``None`` where the holder keeps it back: its content came encrypted, or no side is of this operator.
     ``finalised_at`` is of the last of ``version`` finalisations, ``acted_at`` of the first; ``finaliser`` did
-    the last one. The places are where each side worked then, as far as the holder knows.
+    the last one. The places are where each side worked then, as far as the holder knows. ``specialty`` is the
+    first that was asked, '' where none was, and ``None``, as ``declined_at`` of a refusal, from a gateway of
+    an earlier version, which does not tell it.
     """
 
     requester: Party
@@ -62,6 +68,8 @@ class Told:
     listed_patient: bool | None = None
     requester_place: Place | None = None
     expert_place: Place | None = None
+    specialty: str | None = None
+    declined_at: datetime | None = None
 
     def without_people(self) -> Told:
         """The same for an operator none of whose people is a side: the parties' addresses and names alone."""
@@ -82,9 +90,11 @@ def _adapter() -> TypeAdapter[Told]:
 
 
 def dump_told(told: Told) -> dict[str, Any]:
-    """It as JSON data."""
+    """It as JSON data. What earlier versions did not know is left out while it is not told: facts that they
+    recorded stay the same octets.
+    """
     found: dict[str, Any] = _adapter().dump_python(told, mode="json")
-    return found
+    return {name: value for name, value in found.items() if name not in _LATER or value is not None}
 
 
 def load_told(data: object) -> Told:
@@ -104,11 +114,11 @@ def read_told(octets: bytes) -> Told | None:
 
 
 def _sound(told: Told) -> bool:
-    moments = (told.requested_at, told.answered_at, told.acted_at, told.finalised_at)
+    moments = (told.requested_at, told.answered_at, told.acted_at, told.finalised_at, told.declined_at)
     finalised = (told.acted_at is None, told.finalised_at is None, told.version == 0)
     addresses = (told.requester.address, told.expert.address, told.asked_of)
     return (
-        all(moment is None or moment.tzinfo is not None for moment in moments)
+        all(moment is None or (_possible(moment) and moment >= told.requested_at) for moment in moments)
         and len(set(finalised)) == 1
         and 0 <= told.version <= _MOST_VERSIONS
         and 0 <= told.delay_days <= _MOST_DAYS
@@ -116,7 +126,13 @@ def _sound(told: Told) -> bool:
         and all(len(text) <= _LONGEST and text.isprintable() for text in _texts(asdict(told)))
         and (told.patient is None or told.patient.sex in ("", "F", "M"))
         and (told.patient is None or 0 <= told.patient.birth_order < _MOST_BORN)
+        and (told.patient is None or not (born := told.patient.birth_date) or born.year in _BIRTHS)
     )
+
+
+def _possible(moment: datetime) -> bool:
+    """Whether it is aware and of a year with which exports and figures can reckon in any zone."""
+    return moment.tzinfo is not None and moment.year in _YEARS
 
 
 def _texts(data: object) -> Iterator[str]:

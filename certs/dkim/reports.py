@@ -18,7 +18,6 @@ class DkimReason(StrEnum):
     """Why a verdict is what it is. Each member has one meaning and is stable: it is stored and logged."""
 
     GENUINE = "genuine"
-    UNSIGNED = "unsigned"
 
     # the mail
     MESSAGE_MALFORMED = "message-malformed"

@@ -30,7 +30,7 @@ OVERSIGNED = (
     "X-TLE-Id", "X-TLE-Ref", "X-TLE-Event", "X-TLE-Seq", "X-TLE-State",
 )  # fmt: skip
 """Fields that are signed whether present or not, so that none can be added: what a reader is shown or a
-client threads by, and the gateway's own (design section 5).
+client threads by, and the gateway's own.
 """
 
 _GATEWAY_PREFIX = "x-tle-"

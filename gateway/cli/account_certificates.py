@@ -11,7 +11,6 @@ from certs.bindings import CertificateNames, certificate_names
 from certs.paths import TrustFault, Usage, read_certificates, validate
 from certs.verdicts import Verdict
 from config import Settings
-from gateway.bootstrap import dovecot_settings
 from gateway.cli.context import (
     Invocation,
     as_json,
@@ -25,6 +24,7 @@ from gateway.cli.context import (
 )
 from gateway.cli.sessions import end_sessions
 from gateway.errors import DeploymentIncomplete, GatewayError
+from gateway.mailserver import dovecot_settings
 from gateway.store import AlreadyExists, Store, Transaction
 from gateway.store.people import AccountCertificate
 from gateway.trustspace import load_trust

@@ -10,7 +10,6 @@ from typing import IO, Any, TypeVar
 import click
 
 from config import Settings
-from gateway.bootstrap import dovecot_settings, read_key
 from gateway.cli.account_certificates import certificate
 from gateway.cli.administrators import administrator
 from gateway.cli.context import (
@@ -26,7 +25,8 @@ from gateway.cli.context import (
 from gateway.cli.passwords import choose_password, hashed, password_file_option
 from gateway.cli.sessions import end_sessions
 from gateway.errors import GatewayError
-from gateway.serving import refresh_logins
+from gateway.keyfiles import read_key
+from gateway.mailserver import dovecot_settings, refresh_logins
 from gateway.store import AlreadyExists, NotFound, Store, Transaction
 from mailboxes.dovecot.logins import mailbox_address
 from teleexpertise.addressing import AddressBook
@@ -49,7 +49,7 @@ _NUMBERS: tuple[tuple[str, str, Callable[[str], Identifier]], ...] = (
 )
 
 
-@click.group(short_help="Accounts: add, change, list, passwd, rpps, notice, certificate, suspend.")
+@click.group()
 def account() -> None:
     """Accounts: add, list, change what is known of them, passwords, ways of notice, certificates, suspend and
     resume.

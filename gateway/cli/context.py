@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from uuid import UUID
 
 import click
@@ -21,14 +21,16 @@ from rich.table import Table
 from rich.text import Text
 
 from config import ConfigError, Settings, load
-from gateway.bootstrap import open_services
-from gateway.errors import GatewayError, NotAvailable
+from gateway.errors import GatewayError, NotAvailable, ToldInOneLine
 from gateway.journal import configure_logging
-from gateway.services import Services
-from gateway.store import ConversationRow, Store, StoreError, Transaction
 from mailboxes.errors import MailboxError
+from teleexpertise.errors import RuleError
 from teleexpertise.patient_mail import masked
-from teleexpertise.rules import RuleError
+
+if TYPE_CHECKING:
+    # Loaded where a command opens them: many need no database, and most no more than that.
+    from gateway.services import Services
+    from gateway.store import ConversationRow, Store, Transaction
 
 __all__ = [
     "Failure",
@@ -80,7 +82,7 @@ def errors_in_one_line() -> Iterator[None]:
         yield
     except MailboxError as error:
         raise Unavailable(str(error)) from error
-    except (GatewayError, ConfigError, RuleError, StoreError) as error:
+    except (ToldInOneLine, ConfigError, RuleError) as error:
         failure = Unavailable if error.exit_code == Unavailable.exit_code else Failure
         raise failure(str(error)) from error
 
@@ -106,6 +108,7 @@ class Invocation:
 
     def run(self, work: Callable[[Services], Awaitable[_Result]]) -> _Result:
         """Do some work on the parts of the gateway, without listeners, and return its result."""
+        from gateway.bootstrap import open_services
 
         async def whole() -> _Result:
             async with open_services(self.settings()) as services:
@@ -113,11 +116,14 @@ class Invocation:
 
         return asyncio.run(whole())
 
-    def run_on_store(self, work: Callable[[Store], Awaitable[_Result]]) -> _Result:
-        """Do some work on the store alone: it can be done while certificates or rules are being mended."""
+    def run_on_store(self, work: Callable[[Store], Awaitable[_Result]], url: str = "") -> _Result:
+        """Do some work on the store alone: it can be done while certificates or rules are being mended.
+        ``url`` is another database than that of the settings.
+        """
+        from gateway.store import Store
 
         async def whole() -> _Result:
-            async with Store.open(self.settings().database.url.get_secret_value()) as store:
+            async with Store.open(url or self.settings().database.url.get_secret_value()) as store:
                 return await work(store)
 
         return asyncio.run(whole())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -31,10 +31,12 @@ from gateway.cli.mirrors import (
     print_mirror,
 )
 from gateway.cli.queue import action_json
+from gateway.cli.showing_experts import days
 from gateway.errors import GatewayError
 from gateway.store import ConversationRow, OutboxRow, OutboxState, Store, Transaction
 from teleexpertise.conversation import Conversation, NotOpened, fold
 from teleexpertise.events import Exchanged, Posted, Record
+from teleexpertise.people import Absence
 from teleexpertise.states import FHIR, IllegalStep, State
 
 __all__ = ["Delivery", "conversation", "delivery_states"]
@@ -248,6 +250,7 @@ def _described(found: _Shown, patient: bool) -> dict[str, Any]:
             }
             for member in now_.members
         ],
+        "absences": [asdict(absence) for absence in _absences(now_)],
         "promised_at": now_.promised_at,
         "missing": now_.missing,
         "asked": now_.asked,
@@ -292,6 +295,8 @@ def _print(found: _Shown, patient: bool) -> None:
     say(f"{found.row.ref}  {found.row.id}")
     say(f"state    {now_.state} (FHIR {status}), {found.row.next_seq - 1} events")
     say(f"opened   {stamp(now_.opened_at)}, answer promised by {stamp(now_.promised_at)}")
+    for absence in _absences(now_):
+        say(f"absent   {days(absence)}")
     if now_.closed_by:
         say(f"closed   {stamp(now_.closed_at)} by {now_.closed_by.shown}, version {now_.version}")
     if patient:
@@ -335,6 +340,17 @@ def _print(found: _Shown, patient: bool) -> None:
         ],
         "nothing is to be done",
     )
+
+
+def _absences(now_: Conversation) -> list[Absence]:
+    """The expert's absences that concerned the conversation, each with the deputy who came, if one did."""
+    opening = now_.opening
+    noted = [(opening.absence, opening.deputy), *((each.absence, each.deputy) for each in now_.away)]
+    return [
+        replace(absence, deputy=deputy.address if deputy is not None else "")
+        for absence, deputy in noted
+        if absence is not None
+    ]
 
 
 def _patient(now_: Conversation) -> str:

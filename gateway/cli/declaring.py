@@ -5,7 +5,7 @@ from __future__ import annotations
 import mimetypes
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,18 @@ import click
 
 from gateway.cli.context import Failure, Invocation, as_json, example, json_option, now, operator, plain, say
 from gateway.cli.expert_words import SENTENCES
-from gateway.cli.showing_experts import described, print_declaration
+from gateway.cli.showing_experts import described, print_declaration, print_waiting
 from gateway.declarations import declared_by, read_declaration, save_declaration
 from gateway.errors import GatewayError
+from gateway.pipeline.absences import waiting_for
 from gateway.pipeline.unit import Unit
 from gateway.services import Services
+from teleexpertise.absences import Waiting
 from teleexpertise.declaring import Declaration, file_may_be_handed_out, preferences_values
 from teleexpertise.forms import Form, Value, preferences_form, validate
 from teleexpertise.people import Document, IdentityPolicy, NirPolicy, NoticeMode
 
-__all__ = ["Changes", "declare", "set_declaration"]
+__all__ = ["Changes", "Declared", "declare", "set_declaration"]
 
 _IDENTITY = {"required": IdentityPolicy.REQUIRED, "anonymous": IdentityPolicy.ANONYMOUS_ALLOWED}
 _NIR = {"mandatory": NirPolicy.MANDATORY, "optional": NirPolicy.OPTIONAL, "none": NirPolicy.NOT_ASKED}
@@ -52,6 +54,16 @@ class Changes:
     attach: Sequence[Path] = ()
     detach: Sequence[str] = ()
     deputy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A declaration as it holds now, whether it changed, doubts, and what its absence finds waiting."""
+
+    declaration: Declaration
+    changed: bool
+    warnings: tuple[str, ...]
+    waiting: Waiting
 
 
 class NotDeclared(GatewayError):
@@ -128,23 +140,27 @@ def set_declaration(
         raise click.UsageError("nothing to change: name an option")
     changes = Changes(lines, attach, detach, deputy)
     try:
-        declared, changed, warnings = declare(invocation, address, changes)
+        found = declare(invocation, address, changes)
     except NotDeclared as refused:
         if json_:
             as_json({"address": address, "done": "refused", "problems": dict(refused.problems)})
         for option, sentence in refused.problems.items():
             click.echo(f"gateway: {plain(f'{option}: {sentence}')}", err=True)
         raise Failure("nothing was saved") from refused
-    done = "saved" if changed else "unchanged"
+    declared = found.declaration
+    told = {
+        "address": declared.account.address,
+        "done": "saved" if found.changed else "unchanged",
+        "warnings": found.warnings,
+    }
     if json_:
-        as_json(
-            {"address": declared.account.address, "done": done, "warnings": warnings, **described(declared)}
-        )
+        as_json({**told, "waiting": asdict(found.waiting), **described(declared)})
         return
-    say(f"{declared.account.address}: {done}")
-    for warning in warnings:
+    say(f"{told['address']}: {told['done']}")
+    for warning in found.warnings:
         say(f"to be checked: {warning}")
     print_declaration(declared)
+    print_waiting(declared, found.waiting)
 
 
 def _lines(given: Mapping[str, Any]) -> dict[str, Value]:
@@ -184,26 +200,26 @@ def _days(typed: str) -> str:
 # -- the work
 
 
-def declare(invocation: Invocation, address: str, changes: Changes) -> tuple[Declaration, bool, list[str]]:
-    """Change a declaration, whole or not at all; the one that holds now, whether it changed, and doubts.
+def declare(invocation: Invocation, address: str, changes: Changes) -> Declared:
+    """Change a declaration, whole or not at all; the one that holds now.
 
     Raises :class:`NotDeclared`, and ``GatewayError`` for no active account.
     """
 
-    async def work(services: Services) -> tuple[Declaration, bool, list[str]]:
+    async def work(services: Services) -> Declared:
         async with services.store.transaction() as tx:
             return await _declared(Unit(services, tx, now()), address.strip().lower(), changes)
 
     return invocation.run(work)
 
 
-async def _declared(unit: Unit, address: str, changes: Changes) -> tuple[Declaration, bool, list[str]]:
+async def _declared(unit: Unit, address: str, changes: Changes) -> Declared:
     before = await declared_by(unit, address)
     if before is None:
         raise GatewayError(f"there is no active account {address}")
     form = preferences_form(unit.services.forms, before.account, [])
     form = replace(form, sentences={**form.sentences, **SENTENCES})
-    today = unit.now.astimezone(unit.services.zone).date()
+    today = unit.today
     problems: dict[str, str] = {}
     values = _values(before, changes, today, problems)
     documents = _documents(before, changes, form, problems)
@@ -214,7 +230,11 @@ async def _declared(unit: Unit, address: str, changes: Changes) -> tuple[Declara
     if problems:
         raise NotDeclared(problems)
     changed = await save_declaration(unit, before, declared, operator())
-    return declared, changed, [f"{_option(field)}: {said}" for field, said in checked.warnings.items()]
+    doubts = tuple(f"{_option(field)}: {said}" for field, said in checked.warnings.items())
+    expert = declared.expert
+    return Declared(
+        declared, changed, doubts, await waiting_for(unit, expert) if expert is not None else Waiting()
+    )
 
 
 def _option(field: str) -> str:

@@ -8,7 +8,6 @@ from uuid import uuid4
 import click
 
 from config import Settings
-from gateway.bootstrap import dovecot_settings
 from gateway.cli.context import (
     Invocation,
     as_json,
@@ -20,9 +19,9 @@ from gateway.cli.context import (
     show_table,
 )
 from gateway.cli.sessions import end_sessions
+from gateway.delegations import Change, Changed, change, consequences
 from gateway.errors import GatewayError
-from gateway.pipeline.delegating import Change, Changed, change, consequences
-from gateway.serving import refresh_logins
+from gateway.mailserver import dovecot_settings, refresh_logins
 from gateway.store import Store, Transaction
 from gateway.store.rows import OutboxRow
 
@@ -32,7 +31,7 @@ __all__ = ["delegation"]
 _PRECAUTION = timedelta(minutes=1)
 
 
-@click.group(short_help="Who acts for whom: add, list, remove, reading.")
+@click.group()
 def delegation() -> None:
     """Delegations: who may read the folders of an account and write in its name."""
 

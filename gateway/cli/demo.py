@@ -25,7 +25,6 @@ _LINES = 12
 
 
 @click.command(
-    short_help="Play one whole tele-expertise, as mail clients would.",
     epilog=example("demo", "demo --out /tmp/demonstration"),
 )
 @click.option(

@@ -27,7 +27,7 @@ _MOST_OCTETS = 4 * 1024**3
 _CHUNK = 1000
 
 
-@click.group(short_help="The national directory: import its extraction.")
+@click.group()
 def directory() -> None:
     """The national directory: import its extraction, so that mails find its people."""
 

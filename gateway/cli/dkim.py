@@ -35,7 +35,7 @@ _STRING = 255
 _EXITS = {Verdict.PASSED: 0, Verdict.INDETERMINATE: 3}
 
 
-@click.group(short_help="DKIM: make keys, show what is published, verify.")
+@click.group()
 def dkim() -> None:
     """DKIM: make keys and their DNS records, see what is published, verify a mail."""
 

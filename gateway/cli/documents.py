@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.archives import finding_sentence, read_file
+from gateway.cli.archives import finding_sentence, open_command, read_file
 from gateway.cli.context import (
     Invocation,
     as_json,
@@ -24,8 +24,8 @@ from gateway.cli.context import (
 from gateway.errors import GatewayError
 from gateway.services import Services
 from gateway.workers.printers import Printers
-from gateway.workers.reporting import ReportWork
 from teleexpertise.archives import open_archive
+from teleexpertise.archives.faults import english_sentence
 from teleexpertise.documents.checks import check_document
 from teleexpertise.documents.facts import MissingFields
 from teleexpertise.documents.sentences import sentence, sentences
@@ -36,9 +36,12 @@ __all__ = ["document"]
 _SUFFIXES = {"pdf": "pdf", "cda": "xml", "request": "xml", "xdm": "zip"}
 
 
-@click.group(short_help="Documents: make, check, open.")
+@click.group()
 def document() -> None:
     """Documents: make those of a conversation, check a file, open an archive."""
+
+
+document.add_command(open_command)
 
 
 @document.command(
@@ -72,6 +75,9 @@ def make(invocation: Invocation, name: str, kind: str, output: Path | None, json
         raise GatewayError(f"{output} is there already")
 
     async def work(services: Services) -> tuple[str, bytes | MissingFields]:
+        # Whoever checks or opens files needs no part of the gateway.
+        from gateway.workers.reporting import ReportWork
+
         async with services.store.reading() as tx:
             row = await conversation_of(tx, name)
         printers = Printers(1)
@@ -157,8 +163,8 @@ def _of_archive(octets: bytes, test: bool | None) -> Iterator[_Told]:
     opened, words = open_archive(octets), load_words()
     for finding in opened.findings:
         place = finding.name or "IHE_XDM.zip"
-        english = f"{finding.fault.replace('_', ' ')} {finding.detail}".strip() + "."
-        yield _Told(f"archive.{finding.fault}", place, finding_sentence(finding, words), english)
+        said = finding_sentence(finding, words), english_sentence(finding)
+        yield _Told(f"archive.{finding.fault}", place, *said)
     for document in opened.documents:
         if document.content is not None and document.header is not None:
             yield from _of_document(document.content, test, document.entry.uri)

@@ -31,7 +31,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from config import departments
 from gateway.errors import GatewayError
-from teleexpertise.conditions import nearest
 from teleexpertise.declaring import MOST_FILE_OCTETS, MOST_FILES, file_may_be_handed_out
 from teleexpertise.people import (
     Account,
@@ -42,6 +41,7 @@ from teleexpertise.people import (
     NirPolicy,
     PrerequisiteItem,
 )
+from teleexpertise.spelling import nearest
 
 __all__ = ["ExpertFile", "read_experts"]
 

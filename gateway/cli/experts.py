@@ -22,7 +22,13 @@ from gateway.cli.context import (
 )
 from gateway.cli.declaring import Changes, declare, set_declaration
 from gateway.cli.expert_files import read_experts
-from gateway.cli.showing_experts import days, described_expert, print_declaration, state
+from gateway.cli.showing_experts import (
+    days,
+    described_expert,
+    print_declaration,
+    print_waiting,
+    state,
+)
 from gateway.errors import GatewayError
 from gateway.pipeline.directory_pages import experts_named
 from gateway.pipeline.unit import Unit
@@ -34,7 +40,7 @@ from teleexpertise.people import Expert
 __all__ = ["expert"]
 
 
-@click.group(short_help="Experts: list, show, set, import, absence.")
+@click.group()
 def expert() -> None:
     """Experts: list or find them, show and set what they declare, import many, announce an absence."""
 
@@ -106,7 +112,7 @@ def show(invocation: Invocation, address: str, json_: bool) -> None:
 @click.argument("address")
 @click.argument("first", type=click.DateTime(["%Y-%m-%d"]), required=False)
 @click.argument("last", type=click.DateTime(["%Y-%m-%d"]), required=False)
-@click.option("--deputy", default="", help="Account that takes part in what is opened meanwhile.")
+@click.option("--deputy", default="", help="Account that answers meanwhile.")
 @json_option
 @click.pass_obj
 def absence(
@@ -119,20 +125,22 @@ def absence(
 ) -> None:
     """Say that an expert is away from the day FIRST to LAST (both included, YYYY-MM-DD).
 
+    The deputy takes part in what is opened meanwhile, and from FIRST on in what waits for the expert then.
     Without days an absence is taken back; `gateway expert show` tells of it and changes nothing.
     """
     if (first is None) != (last is None) or (first and last and last < first) or (deputy and not first):
         raise click.UsageError("wants FIRST and LAST, in this order, or neither of them and no deputy")
     line = f"du {first:%d/%m/%Y} au {last:%d/%m/%Y}" if first and last else ""
-    declared, changed, _ = declare(
-        invocation, address, Changes({"absence": line}, deputy=deputy.strip().lower())
-    )
+    found = declare(invocation, address, Changes({"absence": line}, deputy=deputy.strip().lower()))
+    declared = found.declaration
     away = declared.expert.absence if declared.expert else None
     if json_:
-        as_json({"address": declared.account.address, "absence": asdict(away) if away else None})
+        shown = {"absence": asdict(away) if away else None, "waiting": asdict(found.waiting)}
+        as_json({"address": declared.account.address, **shown})
         return
-    back = "absence taken back" if changed else "not absent"
+    back = "absence taken back" if found.changed else "not absent"
     say(f"{declared.account.address}: {'absent ' + days(away) if away else back}")
+    print_waiting(declared, found.waiting)
 
 
 @expert.command("import", epilog=example("expert import experts.toml"))

@@ -36,7 +36,6 @@ _LABEL = 11
 
 
 @click.command(
-    short_help="Why a message or conversation went as it did.",
     epilog=example(
         "explain TLE-2026-000123",
         "explain '<20260302.1@client.example>'",

@@ -7,14 +7,16 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from tempfile import mkstemp
 
 import click
 from rich.console import Console
 from rich.progress import Progress
 
 from gateway.cli.context import Failure, Invocation, as_json, example, json_option, now, operator, say
-from gateway.exports.files import FileKind, write_export
+from gateway.exports.files import write_export
 from gateway.exports.gathering import addresses_of, gather
+from gateway.exports.kinds import FileKind
 from gateway.services import Services
 from gateway.store import Transaction
 from teleexpertise.billing.exports import ExportTable, Selection
@@ -26,7 +28,6 @@ DAY = click.DateTime(["%Y-%m-%d", "%d/%m/%Y"])
 
 
 @click.command(
-    short_help="Write the activity of accounts as XLSX or CSV.",
     epilog=example(
         "export --from 2026-01-01 --to 2026-03-31 --out t1.xlsx",
         "export --account avis.dermatologie@ch.mssante.example --role expert --out dermatologie.csv",
@@ -131,7 +132,7 @@ async def _written(
     """
     terminal = Console(stderr=True)
     with (
-        new_file(out),
+        new_file(out) as part,
         Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as bar,
     ):
         task = bar.add_task("reading", total=None)
@@ -143,20 +144,39 @@ async def _written(
         bar.update(task, description="writing")
         total = services.texts.words.of("export_words", "total")
         rows = write_export(
-            table, out, kind, total, services.clock(), lambda count: bar.update(task, completed=count)
+            table, part, kind, total, services.clock(), lambda count: bar.update(task, completed=count)
         )
     return rows, table
 
 
 @contextmanager
-def new_file(out: Path) -> Iterator[None]:
-    """A file that only its owner can read from its first octet on, and that is gone again after a failure."""
-    try:
+def new_file(out: Path) -> Iterator[Path]:
+    """The path to write a new file under: only its owner can read it from its first octet on, it becomes
+    ``out`` when it is complete and is gone again after a failure.
+
+    Who is killed in the middle leaves ``out`` empty and a ``.part`` beside it: half an activity would look
+    like a whole one. Raises :class:`Failure`.
+    """
+    with _refused(out):
         os.close(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    except OSError as error:
-        raise Failure(f"{out}: {error.strerror}") from error
+    part = out
     try:
-        yield
+        with _refused(out):
+            number, name = mkstemp(prefix=f"{out.name}.", suffix=".part", dir=out.parent)
+        os.close(number)
+        part = Path(name)
+        yield part
+        with _refused(out):
+            part.replace(out)
     except BaseException:
+        part.unlink(missing_ok=True)
         out.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def _refused(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Failure(f"{out}: {error.strerror}") from error

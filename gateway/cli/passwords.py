@@ -8,7 +8,7 @@ from typing import IO
 import click
 
 from gateway.errors import GatewayError
-from gateway.pipeline.doors import password_hasher
+from gateway.logins.passwords import password_hasher
 
 __all__ = ["choose_password", "hashed", "password_file_option"]
 

@@ -22,6 +22,7 @@ from gateway.cli.context import (
     stamp,
 )
 from gateway.cli.patient_entry import add, apart
+from gateway.cli.patient_mail import exchanges, treating
 from gateway.cli.patient_traits import (
     checked,
     corrected,
@@ -45,13 +46,15 @@ from teleexpertise.states import IllegalStep
 __all__ = ["patient"]
 
 
-@click.group(short_help="Patients: enter, search, show, correct, merge, tell apart.")
+@click.group()
 def patient() -> None:
     """Patients: enter, search, show, correct, merge doubles or tell them apart."""
 
 
 patient.add_command(add)
 patient.add_command(apart)
+patient.add_command(exchanges)
+patient.add_command(treating)
 
 
 # -- looking

@@ -40,7 +40,7 @@ _ADDRESS = re.compile(r"[!-?A-~]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 _URL = re.compile(r"http://[!-~]+")
 
 
-@click.group("pki", short_help="A test PKI shaped like IGC-Santé; what a certificate may do here.")
+@click.group("pki")
 def pki() -> None:
     """Certificates: make a test PKI (never for operation), issue, revoke, renew revocation lists, inspect."""
 

@@ -31,7 +31,7 @@ _OPEN = (OutboxState.PENDING, OutboxState.HELD, OutboxState.FAILED)
 _HIDDEN = ("key", "payload", "mail_from")
 
 
-@click.group(short_help="The queue: list, retry, hold, release.")
+@click.group()
 def queue() -> None:
     """The queue: deliveries and other actions that are pending, held, failed or done."""
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import click
 
-from gateway.bootstrap import load_rulebook
 from gateway.cli.context import Invocation, as_json, example, json_option, now, operator, say
 from gateway.rebuilding import Rebuild
+from gateway.rulebook import load_rulebook
 from gateway.store import Store
 
 __all__ = ["rebuild"]
 
 
-@click.command(short_help="Compute all states anew, or --check them.", epilog=example("rebuild --check"))
+@click.command(epilog=example("rebuild --check"))
 @click.option("--check", is_flag=True, help="Change nothing: only tell what differs.")
 @json_option
 @click.pass_context

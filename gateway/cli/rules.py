@@ -7,16 +7,16 @@ from typing import Any
 
 import click
 
-from gateway.bootstrap import load_rulebook
 from gateway.cli.context import Invocation, as_json, example, json_option, say, show_table
-from teleexpertise.actions import Answer, DeliverLetter, FileReport, MakeReport, Notify, Post, Tag
+from gateway.rulebook import load_rulebook
+from teleexpertise.actions import Answer, DeliverLetter, FileReport, HandOver, MakeReport, Notify, Post, Tag
 from teleexpertise.facts import Trigger
 from teleexpertise.rules import Accept, Ask, Move, Operation, Rule, RuleBook
 
 __all__ = ["rules"]
 
 
-@click.group(short_help="The rules that decide: check, list.")
+@click.group()
 def rules() -> None:
     """The rules that decide: check a file of them, list those in use."""
 
@@ -106,6 +106,8 @@ def _operation(operation: Operation) -> str:
             return f"notify {operation.subject}"
         case DeliverLetter():
             return "deliver"
+        case HandOver():
+            return "hand_over"
         case MakeReport():
             return "report"
         case FileReport():

@@ -1,11 +1,10 @@
-"""Commands that make and run a deployment: ``init``, ``serve``, ``run``, ``check-config``."""
+"""Commands that serve: ``serve``, ``run``."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,9 @@ import click
 import structlog
 import uvloop
 
-from config import Settings, manual
-from gateway.bootstrap import load_rulebook
-from gateway.cli.context import Invocation, as_json, example, json_option
+from config import Settings
+from gateway.cli.context import Invocation, now
+from gateway.cli.making import TRIED_OUT
 from gateway.demo.installing import client_settings, install_demo, is_empty
 from gateway.demo.player import play_if_empty
 from gateway.demo.steps import load_story, outcome_lines
@@ -24,55 +23,11 @@ from gateway.errors import GatewayError
 from gateway.failures import failure_place
 from gateway.journal import configure_logging
 from gateway.serving import Running, serve
-from teleexpertise.rules import RuleError
 
-__all__ = ["check_config", "init", "run", "serve_command"]
-
-#: Who tries a demonstration out, by hand and by `gateway demo`, asks more often than people at work.
-_TRIED_OUT = (("conversation", "answers_per_hour", 300),)
+__all__ = ["run", "serve_command"]
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-@click.command(
-    short_help="Make a deployment; what is there is kept.",
-    epilog=example(
-        'init --domain teleexpertise.mssante.example --organisation "CH LE PUY"',
-        "--config /srv/tle/gateway.toml init",
-    ),
-)
-@click.option(
-    "--domain", default="demo.mssante.example", show_default=True, help="Mail domain of the service."
-)
-@click.option(
-    "--organisation", default="Téléexpertise", show_default=True, help="Name shown in mails and reports."
-)
-@click.option("--demo/--no-demo", default=False, help="Add demonstration accounts and experts.")
-@json_option
-@click.pass_obj
-def init(invocation: Invocation, domain: str, organisation: str, demo: bool, json_: bool) -> None:
-    """Make a deployment: settings, key, test PKI, trust list, database. What is there is kept."""
-    folder = invocation.path.parent
-    new = NewDeployment(
-        folder=folder,
-        domain=domain,
-        organisation=organisation,
-        ports=_TRIED_OUT if demo else (),
-        decrypts=True,
-        file=invocation.path.name,
-    )
-    settings = make_deployment(new, _now())
-    if demo:
-        asyncio.run(install_demo(settings, _now()))
-    if json_:
-        as_json({"config": str(invocation.path), "domain": settings.service.domain, "demo": demo})
-    else:
-        click.echo(f"{invocation.path}: deployment for {settings.service.domain} is ready")
-
-
-@click.command("serve", short_help="Serve until Ctrl-C or SIGTERM.")
+@click.command("serve")
 @click.pass_obj
 def serve_command(invocation: Invocation) -> None:
     """Serve until Ctrl-C or SIGTERM: listeners, mailbox server, queue.
@@ -83,7 +38,7 @@ def serve_command(invocation: Invocation) -> None:
     _serve(settings, _say_ready, renew=(signal.SIGHUP,))
 
 
-@click.command(short_help="Make and run the demonstration until Ctrl-C.")
+@click.command()
 @click.pass_obj
 def run(invocation: Invocation) -> None:
     """Run the demonstration: make it if missing, serve, play one conversation, print client settings."""
@@ -96,14 +51,14 @@ def run(invocation: Invocation) -> None:
         finess="439900036",
         practice_setting="ETABLISSEMENT",
         facility_type="SA01",
-        ports=_TRIED_OUT,
+        ports=TRIED_OUT,
         decrypts=True,
         file=invocation.path.name,
     )
-    settings = make_deployment(demo, _now())
+    settings = make_deployment(demo, now())
     configure_logging(settings)
     if asyncio.run(is_empty(settings)):
-        asyncio.run(install_demo(settings, _now()))
+        asyncio.run(install_demo(settings, now()))
 
     async def begin(running: Running) -> None:
         await _demonstrate(settings, running, folder / "demo")
@@ -185,23 +140,3 @@ async def _demonstrate(settings: Settings, running: Running, out: Path) -> None:
             for line in outcome_lines(performance, words):
                 click.echo(line)
     click.echo(client_settings(settings))
-
-
-@click.command("check-config", short_help="Check settings and rules, or --manual: explain each.")
-@click.option("--manual", "manual_", is_flag=True, help="Print every setting with its meaning and default.")
-@json_option
-@click.pass_obj
-def check_config(invocation: Invocation, manual_: bool, json_: bool) -> None:
-    """Check settings and rules; each error names file, line and the nearest known key."""
-    if manual_:
-        click.echo(manual())
-        return
-    settings = invocation.settings()
-    try:
-        book = load_rulebook(settings)
-    except RuleError as error:
-        raise GatewayError(str(error)) from error
-    if json_:
-        as_json({"config": str(invocation.path), "rules": len(book.rules), "rules_version": book.version})
-    else:
-        click.echo(f"{invocation.path}: valid; {len(book.rules)} rules, version {book.version}")

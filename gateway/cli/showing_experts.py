@@ -6,10 +6,11 @@ from dataclasses import asdict
 from typing import Any
 
 from gateway.cli.context import say
+from teleexpertise.absences import Waiting
 from teleexpertise.declaring import Declaration
 from teleexpertise.people import Absence, Expert
 
-__all__ = ["days", "described", "described_expert", "print_declaration", "state"]
+__all__ = ["days", "described", "described_expert", "print_declaration", "print_waiting", "state"]
 
 
 def state(found: Expert) -> str:
@@ -62,6 +63,18 @@ def print_declaration(declared: Declaration) -> None:
         say(f"element: {item.name} ({item.kind}, {duty}, {item.count})")
     for document in expert.documents if expert else ():
         say(f"document: {document.filename} ({document.content_type}, {len(document.content)} octets)")
+
+
+def print_waiting(declared: Declaration, waiting: Waiting) -> None:
+    """Print what an announced absence finds waiting today, where it finds anything."""
+    absence = declared.expert.absence if declared.expert is not None else None
+    if absence is None:
+        return
+    when = f"from {absence.starts} on, if waiting still"
+    if waiting.passed_on:
+        say(f"waiting: {waiting.passed_on}, which {absence.deputy} joins {when}")
+    if waiting.told:
+        say(f"waiting: {waiting.told}, whose requesters are told that nobody stands in, {when}")
 
 
 def _of_expert(found: Expert) -> dict[str, str]:

@@ -28,11 +28,11 @@ from certs.envelopes import (
 from certs.fields import FieldFault, split_message
 from certs.signing import Signer, SigningFault, load_signer
 from certs.smime import sign_complete, sign_entity, split_complete
-from gateway.bootstrap import open_signer
 from gateway.cli.context import Failure, Invocation, as_json, example, json_option, now
 from gateway.cli.smime_files import message_file, read_message, write_message
 from gateway.cli.smime_verify import verify
 from gateway.errors import DeploymentIncomplete
+from gateway.keyfiles import open_signer
 from gateway.sealing import load_sealing
 
 __all__ = ["smime"]
@@ -58,7 +58,7 @@ def _signing_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.group(short_help="Signed and encrypted messages: verify, sign, encrypt, decrypt.")
+@click.group()
 def smime() -> None:
     """S/MIME by hand: verify, sign, encrypt and decrypt a message as the gateway does it.
 

@@ -13,9 +13,9 @@ import click
 from certs.paths import RevocationMode, TrustAnchors
 from certs.smime import verify_message
 from certs.verdicts import SignatureReport, SignerReport, Verdict
-from gateway.bootstrap import open_anchors
 from gateway.cli.context import Invocation, as_json, example, json_option, now, plain, stamp
 from gateway.cli.smime_files import message_file, read_anchors, read_message, read_moment
+from gateway.keyfiles import open_anchors
 
 __all__ = ["verify"]
 

@@ -46,7 +46,7 @@ __all__ = ["trust"]
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.group(short_help="The trust space: list, show, load, diff, status, crl.")
+@click.group()
 def trust() -> None:
     """The trust space: which operators exchange with us, and which certificates are revoked."""
 

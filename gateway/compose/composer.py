@@ -1,7 +1,7 @@
 """Building a mail of ours: text and HTML, attachments, thread, X-TLE headers, signed by the organisation.
 
-The From is always the service's address under a name (design section 5): no person's address is ever the From
-of words that are not theirs.
+The From is always the service's address under a name: no person's address is ever the From of words that are
+not theirs.
 """
 
 from __future__ import annotations
@@ -33,9 +33,8 @@ _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{
 class Draft:
     """What a mail of ours says, to whom, and where it stands in its thread.
 
-    ``automatic`` is the Auto-Submitted word (``RFC 3834``): ``auto-replied`` for answers,
-    ``auto-generated`` for
-    conversation mail. ``fields`` are further header fields (X-TLE) in order.
+    ``automatic`` is the Auto-Submitted word (``RFC 3834``): ``auto-replied`` for answers, ``auto-generated``
+    for conversation mail. ``fields`` are further header fields (X-TLE) in order.
     """
 
     body: Body
@@ -127,10 +126,10 @@ class Composer:
     def __init__(
         self, service: Mailbox, sign: Signing | None, always: Sequence[tuple[str, str]] = ()
     ) -> None:
-        """``always`` are header fields of every mail."""
+        """``always`` are header fields of every mail, of receipts and reports too."""
         self._service = service
         self._sign = sign
-        self._always = tuple(always)
+        self.always = tuple(always)
 
     def write(self, draft: Draft, identifier: UUID, now: datetime) -> Written:
         """The mail; ``identifier`` becomes its Message-ID and its MIME boundaries, so the octets follow
@@ -157,7 +156,7 @@ class Composer:
         if draft.reply_to is not None:
             headers.append(("Reply-To", address_field(draft.reply_to)))
         headers.append(("Auto-Submitted", draft.automatic))
-        headers += [(name, encode_words(value)) for name, value in (*draft.fields, *self._always)]
+        headers += [(name, encode_words(value)) for name, value in (*draft.fields, *self.always)]
         return headers
 
     def _entity(self, draft: Draft, identifier: UUID) -> bytes:

@@ -1,6 +1,4 @@
-"""The copy of a mail for one recipient: header fields taken away and added, the body byte for byte (design
-section 5).
-"""
+"""The copy of a mail for one recipient: header fields taken away and added, the body byte for byte."""
 
 from __future__ import annotations
 
@@ -28,7 +26,7 @@ def is_gateway_field(name: str) -> bool:
 def delivery_key(key: bytes, message_sha256: str, recipient: str) -> str:
     """The key by which one delivery happens once: an HMAC of message and recipient, 32 hexadecimal digits.
 
-    Being keyed, a forged one cannot suppress a genuine mail (design section 9).
+    Being keyed, a forged one cannot suppress a genuine mail.
     """
     message = b"delivery\x00" + message_sha256.encode("ascii") + b"\x00" + recipient.lower().encode("utf-8")
     return hmac.new(key, message, hashlib.sha256).hexdigest()[:32]

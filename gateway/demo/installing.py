@@ -21,8 +21,8 @@ from gateway.demo.accounts import (
     write_demo_file,
 )
 from gateway.demo.data import DemoData, load_demo
-from gateway.pipeline.doors import password_hasher
-from gateway.serving import refresh_logins
+from gateway.logins.passwords import password_hasher
+from gateway.mailserver import refresh_logins
 from gateway.store import Store
 from teleexpertise.people import Account, AccountKind
 

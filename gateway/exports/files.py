@@ -4,52 +4,42 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import date, datetime
-from enum import StrEnum
+from io import TextIOWrapper
 from pathlib import Path
 from types import MappingProxyType
+from typing import IO
 
+from gateway.exports.kinds import FileKind
 from gateway.exports.workbooks import write_workbook
 from teleexpertise.billing.exports import Cell, ColumnKind, ExportTable
 
-__all__ = ["FileKind", "write_export"]
+__all__ = ["write_export"]
 
 #: What spreadsheets take for the start of a formula (OWASP, CSV injection).
 _FORMULA = frozenset("=+-@\t\r\n＝＋－＠")
 
 
-class FileKind(StrEnum):
-    """The two kinds of file."""
-
-    XLSX = "xlsx"
-    CSV = "csv"
-
-    @property
-    def content_type(self) -> str:
-        """The media type of an attachment."""
-        if self is FileKind.CSV:
-            return "text/csv"
-        return "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-
-
 def write_export(
     table: ExportTable,
-    path: Path,
+    out: Path | IO[bytes],
     kind: FileKind,
     total: str,
     made_at: datetime,
     tell: Callable[[int], None] | None = None,
 ) -> int:
-    """Write a table to ``path`` and return the number of its rows; ``tell`` hears of each hundred.
+    """Write a table to a path or an open file; the number of its rows. ``tell`` hears of each hundred.
 
     ``total`` is the word beside the sums, ``made_at`` what an XLSX says of itself: the same table made at the
     same moment has the same octets. Raises ``OSError``, ``GatewayError`` for more rows than a sheet has.
     """
     counted = replace(table, rows=_counted(table.rows, tell))
-    if kind is FileKind.XLSX:
-        return write_workbook(counted, path, total, made_at)
-    return _write_csv(counted, path)
+    with out.open("wb") if isinstance(out, Path) else nullcontext(out) as file:
+        if kind is FileKind.XLSX:
+            return write_workbook(counted, file, total, made_at)
+        return _write_csv(counted, file)
 
 
 def _counted(
@@ -61,19 +51,20 @@ def _counted(
             tell(number)
 
 
-def _write_csv(table: ExportTable, path: Path) -> int:
+def _write_csv(table: ExportTable, file: IO[bytes]) -> int:
     """UTF-8 with BOM and semicolons, as spreadsheets in French read them; no line of sums: programs read
     it.
     """
     rows = 0
     shown = [_SHOWN[column.kind] for column in table.columns]
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.writer(file, delimiter=";", lineterminator="\r\n")
-        writer.writerow([column.name for column in table.columns])
-        for rows, row in enumerate(table.rows, start=1):  # noqa: B007 - the last number is the count
-            writer.writerow(
-                ["" if value is None else show(value) for show, value in zip(shown, row, strict=True)]
-            )
+    text = TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    writer = csv.writer(text, delimiter=";", lineterminator="\r\n")
+    writer.writerow([column.name for column in table.columns])
+    for rows, row in enumerate(table.rows, start=1):  # noqa: B007 - the last number is the count
+        writer.writerow(
+            ["" if value is None else show(value) for show, value in zip(shown, row, strict=True)]
+        )
+    text.detach()  # flushed; the file is the caller's to close
     return rows
 
 

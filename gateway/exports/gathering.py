@@ -8,7 +8,7 @@ from datetime import datetime, tzinfo
 from functools import lru_cache
 
 from config import read_resource
-from gateway.exports.files import FileKind
+from gateway.exports.kinds import FileKind
 from gateway.services import Services
 from gateway.store.activities import ActivityRow
 from gateway.store.told_activities import UntoldRow
@@ -106,7 +106,7 @@ def activity_of(
         level=done.level if done else "",
         cumulated=done.cumulated if done else False,
         listed_patient=done.listed_patient if done else None,
-        insured_number=row.opening.insured_number,
+        insured_number=(done.insured_number if done else "") or row.opening.insured_number,
         held_by=row.held_by,
         ours=row.ours if row.held_by else None,
         patient_told=row.patient_told,

@@ -31,6 +31,8 @@ def plot(figures: Figures, words: Words) -> str:
         '<rect width="100%" height="100%" fill="#ffffff"/>',
         _text(_LEFT, 30, words.of("statistics", "title"), size=18, weight="bold"),
     ]
+    if told := _elsewhere(figures, words):
+        parts.append(_text(_LEFT, 46, told))
     if not months:
         parts.append(_text(_LEFT, _TOP, words.of("statistics", "nothing"), size=13))
         return "\n".join([*parts, "</svg>"]) + "\n"
@@ -58,6 +60,13 @@ def plot(figures: Figures, words: Words) -> str:
         parts += _legend(top, [words.of("statistics", key) for key, _ in series])
         parts += _bars(top, values, ceiling, unit, [month.name for month in months])
     return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _elsewhere(figures: Figures, words: Words) -> str:
+    """What of the picture other operators hold, and how many of theirs are not in it."""
+    found = figures.elsewhere
+    said = (("elsewhere", found.counted), ("untold", found.untold))
+    return " ".join(words.of("statistics", key).format(count=count) for key, count in said if count)
 
 
 class NotDrawn(Exception):

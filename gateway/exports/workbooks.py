@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from io import BytesIO
-from pathlib import Path
 from tempfile import TemporaryFile
+from textwrap import wrap
 from typing import IO
 
 import xlsxwriter
@@ -23,19 +23,62 @@ from teleexpertise.billing.exports import Cell, ColumnKind, ExportTable
 
 __all__ = ["write_workbook"]
 
+#: Characters of a column by its kind, and of those whose words are shorter or longer than most.
 _WIDTHS = {
-    ColumnKind.TEXT: 24,
+    ColumnKind.TEXT: 20,
     ColumnKind.COUNT: 10,
     ColumnKind.MONEY: 12,
     ColumnKind.DAY: 12,
     ColumnKind.MOMENT: 17,
 }
+_OWN_WIDTHS = {
+    "reference": 17,
+    "role": 11,
+    "state": 11,
+    "urgency": 13,
+    "asked_of": 34,
+    "finaliser": 34,
+    "outcome": 26,
+    "account": 34,
+    "name": 30,
+    "profession": 26,
+    "rpps": 13,
+    "number": 15,
+    "finess": 11,
+    "unit": 10,
+    "counterpart_account": 34,
+    "counterpart_name": 30,
+    "counterpart_profession": 26,
+    "counterpart_rpps": 14,
+    "counterpart_number": 18,
+    "counterpart_finess": 14,
+    "patient_name": 22,
+    "patient_first_names": 22,
+    "patient_sex": 9,
+    "patient_birth_place": 14,
+    "patient_ins": 17,
+    "patient_qualified": 11,
+    "insured_number": 17,
+    "act": 7,
+    "act_cnam": 11,
+    "act_label": 25,
+    "exemption": 24,
+    "third_party": 9,
+    "correction": 40,
+    "refusal": 44,
+    "anomalies": 60,
+    "source": 60,
+}
+#: Points of a line of the head; capitals and bold letters are wider than the digits that widths count.
+_LINE_POINTS = 15
+_BOLD = 1.2
 _FORMATS = {
     ColumnKind.COUNT: "0",
     ColumnKind.MONEY: "#,##0.00 €",
     ColumnKind.DAY: "dd/mm/yyyy",
     ColumnKind.MOMENT: "dd/mm/yyyy hh:mm",
 }
+_A4 = 9
 _SUM_OF_VISIBLE = 109
 _SHEET = "xl/worksheets/sheet1.xml"
 _PIECE = 1024 * 1024
@@ -58,8 +101,8 @@ class _Counts:
     sums: list[Decimal]
 
 
-def write_workbook(table: ExportTable, path: Path, total: str, made_at: datetime) -> int:
-    """Write a table to ``path`` row by row, so that memory does not grow with the rows; the number of rows.
+def write_workbook(table: ExportTable, file: IO[bytes], total: str, made_at: datetime) -> int:
+    """Write a table to a file row by row, so that memory does not grow with the rows; the number of rows.
 
     Raises ``OSError``, and :class:`GatewayError` for more rows than a sheet has.
     """
@@ -71,7 +114,7 @@ def write_workbook(table: ExportTable, path: Path, total: str, made_at: datetime
         for number, cells in enumerate(_added(table, counts), start=2):
             rows.write(write(number, cells).encode())
         frame = _frame(table, counts, total, made_at)
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=_COMPRESSION) as archive:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=_COMPRESSION) as archive:
             _fill(archive, frame, rows)
     return counts.rows
 
@@ -100,8 +143,8 @@ def _frame(table: ExportTable, counts: _Counts, total: str, made_at: datetime) -
         workbook.set_properties({"title": table.title, "created": made_at.replace(tzinfo=None)})
         sheet = workbook.add_worksheet(table.title[:31])
         bold = workbook.add_format({"bold": True, "text_wrap": True, "valign": "top", "bottom": 1})
+        _lay_out(sheet, table, counts)
         for number, column in enumerate(table.columns):
-            sheet.set_column(number, number, _WIDTHS[column.kind])
             sheet.write_string(0, number, column.name, bold)
         for number, code in enumerate(_FORMATS.values()):
             sheet.write_blank(1, number, None, workbook.add_format({"num_format": code}))
@@ -109,6 +152,25 @@ def _frame(table: ExportTable, counts: _Counts, total: str, made_at: datetime) -
         sheet.autofilter(0, 0, max(counts.rows, 1), len(table.columns) - 1)
         _write_totals(workbook, sheet, table, counts, total)
     return zipfile.ZipFile(file)
+
+
+def _lay_out(sheet: xlsxwriter.worksheet.Worksheet, table: ExportTable, counts: _Counts) -> None:
+    """Widths, a head as high as its longest name, pages for who prints it, and no marks on numbers that are
+    text: the correction they offer would take the zero from 010000018.
+    """
+    lines = 1
+    for number, column in enumerate(table.columns):
+        width = _OWN_WIDTHS.get(column.key, _WIDTHS[column.kind])
+        sheet.set_column(number, number, width)
+        lines = max(lines, len(wrap(column.name, int(width / _BOLD))))
+    sheet.set_row(0, lines * _LINE_POINTS)
+    sheet.set_landscape()
+    sheet.set_paper(_A4)
+    sheet.repeat_rows(0)
+    sheet.repeat_columns(0)
+    sheet.set_footer("&L&A&R&P / &N")
+    last = xlsxwriter.utility.xl_col_to_name(len(table.columns) - 1)
+    sheet.ignore_errors({"number_stored_as_text": f"A1:{last}{max(counts.rows, 1) + 1}"})
 
 
 def _write_totals(

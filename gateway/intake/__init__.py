@@ -1,1 +1,1 @@
-"""From received octets to a letter: pure, bounded, total (design section 3, step 2)."""
+"""From received octets to a letter: pure, bounded, total."""

@@ -1,4 +1,4 @@
-"""Work on raw mail octets that never touches the body: signed bytes survive (design section 10)."""
+"""Work on raw mail octets that never touches the body: signed bytes survive."""
 
 from __future__ import annotations
 

@@ -34,7 +34,6 @@ class Part:
     body: bytes
     parent: int = -1
     position: int = 0
-    depth: int = 0
 
     @property
     def is_multipart(self) -> bool:
@@ -100,7 +99,7 @@ def read_parts(raw: bytes, limits: IntakeLimits) -> tuple[Part, ...]:
         default = "text/plain"
         if parent >= 0 and parts[parent].content_type.value == "multipart/digest":
             default = "message/rfc822"
-        part = _part(octets, limits, default, (parent, position, depth))
+        part = _part(octets, limits, default, (parent, position))
         index = len(parts)
         if part.is_multipart:
             children = list(_children(part, budget))
@@ -113,7 +112,7 @@ def read_parts(raw: bytes, limits: IntakeLimits) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def _part(octets: bytes, limits: IntakeLimits, default_type: str, place: tuple[int, int, int]) -> Part:
+def _part(octets: bytes, limits: IntakeLimits, default_type: str, place: tuple[int, int]) -> Part:
     header, body = split(octets)
     if len(header) > limits.max_header_bytes:
         raise HeaderTooLarge

@@ -1,1 +1,1 @@
-"""Logins other than by password: tokens of an identity provider, and client certificates of applications."""
+"""Logins: passwords, tokens of an identity provider, and client certificates of applications."""

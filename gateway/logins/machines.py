@@ -9,8 +9,8 @@ from datetime import datetime
 from certs.bindings import certificate_names
 from certs.verdicts import Verdict
 from gateway.logins.verdict import LoginVerdict
-from gateway.services import TrustSpace
 from gateway.store.store import Store
+from gateway.trust.door import TrustSpace
 from teleexpertise.people import AccountKind
 
 __all__ = ["Machines"]

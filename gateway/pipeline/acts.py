@@ -10,13 +10,14 @@ import structlog
 from gateway.exports.gathering import activity_of, billing_party, place_of, tariffs_of
 from gateway.pipeline.unit import Unit
 from gateway.store.activities import ActivityRow
-from teleexpertise.billing.rating import Billable, Line, Year, profession_of, rate
+from teleexpertise.billing.rating import Billable, Line, Year, claimed_number, profession_of, rate
 from teleexpertise.billing.tariffs import Role, TariffFault, Tariffs
 from teleexpertise.conversation import Conversation
 from teleexpertise.events import Billed, Completed, Place, Side
+from teleexpertise.identifiers import read_nir
 from teleexpertise.people import Party
 
-__all__ = ["billed", "expert_acts", "place", "rated"]
+__all__ = ["asks_insured", "billed", "expert_acts", "place", "rated"]
 
 #: Acts of a year count; a calendar year began at most so long ago, and so did a rolling one.
 _COUNTED = timedelta(days=367)
@@ -48,6 +49,15 @@ def expert_acts(unit: Unit, expert: Party, acted_at: datetime | None = None) -> 
     return tuple(dict.fromkeys(act.code for act in tariffs.acts_for(Role.EXPERT, profession, day)))
 
 
+def asks_insured(unit: Unit, conversation: Conversation) -> bool:
+    """Whether the finalisation asks for the number of the claim: the request gave none that can be one. Who
+    is anonymous is billed for by nobody.
+    """
+    patient, given = conversation.patient, conversation.opening.insured_number
+    day = (conversation.acted_at or unit.now).astimezone(unit.services.zone).date()
+    return not patient.anonymous and not read_nir(claimed_number(given, patient, day)).valid
+
+
 async def rated(unit: Unit, conversation: Conversation, completed: Completed) -> tuple[Line, ...]:
     """The lines of both sides if the conversation were finalised so now, the earlier acts of both for the
     same patient counted. A second finalisation corrects the act of the first one, and has its day. Nothing
@@ -67,7 +77,7 @@ async def rated(unit: Unit, conversation: Conversation, completed: Completed) ->
         answered=min([acted, *answers]).astimezone(zone).date(),
         patient=conversation.patient,
         patient_id=known.id if known else None,
-        insured_number=conversation.opening.insured_number,
+        insured_number=completed.insured_number or conversation.opening.insured_number,
         requester=billing_party(completed.requester, completed.requester_place or Place()),
         expert=billing_party(completed.expert, completed.expert_place or Place()),
         level=completed.level,

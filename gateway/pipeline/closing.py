@@ -138,6 +138,7 @@ async def _finalise_sheet(
         acts=codes,
         proposal=proposal,
         situations=situations,
+        insured=acts.asks_insured(unit, conversation),
     )
     values: dict[str, Value] = {
         "requester": conversation.requester.address,
@@ -151,7 +152,7 @@ async def _finalise_sheet(
         "addressees": [number for number, name in enumerate(addresses, start=1) if name != patient],
     }
     if done is not None:
-        values |= {"conclusion": done.conclusion, "outcome": done.outcome}
+        values |= {"conclusion": done.conclusion, "outcome": done.outcome, "insured": done.insured_number}
         values |= {} if done.listed_patient is None else {"listed_patient": done.listed_patient}
     kept_options = {
         "kept": [],
@@ -181,9 +182,8 @@ async def _eligible(unit: Unit, conversation: Conversation, login: str) -> dict[
 
 
 def _billers(conversation: Conversation) -> tuple[str, ...]:
-    """Whose number the act may be billed by: the expert's, and that of who stands in for them."""
-    deputy = conversation.opening.deputy
-    return (conversation.expert.address, *((deputy.address,) if deputy else ()))
+    """Whose number the act may be billed by: the expert's, and those of who stood in for them."""
+    return (conversation.expert.address, *(deputy.address for deputy in conversation.deputies))
 
 
 async def _today(unit: Unit, party: Party) -> Party:
@@ -326,6 +326,7 @@ async def _completed(unit: Unit, conversation: Conversation, filled: FilledForm,
         requester_place=await acts.place(unit, requester),
         expert_place=await acts.place(unit, expert),
         unfiled=tuple(filter(None, left_out)),
+        insured_number=filled.text("insured"),
     )
     return replace(said, billed=acts.billed(await acts.rated(unit, conversation, said)))
 
@@ -351,7 +352,7 @@ async def act_on(unit: Unit, incoming: Incoming, filled: FilledForm) -> str:
         warnings=(
             *filled.warnings,
             *_untransmitted(unit, filled),
-            *await _foreign_numbers(unit, proposed),
+            *await _foreign_numbers(unit, conversation, proposed),
             *await _without_cda(unit, conversation, proposed, by.author),
         ),
     )
@@ -365,18 +366,27 @@ def _untransmitted(unit: Unit, filled: FilledForm) -> tuple[str, ...]:
     return (sentence.format(remark=filled.remark),) if filled.remark else ()
 
 
-async def _foreign_numbers(unit: Unit, proposed: AnyEvent) -> tuple[str, ...]:
+async def _foreign_numbers(unit: Unit, conversation: Conversation, proposed: AnyEvent) -> tuple[str, ...]:
     """A side was changed and the line with the number still holds that of the one before: not guessed,
-    said.
+    said. A hospital's number bills for whoever works there and has none.
     """
     if not isinstance(proposed, Completed):
         return ()
-    sentence, found = unit.services.texts.words.of("forms", "other_number"), []
+    words, found = unit.services.texts.words, []
+    before = (conversation.opening.requester, conversation.opening.expert)
     for party in (proposed.requester, proposed.expert):
+        given = party.billing_number
         account = await unit.account(party.address) if party.local else None
         own = account.billing_number if account else ""
-        if own and party.billing_number and own != party.billing_number:
-            found.append(sentence.format(name=party.name, number=own, given=party.billing_number))
+        owner = next(
+            (one for one in before if one.billing_number == given and one.address != party.address), None
+        )
+        if own and given and own != given:
+            found.append(words.of("forms", "other_number").format(name=party.name, number=own, given=given))
+        elif given and not own and owner and "/" not in given:
+            found.append(
+                words.of("forms", "owned_number").format(name=party.name, owner=owner.name, given=given)
+            )
     return tuple(found)
 
 

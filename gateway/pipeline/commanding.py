@@ -9,6 +9,7 @@ from typing import Any
 from gateway.pipeline import (
     closing,
     delegating,
+    document_requests,
     exporting,
     holding,
     patient_search,
@@ -54,6 +55,9 @@ async def _new_request(unit: Unit, incoming: Incoming, command: commands.NewRequ
     if len(found) != 1:
         await unit.reply(incoming, await directory_page(unit, command.expert, 1))
         return "expert to be chosen"
+    asked = await document_requests.receive(unit, incoming, found[0].account.address)
+    if asked is not None:
+        return asked
     options = {"acting": incoming.written_as}
     sheet = await requesting.sheet(unit, incoming.login, found[0].account.address, options)
     if sheet is None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from gateway.compose.composer import Draft
+from gateway.pipeline.absences import hand_over
 from gateway.pipeline.fanout import FannedOut, reply_to, thread_fields, voice_name
 from gateway.pipeline.incoming import Incoming
 from gateway.pipeline.peer_news import tell_peers
@@ -19,6 +20,7 @@ from teleexpertise.actions import (
     Answer,
     DeliverLetter,
     FileReport,
+    HandOver,
     MakeReport,
     Notify,
     Post,
@@ -37,6 +39,8 @@ __all__ = ["Act", "carry_out", "settle"]
 
 #: Mails that carry a document ask what became of it (ECO.2.3.2).
 _RECEIPTED = frozenset({"rapport"})
+#: Notices that come while a delay runs out.
+_URGENT = frozenset({mails.NoticeEvent.REMINDER, mails.NoticeEvent.SUBSTITUTION})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +48,10 @@ class Act:
     """One thing that happened, with all that its consequences may need.
 
     ``message`` is the stored mail that caused it, ``incoming`` the same as received where it is a member's
-    letter.
-    ``attachments`` are what a post may carry on, ``fields`` the header fields that go with them; ``also``
-    are told although they are no members (any more); ``only``, where given, are the addresses that posts and
-    files go to; ``about`` is the Message-ID that an answer follows where no letter came; ``cause`` is why a
-    patient was not reached, ``None`` of others.
+    letter. ``attachments`` are what a post may carry on, ``fields`` the header fields that go with them;
+    ``also`` are told although they are no members (any more); ``only``, where given, are the addresses that
+    posts and files go to; ``about`` is the Message-ID that an answer follows where no letter came; ``cause``
+    is why a patient was not reached, ``None`` of others.
     """
 
     facts: Facts
@@ -169,6 +172,9 @@ class _Work:
                 await self._answer(action)
             case DeliverLetter():
                 await self._deliver()
+            case HandOver():
+                if self.conversation.deputy is not None:
+                    await hand_over(self.unit, self.conversation, self.conversation.deputy)
             case Notify():
                 await self._notify(action)
             case Tag():
@@ -321,10 +327,10 @@ class _Work:
 
     def _can_wait(self, notify: Notify, party: Party) -> bool:
         """Whether a daily digest is soon enough: never for the requester, who waits for the answer, nor for a
-        reminder, whose delay would be over, nor where the notice warns of the sender's name.
+        reminder or a deputy, whose delay would be over, nor where the notice warns of the sender's name.
         """
         warned = self.act.incoming is not None and self.act.incoming.false_name
-        if warned or notify.subject == mails.NoticeEvent.REMINDER:
+        if warned or notify.subject in _URGENT:
             return False
         return party.address != self.conversation.requester.address
 

@@ -5,10 +5,12 @@ rules; the thread holds by References.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from uuid import NAMESPACE_OID, uuid5
 
-from config import Settings, __version__
+from config import Settings
+from gateway import __version__
 from gateway.compose.composer import Draft
 from gateway.pipeline.fanout import thread_fields
 from gateway.pipeline.patient_exchanges import record_sent_report
@@ -120,8 +122,10 @@ async def deposit(unit: Unit, conversation: Conversation, pdf: bytes, cda: bytes
     if not others:
         return conversation
     made = _mail(unit.services.settings, conversation, pdf, cda)
+    # Each answers the report, none the deposit before it, which is another's.
+    thread = conversation.thread
     for address in others:
-        conversation = await _send(unit, conversation, made, address, structured=cda is not None)
+        conversation = await _send(unit, conversation, made, address, thread, structured=cda is not None)
     return conversation
 
 
@@ -143,7 +147,13 @@ def _mail(settings: Settings, conversation: Conversation, pdf: bytes, cda: bytes
 
 
 async def _send(
-    unit: Unit, conversation: Conversation, made: DocumentMail, address: str, *, structured: bool
+    unit: Unit,
+    conversation: Conversation,
+    made: DocumentMail,
+    address: str,
+    thread: Sequence[str],
+    *,
+    structured: bool,
 ) -> Conversation:
     texts, documents = unit.services.texts, unit.services.settings.documents
     patient = patient_of(address, documents.patient_domain)
@@ -159,7 +169,7 @@ async def _send(
     body = texts.render(mail)
     # The exchange with the patient is closed as it is opened: nobody here waits for an answer to the service.
     closing = ((MES_FIELD, MES_FIN),) if patient else ()
-    in_reply_to, references = thread_fields(conversation.thread)
+    in_reply_to, references = thread_fields(thread)
     draft = Draft(
         body=replace(body, subject=made.subject or body.subject),
         from_name=unit.services.settings.service.display_name,

@@ -77,6 +77,7 @@ async def report_facts(
         act=_act(author, closing.level),
         order_id=conversation.opening.order_id,
         earlier=earlier,
+        test_identifiers=settings.service.test_identifiers,
     )
 
 
@@ -105,6 +106,7 @@ async def request_facts(
         phone=opening.phone,
         remark=opening.remark,
         answers=opening.answers,
+        test_identifiers=settings.service.test_identifiers,
     )
 
 

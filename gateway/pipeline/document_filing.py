@@ -6,7 +6,7 @@ in INBOX: nothing here moves or deletes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import date
 from uuid import UUID
@@ -21,7 +21,7 @@ from gateway.pipeline.requesting import FilledForm
 from gateway.pipeline.sending_forms import Sheet, send_form
 from gateway.pipeline.unit import Unit
 from gateway.store.rows import MessageRow, PatientRow
-from teleexpertise.archives import ArchivePatient, holds_documents
+from teleexpertise.archives import ArchivePatient, OpenedArchive, holds_documents
 from teleexpertise.filing import Asked, Certain, Uncertainty, enterable, whose
 from teleexpertise.forms import (
     NEW_PATIENT,
@@ -31,16 +31,28 @@ from teleexpertise.forms import (
     candidate_value,
     filing_form,
 )
+from teleexpertise.identifiers import nir_disagreements
 from teleexpertise.letters import Letter, Mailbox
 from teleexpertise.matching import Known
 from teleexpertise.patients import Patient
 from teleexpertise.texts.document_contexts import DocumentPlaced
 
-__all__ = ["ask_whose", "doubts", "save", "sheet", "sort_documents", "stated_by", "whose_document"]
+__all__ = [
+    "ask_whose",
+    "doubts",
+    "finding_sentences",
+    "save",
+    "sheet",
+    "sort_documents",
+    "stated_by",
+    "whose_document",
+]
 
 #: Questions of one account that wait for an answer at once: a flood of documents must not become two.
 MOST_OPEN = 50
 _LONGEST = 200
+#: Doubts that a question tells of; the rest of a long list would hide it.
+_MOST_DOUBTS = 5
 
 
 async def sort_documents(
@@ -63,11 +75,26 @@ async def sort_documents(
         )
 
 
+def finding_sentences(unit: Unit, opened: OpenedArchive, *, blocking: bool) -> list[str]:
+    """What is wrong with an archive so that it is not to be trusted, or what is doubtful about it, in French;
+    each sentence once.
+    """
+    words = unit.services.texts.words
+    said = (
+        words.of("archive_faults", finding.fault).format(name=finding.name, detail=finding.detail)
+        for finding in opened.findings
+        if finding.blocking is blocking
+    )
+    return list(dict.fromkeys(said))
+
+
 def stated_by(settings: Settings, patient: ArchivePatient) -> tuple[Patient, bool]:
     """The patient that documents state, and whether that is an identity to be trusted: qualified, by an
-    authority of this deployment. Test identities stay among themselves.
+    authority of this deployment, its INS of nobody else's sex and birth. Test identities stay among
+    themselves.
     """
-    trusted = patient.qualified and patient.oid in authorities(settings)
+    others = nir_disagreements(patient.ins, patient.sex, patient.birth_date)
+    trusted = patient.qualified and patient.oid in authorities(settings) and not others
     return (
         Patient(
             birth_name=patient.birth_name[:_LONGEST],
@@ -91,10 +118,16 @@ async def whose_document(unit: Unit, stated: Patient, *, trusted: bool) -> Certa
 
 
 async def ask_whose(
-    unit: Unit, account: str, message: MessageRow, letter: Letter, stated: Patient, asked: Asked
+    unit: Unit,
+    account: str,
+    message: MessageRow,
+    letter: Letter,
+    stated: Patient,
+    asked: Asked,
+    doubtful: Sequence[str] = (),
 ) -> bool:
     """Ask an account whose the document of a stored mail is; ``False`` where there is nobody to choose, or
-    too many questions wait already.
+    too many questions wait already. ``doubtful`` are sentences about the document itself.
     """
     to = await unit.account(account)
     possible = bool(asked.candidates) or enterable(stated)
@@ -112,6 +145,7 @@ async def ask_whose(
         "traits": [str(trait) for trait in asked.traits],
         "candidates": [known.id for known in asked.candidates],
         "stated": _kept(stated),
+        "doubtful": list(doubtful[:_MOST_DOUBTS]),
     }
     await unit.audit(account, "ask patient of document", f"message {message.id}", str(asked.why))
     await send_form(unit, Mailbox(account, to.name), await sheet(unit, options), message.mail_id)
@@ -141,9 +175,16 @@ async def sheet(unit: Unit, options: Mapping[str, object]) -> Sheet:
         form.notes["filing_document"].format(document=f"« {options['subject']} », {options['from']}"),
         form.notes["filing_patient"].format(patient=_shown(stated) or form.notes["filing_nobody"]),
         form.notes[f"filing_{options['why']}"].format(traits=f" ({differ})" if differ else ""),
+        *(form.notes["filing_doubt"].format(doubt=each) for each in _doubtful(options)),
     )
     candidates = await candidates_of(unit, options)
     return Sheet(form=filing_form(catalogue, about, candidates, new=enterable(stated)), options=dict(options))
+
+
+def _doubtful(options: Mapping[str, object]) -> list[str]:
+    """What was doubtful about the document; questions sent by an older version kept nothing of it."""
+    kept = options.get("doubtful", [])
+    return [str(each) for each in kept] if isinstance(kept, list) else []
 
 
 def _shown(stated: Patient) -> str:

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from gateway.pipeline import member_mail, requesting
 from gateway.pipeline.document_facts import authorities
+from gateway.pipeline.document_filing import finding_sentences
 from gateway.pipeline.document_numbers import Met, Numbers, kept_numbers, meet, note
 from gateway.pipeline.identifying import Identified, identify
 from gateway.pipeline.incoming import Incoming
@@ -18,9 +19,9 @@ from gateway.pipeline.requesting import FilledForm
 from gateway.pipeline.sending_forms import Sheet, send_form
 from gateway.pipeline.unit import Unit
 from gateway.store.rows import FormRow
-from teleexpertise.archives import ArchiveLimits, OpenedArchive, archive_in, holds_documents
+from teleexpertise.archives import ArchiveLimits, archive_in, holds_documents
 from teleexpertise.documents.oids import INS_NIA
-from teleexpertise.documents.reading import RequestValues, read_request
+from teleexpertise.documents.reading import ReadPerson, RequestValues, read_request
 from teleexpertise.documents.sentences import sentences
 from teleexpertise.documents.tlmda import LOINC_REQUEST
 from teleexpertise.forms import Form, FormKind, Value, validate
@@ -36,26 +37,41 @@ _LIMITS = ArchiveLimits(
 )
 
 
-async def receive(unit: Unit, incoming: Incoming) -> str | None:
-    """Open what the archive of a mail to the service asks for; ``None`` for a mail without an archive."""
+async def receive(unit: Unit, incoming: Incoming, expert: str = "") -> str | None:
+    """Open what the archive of a mail to the service asks for; ``None`` for a mail without an archive.
+
+    ``expert`` is the mailbox that the mail itself names, '' where the document says who is asked.
+    """
     attachments = incoming.letter.signed_attachments
     opened = await asyncio.to_thread(archive_in, attachments, _LIMITS)
     if opened is None:
         return None
     requests = [d.content for d in opened.documents if d.header and d.header.code == LOINC_REQUEST]
     if not opened.sound:
-        return await _refuse(unit, incoming, _faults(unit, opened))
+        return await _refuse(unit, incoming, finding_sentences(unit, opened, blocking=True))
     if len(requests) != 1 or requests[0] is None:
         word = "several_requests" if requests else "no_request"
         return await _refuse(unit, incoming, [unit.services.texts.words.of("documents", word)])
     read = await asyncio.to_thread(read_request, requests[0])
     if read.values is None:
         return await _refuse(unit, incoming, sentences(read.problems))
+    asked = replace(read.values, expert=await _expert(unit, read.values.expert, expert))
     numbers = Numbers.of(read.document)
-    met = await meet(unit, incoming, numbers, read.values.expert.mail, _ours(unit, read.values))
+    met = await meet(unit, incoming, numbers, asked.expert.mail, _ours(unit, asked))
     if met is not None:
-        return await _go_on(unit, incoming, met, numbers, read.values)
-    return await _open(unit, incoming, read.values, numbers, sentences(read.warnings))
+        return await _go_on(unit, incoming, met, numbers, asked)
+    return await _open(unit, incoming, asked, numbers, sentences(read.warnings))
+
+
+async def _expert(unit: Unit, stated: ReadPerson, named: str) -> ReadPerson:
+    """Who is asked, with a mailbox of our directory: of several ways to name it the first that leads there.
+
+    Much software knows a colleague by the RPPS number alone, or writes a mailbox that is none of ours.
+    """
+    if named or await unit.tx.experts.get(stated.mail) is not None:
+        return replace(stated, mail=named or stated.mail)
+    account = await unit.tx.accounts.by_rpps(stated.rpps)
+    return stated if account is None else replace(stated, mail=account.address)
 
 
 async def _go_on(unit: Unit, incoming: Incoming, met: Met, numbers: Numbers, asked: RequestValues) -> str:
@@ -99,15 +115,6 @@ def _addition(unit: Unit, incoming: Incoming, numbers: Numbers, asked: RequestVa
     )
     own = (each for each in incoming.letter.signed_attachments if not holds_documents(each))
     return member_mail.Brought("\n\n".join(part for part in said if part), (*own, *asked.attachments))
-
-
-def _faults(unit: Unit, opened: OpenedArchive) -> list[str]:
-    words = unit.services.texts.words
-    return [
-        words.of("archive_faults", finding.fault).format(name=finding.name, detail=finding.detail)
-        for finding in opened.findings
-        if finding.blocking
-    ]
 
 
 async def _refuse(unit: Unit, incoming: Incoming, why: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from certs.tls import peer_name
 from gateway.logins.bearers import Bearers
 from gateway.logins.machines import Machines
+from gateway.logins.passwords import password_hasher
 from gateway.logins.verdict import LoginVerdict
 from gateway.pipeline.attempts import Guesses, login_name
 from gateway.pipeline.refusing import refused
@@ -39,14 +40,9 @@ from teleexpertise.commands import Annuaire, NewRequest, read_command
 from teleexpertise.patient_mail import is_patients_mailbox, patient_of
 from teleexpertise.texts.contexts import RefusalReason
 
-__all__ = ["GatewayDoors", "password_hasher"]
+__all__ = ["GatewayDoors"]
 
 _POSTMASTER = "postmaster"
-
-
-def password_hasher() -> PasswordHasher:
-    """Argon2id at OWASP's smallest setting; one lane, because Dovecot's libsodium verifies no other."""
-    return PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 
 @dataclass(slots=True)
@@ -197,9 +193,8 @@ class GatewayDoors:
         try:
             async with self.services.store.transaction() as tx:
                 await Unit(self.services, tx, now).audit(peer.ip, "turn away", way, result, **detail)
-        except (
-            StoreError
-        ) as error:  # the answer stays the same: no reason to let somebody in, or to say later
+        except StoreError as error:
+            # The answer stays the same: no reason to let somebody in, or to say later.
             structlog.get_logger("smtp").error("turned away, not audited", error=type(error).__name__)
 
     async def check_recipient(self, peer: Peer, mail_from: str, recipient: str) -> None:

@@ -1,6 +1,4 @@
-"""A member's mail on its way to the other members: the author's octets with header fields added (design,
-section 5).
-"""
+"""A member's mail on its way to the other members: the author's octets with header fields added."""
 
 from __future__ import annotations
 
@@ -77,8 +75,7 @@ class FannedOut:
         account.
 
         A foreign author's mail goes to foreign members retold, and so does one to anybody whose protected
-        header names a
-        Reply-To that ours would contradict (``RFC 9788``).
+        header names a Reply-To that ours would contradict (``RFC 9788``).
         """
         fields = self._fields()
         drop = {name.lower() for name, _ in fields} & {"reply-to", "in-reply-to", "references"}

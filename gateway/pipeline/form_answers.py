@@ -1,4 +1,4 @@
-"""A form that came back: whose it is, what it says, and what follows from it (design, section 6)."""
+"""A form that came back: whose it is, what it says, and what follows from it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,22 @@ from gateway.pipeline.sending_forms import Sheet, kept_attachments, send_form
 from gateway.pipeline.unit import Unit
 from gateway.smtp.refusals import MessageTooBig
 from gateway.store.rows import FormRow
-from teleexpertise.forms import FormKind, FoundForm, Value, form_identity, read_form, validate
+from teleexpertise.forms import (
+    Form,
+    FormKind,
+    FormReading,
+    FoundForm,
+    Value,
+    form_identity,
+    read_form,
+    validate,
+)
 from teleexpertise.texts import contexts as mails
 from teleexpertise.texts.contexts import RefusalReason
 
 __all__ = ["receive"]
+
+_CLOSING = frozenset({FormKind.FINALISE, FormKind.DECLINE, FormKind.CANCEL, FormKind.ASK})
 
 
 async def receive(unit: Unit, incoming: Incoming, found: FoundForm) -> str:
@@ -51,8 +62,9 @@ async def receive(unit: Unit, incoming: Incoming, found: FoundForm) -> str:
     if row.kind == FormKind.FILING:
         problems = {**await document_filing.doubts(unit, sheet, checked.values), **problems}
     remark = "\n".join(filter(None, (str(row.options.get("remark", "")), reading.remark)))
+    reading, problems, remark = _from_above(sheet.form, reading, problems, remark)
     identified = Identified()
-    # A vital emergency is answered at once, whatever else is wrong with the form (design, section 6).
+    # A vital emergency is answered at once, whatever else is wrong with the form: call 15.
     vital = requesting.is_vital(row.kind, checked.values)
     if row.kind == FormKind.REQUEST and not problems and not vital:
         identified = await identify(unit, sheet.form, checked.values, incoming.login.address)
@@ -80,6 +92,22 @@ async def receive(unit: Unit, incoming: Incoming, found: FoundForm) -> str:
         known_patient=identified.known,
     )
     return await _dispatch(unit, incoming, answer)
+
+
+def _from_above(
+    form: Form, reading: FormReading, problems: Mapping[str, str], remark: str
+) -> tuple[FormReading, dict[str, str], str]:
+    """Words above a closing form whose one text to write was left empty come back in that place, to be sent
+    again: most people answer above what they got. The form comes back anyway, and nothing is sent unseen.
+    """
+    texts = [field.name for field in form.fields if field.several_lines]
+    if form.kind not in _CLOSING or not remark or len(texts) != 1 or reading.values.get(texts[0]):
+        return reading, dict(problems), remark
+    (name,) = texts
+    if name not in problems:
+        return reading, dict(problems), remark
+    placed = replace(reading, values={**reading.values, name: remark})
+    return placed, {**problems, name: form.say("from_above")}, ""
 
 
 def _unsaid(row: FormRow, sheet: Sheet) -> Mapping[str, Value]:

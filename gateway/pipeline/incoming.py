@@ -45,13 +45,11 @@ class Incoming:
     """A screened mail. ``id`` is what it is stored under.
 
     ``login`` is who answers for it: the authenticated account, or at the MX the From that the operator
-    vouches for.
-    ``dkim`` is what was found about its DKIM signatures, which a user's submission is not asked for.
-    ``trace`` are the header fields that every copy gets (Authentication-Results, Sender, Received).
+    vouches for. ``dkim`` is what was found about its DKIM signatures, which a user's submission is not asked
+    for. ``trace`` are the header fields that every copy gets (Authentication-Results, Sender, Received).
     ``encryption`` is ``None`` for mail that is not encrypted as a whole; ``clear`` is the mail with its
-    decrypted
-    content, to which letter and signature then belong, while ``raw`` is the ciphertext as received. ``known``
-    are certificates that a verified signature of another operator's person brought.
+    decrypted content, to which letter and signature then belong, while ``raw`` is the ciphertext as received.
+    ``known`` are certificates that a verified signature of another operator's person brought.
     """
 
     id: UUID

@@ -102,15 +102,11 @@ async def _is_known(unit: Unit, incoming: Incoming, conversation: Conversation) 
     """The same sender, Message-ID and body count once here, posted or held; another body is another mail, and
     so is the copy that went elsewhere in a transaction of its own.
     """
-    letter = incoming.letter
-    if not letter.message_id:
+    if not incoming.letter.message_id:
         return False
     held = {row.message_id for row in await unit.tx.held.of(conversation.id)}
     return any(
-        row.sender == incoming.written_as
-        and row.body_sha256 == letter.body_sha256
-        and (row.conversation_id == conversation.id or row.id in held)
-        for row in await unit.tx.messages.by_mail_id(letter.message_id)
+        row.conversation_id == conversation.id or row.id in held for row in await unit.copies(incoming)
     )
 
 

@@ -80,7 +80,6 @@ async def join(
     conversation: Conversation,
     by: Authorship,
     people: Sequence[Party],
-    answer_to: Mailbox | None = None,
 ) -> Conversation:
     """Let people join, one decision each; they see what follows from here on."""
     for person in people:
@@ -88,7 +87,7 @@ async def join(
         facts = Facts(
             trigger=Trigger.INVITE, author=by.author, proposed=MemberJoined(party=person), side=by.side
         )
-        act = Act(facts=facts, message=message, incoming=incoming, person=person, answer_to=answer_to)
+        act = Act(facts=facts, message=message, incoming=incoming, person=person)
         _, after = await carry_out(unit, conversation, conversation.id, act)
         conversation = after or conversation
     return conversation

@@ -45,6 +45,8 @@ _ANNOUNCED = {
     "complement": NoticeEvent.MISSING,
     "rapport": NoticeEvent.REPORT,
     "sans-reponse": NoticeEvent.REMINDER,
+    "remplacement": NoticeEvent.ABSENCE,
+    "expert-absent": NoticeEvent.ABSENCE,
 }
 _CLOSED = {State.DECLINED: NoticeEvent.DECLINED, State.CANCELLED: NoticeEvent.CANCELLED}
 #: A name that a peer's mail shows is cut here before it stands in a mail of ours.
@@ -272,17 +274,8 @@ def _shown(incoming: Incoming) -> str:
 
 
 async def _has_it(unit: Unit, incoming: Incoming, mirror: UUID, recipient: str) -> bool:
-    """Whether the same mail was put on its way to this mailbox before: a peer that missed our 250 sends
-    again, with other hop fields, and so with another hash.
-    """
-    letter = incoming.letter
-    earlier = [
-        row.id
-        for row in await unit.tx.messages.by_mail_id(letter.message_id)
-        if row.id != incoming.id
-        and row.sender == incoming.written_as
-        and row.body_sha256 == letter.body_sha256
-    ]
+    """Whether the same mail was put on its way to this mailbox before."""
+    earlier = [row.id for row in await unit.copies(incoming) if row.id != incoming.id]
     return any(
         row.action == "deliver"
         and row.recipient == recipient

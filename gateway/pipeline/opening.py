@@ -82,8 +82,7 @@ async def open_mail(services: Services, raw: bytes, letter: Letter, now: datetim
 async def _judged(services: Services, raw: bytes, now: datetime, *, in_clear: bool) -> SignatureReport:
     signature = await services.trust.verify(raw, now, in_clear)
     if signature.verdict is Verdict.INDETERMINATE:
-        # Three-valued verdicts: what cannot be judged now is asked again later, never passed (design,
-        # section 3.3).
+        # Three-valued verdicts: what cannot be judged now is asked again later, never passed.
         raise TemporaryFailure("Signature cannot be judged now", code=451, enhanced="4.7.5")
     return signature
 

@@ -1,4 +1,4 @@
-"""Whether the X-TLE fields of another operator's mail are believed (design, section 5). Pure.
+"""Whether the X-TLE fields of another operator's mail are believed. Pure.
 
 Two ways only. What a gateway writes carries its organisation's signature, with the fields in the protected
 header (``RFC 9788``). What it passes on is a person's words, whose signature it must not touch: there a DKIM

@@ -8,8 +8,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from typing import TypedDict
 
 from gateway.declarations import declared_by, read_declaration, save_declaration
+from gateway.pipeline.absences import waiting_for
 from gateway.pipeline.directory_pages import absence_on
 from gateway.pipeline.document_mailboxes import deposits_of, read_deposits, save_deposits
 from gateway.pipeline.incoming import Incoming
@@ -18,11 +20,12 @@ from gateway.pipeline.requesting import FilledForm
 from gateway.pipeline.sending_forms import Sheet, kept_attachments, send_form
 from gateway.pipeline.unit import Unit
 from gateway.store.rows import FormRow
+from teleexpertise.absences import Waiting
 from teleexpertise.commands import Preferences
 from teleexpertise.declaring import Declaration, file_may_be_handed_out, preferences_values
 from teleexpertise.forms import Form, Value, preferences_form
 from teleexpertise.letters import Attachment, Mailbox, PartKind
-from teleexpertise.people import Document
+from teleexpertise.people import Absence, Document, Expert
 from teleexpertise.texts.contexts import RefusalReason
 from teleexpertise.texts.directory_contexts import PreferencesSaved
 
@@ -66,8 +69,7 @@ async def sheet(unit: Unit, login: Mailbox, address: str, options: Mapping[str, 
         return None
     account = before.account
     listed = await _listed(unit, before, options)
-    today = unit.now.astimezone(unit.services.zone).date()
-    values = preferences_values(account, before.expert, today)
+    values = preferences_values(account, before.expert, unit.today)
     deposits = await deposits_of(unit, address)
     return Sheet(
         form=_form(unit, before, listed),
@@ -199,6 +201,32 @@ async def returned(unit: Unit, incoming: Incoming, row: FormRow, again: Sheet) -
     return replace(again, form=form, values=values, problems=problems, options=options)
 
 
+class _Absence(TypedDict, total=False):
+    """What the mail about saved preferences says of an absence."""
+
+    absence: Absence
+    deputy: str
+    deputy_away: Absence | None
+    begun: bool
+    waiting: Waiting
+
+
+async def _absence(unit: Unit, expert: Expert | None) -> _Absence:
+    """The absence that is under way or to come; nothing without one."""
+    absence = absence_on(unit, expert) if expert is not None else None
+    if expert is None or absence is None:
+        return {}
+    deputy = await unit.account(absence.deputy) if absence.deputy else None
+    own = await unit.tx.experts.absence(absence.deputy)
+    return {
+        "absence": absence,
+        "deputy": deputy.name if deputy is not None and deputy.active else "",
+        "deputy_away": own if own is not None and own.overlaps(absence) else None,
+        "begun": absence.covers(unit.today),
+        "waiting": await waiting_for(unit, expert),
+    }
+
+
 async def save(unit: Unit, incoming: Incoming, filled: FilledForm) -> str:
     """Save all of a form that is right, tell its author what holds now, and note who did it for whom."""
     before = await _before(unit, filled.sheet.options)
@@ -211,13 +239,10 @@ async def save(unit: Unit, incoming: Incoming, filled: FilledForm) -> str:
     if await save_deposits(unit, account.address, filled.values):
         changed = True
         await unit.audit(login.address, "preferences", account.address, "deposits saved")
-    absence = absence_on(unit, expert) if expert is not None else None
-    deputy = await unit.account(absence.deputy) if absence is not None and absence.deputy else None
     mail = PreferencesSaved(
         account=account,
         expert=expert,
-        absence=absence,
-        deputy=deputy.name if deputy is not None else "",
+        **await _absence(unit, expert),
         deposits=await deposits_of(unit, account.address),
         changed=changed,
         warnings=filled.warnings,

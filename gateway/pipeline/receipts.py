@@ -58,6 +58,7 @@ async def acknowledge(unit: Unit, incoming: Incoming) -> None:
         reporting_ua=services.settings.hostname,
         recipient=ours[0],
         original_message_id=letter.message_id,
+        fields=services.composer.always,
     )
     receipt = await unit.keep(identifier, facts.message_id, build_receipt(facts, body.text))
     await unit.send(receipt, addressee, mail_from="")
@@ -94,13 +95,29 @@ def receipt_of(incoming: Incoming) -> DispositionReport | None:
 async def note_at_bounce(
     unit: Unit, incoming: Incoming, receipt: DispositionReport, bounce: BounceRow
 ) -> str:
-    """A receipt at the address that a mail of ours asked it to: the address says which mail and recipient."""
+    """A receipt at the address that a mail of ours asked it to: the address says which mail and recipient.
+
+    Whoever a copy was passed on to reads that address as well, and tells of nobody's reading but their own.
+    """
     sent = await unit.tx.messages.get(bounce.message_id) if bounce.message_id else None
     named = receipt.message_id
-    if sent is None or (named and named != sent.mail_id):
+    elsewhere = named and sent is not None and named != sent.mail_id
+    if sent is None or elsewhere or not await _from_there(unit, incoming, bounce.recipient):
         await unit.store(incoming)
         return "receipt ignored"
     return await _note(unit, incoming, receipt, sent, bounce.recipient)
+
+
+async def _from_there(unit: Unit, incoming: Incoming, recipient: str) -> bool:
+    """Whether a mail comes from the side of a recipient: of ours the account or who may act for it, elsewhere
+    the operator, whose software writes receipts in names of its own.
+    """
+    if incoming.written_as.lower() == recipient.lower():
+        return True
+    if incoming.local:
+        return await unit.tx.delegations.allows(recipient, incoming.login.address)
+    certificate = incoming.envelope.peer.certificate or b""
+    return unit.services.trust.sender_fault(certificate, "", recipient) is None
 
 
 async def receive(unit: Unit, incoming: Incoming, receipt: DispositionReport) -> str | None:

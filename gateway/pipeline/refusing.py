@@ -35,5 +35,5 @@ async def within_rate(unit: Unit, sender: Mailbox) -> None:
     """
     limit = unit.services.settings.conversation.answers_per_hour
     if await unit.tx.answers.count(sender.address, unit.now) > limit:
-        body = unit.services.texts.render(RateLimited(answers_per_hour=limit))
-        raise Refusal(body.subject, code=450, enhanced="4.7.1")
+        sentence = unit.services.texts.sentence(RateLimited(answers_per_hour=limit))
+        raise Refusal(sentence, code=450, enhanced="4.7.1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from gateway.pipeline.absences import stand_in
 from gateway.pipeline.attachment_notes import notes_of
 from gateway.pipeline.consequences import Act, carry_out
 from gateway.pipeline.document_mailboxes import receives_documents
@@ -102,16 +103,15 @@ async def sheet(
     )
 
 
-async def _stand_in(unit: Unit, expert: Expert, requester: Party) -> tuple[Absence | None, Party | None]:
-    """The expert's absence today, and who answers meanwhile: an active account that is no party itself."""
-    today = unit.now.astimezone(unit.services.zone).date()
+async def _stand_in(
+    unit: Unit, expert: Expert, requester: Party, author: Author
+) -> tuple[Absence | None, Party | None]:
+    """The expert's absence today, and who answers meanwhile: an active account that does not ask itself."""
     absence = expert.absence
-    if absence is None or not absence.covers(today):
+    if absence is None or not absence.covers(unit.today):
         return None, None
-    deputy = await unit.account(absence.deputy) if absence.deputy else None
-    if deputy is None or not deputy.active or deputy.address in (requester.address, expert.account.address):
-        return absence, None
-    return absence, Party.of(deputy)
+    askers = (requester.address, author.address)
+    return absence, await stand_in(unit, absence, expert.account.address, askers)
 
 
 def _opening(
@@ -229,11 +229,12 @@ async def open_request(unit: Unit, incoming: Incoming, filled: FilledForm) -> st
     seen = {attachment.content for attachment in brought}
     attachments = (*(attachment for attachment in earlier if attachment.content not in seen), *brought)
     identifier = unit.services.new_id()
+    away = await _stand_in(unit, expert, requester, author)
     message = await unit.store(incoming)
     facts = Facts(
         trigger=Trigger.REQUEST,
         author=author,
-        proposed=_opening(filled, expert, requester, attachments, await _stand_in(unit, expert, requester)),
+        proposed=_opening(filled, expert, requester, attachments, away),
         side=Side.REQUESTER,
         tool_url=expert.tool_url,
         allows_anonymous=expert.identity is IdentityPolicy.ANONYMOUS_ALLOWED,

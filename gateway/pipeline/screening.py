@@ -1,7 +1,6 @@
 """From an envelope and octets to an :class:`Incoming`, or a refusal: intake, loops, who wrote, signature.
 
-Nothing here changes anything; the order is that of the design (section 3.2-3.3): cheap and certain
-refusals first.
+Nothing here changes anything. Cheap and certain refusals come first.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ def _single_author(letter: Letter) -> Mailbox:
 
 async def _user_may_write(services: Services, envelope: Envelope, letter: Letter, author: Mailbox) -> Mailbox:
     """Who is logged in. MAIL FROM and From are the account's own or those of delegators, now; a Sender field
-    must name the account (design, section 5).
+    must name the account.
     """
     login = await require_writer(services, envelope.peer, (envelope.mail_from, author.address))
     if letter.sender is not None and letter.sender.address != login.address:

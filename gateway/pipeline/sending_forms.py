@@ -25,8 +25,7 @@ class Sheet:
     """One form to be sent: the form of this case, what is filled in already, what is wrong, what is kept.
 
     ``options`` is what the answer will need to be understood (JSON); ``options["kept"]`` lists the stored
-    mails whose
-    attachments belong to the answer.
+    mails whose attachments belong to the answer.
     """
 
     form: Form

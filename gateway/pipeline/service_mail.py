@@ -18,7 +18,7 @@ __all__ = ["receive"]
 
 
 async def receive(unit: Unit, incoming: Incoming) -> str:
-    """Answer a command or a form; nothing automatic is ever answered (design, section 5)."""
+    """Answer a command or a form; nothing automatic is ever answered."""
     if incoming.automatic is not None:
         await unit.store(incoming)
         await _pass_on_copies(unit, incoming)
@@ -80,15 +80,12 @@ async def _pass_on_copies(unit: Unit, incoming: Incoming) -> None:
 
 async def _answered_already(unit: Unit, incoming: Incoming) -> bool:
     """A mail that came twice (a retry after a lost 250) is answered once."""
-    letter = incoming.letter
-    if not letter.message_id:
+    if not incoming.letter.message_id:
         return False
     ours = {unit.services.book.service, *map(unit.services.book.reply, incoming.addressed.conversations)}
     return any(
-        row.sender == incoming.written_as
-        and row.body_sha256 == letter.body_sha256
-        and not ours.isdisjoint(str(name).lower() for name in row.envelope.get("recipients", ()))
-        for row in await unit.tx.messages.by_mail_id(letter.message_id)
+        not ours.isdisjoint(str(name).lower() for name in row.envelope.get("recipients", ()))
+        for row in await unit.copies(incoming)
     )
 
 

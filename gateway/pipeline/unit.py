@@ -1,14 +1,13 @@
 """One transaction's worth of consequences: messages stored, events recorded, actions put into the outbox.
 
-Everything here happens before the ``250`` and inside one transaction (design, section 3.6); nothing here
-sends.
+Everything here happens before the ``250`` and inside one transaction; nothing here sends.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from hashlib import sha256
 from uuid import UUID
 
@@ -78,6 +77,11 @@ class Unit:
     cause: UUID | None = None
     _accounts: dict[str, Account | None] = field(default_factory=dict)
 
+    @property
+    def today(self) -> date:
+        """The day that calendars show where the service is."""
+        return self.now.astimezone(self.services.zone).date()
+
     # -- messages
 
     async def store(self, incoming: Incoming, conversation: UUID | None = None) -> MessageRow:
@@ -131,6 +135,17 @@ class Unit:
             )
         return row
 
+    async def copies(self, incoming: Incoming) -> tuple[MessageRow, ...]:
+        """The stored mails with its sender, Message-ID and body, oldest first, itself among them if stored:
+        who missed our 250 sends again, with other hop fields, and so with another hash.
+        """
+        letter = incoming.letter
+        return tuple(
+            row
+            for row in await self.tx.messages.by_mail_id(letter.message_id)
+            if row.sender == incoming.written_as and row.body_sha256 == letter.body_sha256
+        )
+
     async def write(self, draft: Draft, conversation: UUID | None = None) -> MessageRow:
         """Compose, sign and keep a mail of ours."""
         identifier = self.services.new_id()
@@ -175,9 +190,9 @@ class Unit:
         """Put one delivery of a stored mail into the outbox: to a mailbox of ours, or to another operator.
 
         ``mail_from`` ``None`` makes a bounce address of ours, so that a bounce comes back to the gateway;
-        ``wishes`` are
-        the sender's for delivery reports (``RFC 3461``), and further facts that the delivery needs.
-        ``receipt`` asks for one (``RFC 8098 §2.1``) at the same bounce address, where automatic ones may go.
+        ``wishes`` are the sender's for delivery reports (``RFC 3461``), and further facts that the delivery
+        needs. ``receipt`` asks for one (``RFC 8098 §2.1``) at the same bounce address, where automatic ones
+        may go.
         """
         action = "deliver" if self.services.is_local(recipient) else "relay"
         key = f"{action}:{message.id}:{recipient}"

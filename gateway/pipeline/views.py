@@ -10,10 +10,11 @@ from datetime import datetime
 from typing import TypedDict
 
 from gateway.pipeline.links import Links
+from teleexpertise.absences import asking
 from teleexpertise.commands import Remove
 from teleexpertise.conversation import Conversation
 from teleexpertise.events import Author, ReminderKind, Side
-from teleexpertise.people import Document, Party
+from teleexpertise.people import Absence, Document, Party
 from teleexpertise.prerequisites import satisfied
 from teleexpertise.reminding import CONVENTION
 from teleexpertise.texts import contexts as mails
@@ -204,7 +205,6 @@ def _confirmation(case: Case) -> mails.Mail:
     return mails.Confirmation(
         **_head(case),
         author=case.author,
-        requester=conversation.requester,
         expert=conversation.expert,
         patient=conversation.patient,
         urgency=opening.urgency,
@@ -258,9 +258,12 @@ def _reminder(case: Case) -> mails.Mail:
 
 
 def _reminder_of_deputy(case: Case) -> mails.Mail:
-    opening = case.conversation.opening
-    until = opening.absence.ends if opening.absence else None
-    return followup_contexts.DeputyReminder(**_due(case), absent=opening.expert.name, until=until)
+    conversation = case.conversation
+    known = conversation.known_absences
+    until = known[-1].ends if known else None
+    return followup_contexts.DeputyReminder(
+        **_due(case), absent=conversation.opening.expert.name, until=until
+    )
 
 
 class _Due(_Head):
@@ -298,6 +301,46 @@ def _unanswered(case: Case) -> mails.Mail:
     )
 
 
+class _Away(_Head):
+    """What is said of an expert's absence."""
+
+    expert: str
+    absence: Absence
+    asked_at: datetime
+    answered: bool
+    others: tuple[mails.ExpertCard, ...]
+
+
+def _away(case: Case) -> mails.Mail:
+    """The mail that an absence asks for, by whichever name a rule calls it: with a deputy or without."""
+    conversation = case.conversation
+    noted = conversation.away[-1]
+    said = _Away(
+        **_head(case),
+        expert=conversation.expert.name,
+        absence=noted.absence,
+        asked_at=conversation.opened_at,
+        answered=conversation.expert_has_written,
+        others=case.others,
+    )
+    if noted.deputy is None:
+        return followup_contexts.ExpertAbsent(
+            **said,
+            self_asked=noted.absence.deputy in asking(conversation),
+            links=case.links.of(conversation, Side.REQUESTER),
+        )
+    due = conversation.promised_at
+    return followup_contexts.Replacement(
+        **said,
+        deputy=noted.deputy,
+        requester=conversation.requester.name,
+        remove=case.links.to(Remove(noted.deputy.address, conversation.ref)),
+        due=due if due > case.now and not conversation.expert_has_written else None,
+        deputy_until=noted.deputy_until,
+        links=case.links.of(conversation, Side.EXPERT),
+    )
+
+
 def _command_done(case: Case) -> mails.Mail:
     person = case.person.name if case.person else ""
     done = mails.CommandDone.REMOVED if case.person else mails.CommandDone.ASKED
@@ -328,6 +371,8 @@ _BUILDERS: Mapping[str, Callable[[Case], mails.Mail]] = {
     "rappel": _reminder,
     "rappel-remplacant": _reminder_of_deputy,
     "sans-reponse": _unanswered,
+    "remplacement": _away,
+    "expert-absent": _away,
     "redirection": _redirection,
     "urgence-vitale": _emergency,
 }

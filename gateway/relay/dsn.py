@@ -63,7 +63,9 @@ class DeliveryReport:
 
 @dataclass(frozen=True, slots=True)
 class ReportFacts:
-    """All that a report of ours states; ``message_id`` is the report's own, times are aware."""
+    """All that a report of ours states; ``message_id`` is the report's own, times are aware. ``fields`` are
+    further header fields of it.
+    """
 
     sender: Mailbox
     addressee: str
@@ -74,6 +76,7 @@ class ReportFacts:
     arrived_at: datetime
     recipients: tuple[RecipientReport, ...]
     envelope_id: str = ""
+    fields: tuple[tuple[str, str], ...] = ()
 
 
 def build_report(facts: ReportFacts, text: str, original_header: bytes) -> bytes:
@@ -94,6 +97,7 @@ def build_report(facts: ReportFacts, text: str, original_header: bytes) -> bytes
         subject=facts.subject,
         message_id=facts.message_id,
         now=facts.now,
+        fields=facts.fields,
         parts=parts,
         original_id=message_id_of(fields_of(original_header).get("message-id", "")),
     )

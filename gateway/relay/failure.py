@@ -24,15 +24,18 @@ class OwnWords(StrEnum):
 
 
 class RelayFailed(Exception):
-    """One recipient was not reached. ``permanent`` means that another attempt would fail alike.
+    """One recipient was not reached. ``permanent`` means that another attempt would fail alike: a 5yz code,
+    unless what it says of a host is ``passing``, since its operator may repair it.
 
     ``code`` and ``enhanced`` are SMTP status (RFC 3463); ``text`` is one line of ASCII of at most 500
     characters, from the other side where it answered (it may name addresses: not for logs). ``remote`` is its
     host name, '' if none.
     """
 
-    def __init__(self, permanent: bool, code: int, enhanced: str, text: str, remote: str = "") -> None:
-        self.permanent = permanent
+    def __init__(
+        self, code: int, enhanced: str, text: str, remote: str = "", *, passing: bool = False
+    ) -> None:
+        self.permanent = 500 <= code <= 599 and not passing
         self.code = code
         self.enhanced = enhanced
         self.text = "".join(c if " " <= c <= "~" else " " for c in text)[:_LONGEST_TEXT].strip()
@@ -40,11 +43,11 @@ class RelayFailed(Exception):
         super().__init__(f"{code} {enhanced}")
 
     @classmethod
-    def answered(cls, code: int, message: str, remote: str) -> RelayFailed:
+    def answered(cls, code: int, message: str, remote: str, *, passing: bool = False) -> RelayFailed:
         """The failure in an answer of the other side; an answer that is neither 4xx nor 5xx is a
         passing fault.
         """
-        permanent = 500 <= code <= 599
         match = _ENHANCED.match(message)
         enhanced = match.group(1) if match and match.group(1)[0] == str(code)[0] else ""
-        return cls(permanent, code, enhanced or ("5.0.0" if permanent else "4.0.0"), message, remote)
+        unsaid = "5.0.0" if 500 <= code <= 599 else "4.0.0"
+        return cls(code, enhanced or unsaid, message, remote, passing=passing)

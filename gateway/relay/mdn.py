@@ -57,7 +57,6 @@ class DispositionReport:
     disposition: Disposition
     message_id: str
     recipient: str = ""
-    original_recipient: str = ""
     failed: bool = False
     code: str = ""
     diagnostic: str = ""
@@ -65,7 +64,9 @@ class DispositionReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptFacts:
-    """All that a receipt of ours states: ``recipient`` is the address that the mail was processed at."""
+    """All that a receipt of ours states: ``recipient`` is the address that the mail was processed at.
+    ``fields`` are further header fields of it.
+    """
 
     sender: Mailbox
     addressee: str
@@ -75,6 +76,7 @@ class ReceiptFacts:
     reporting_ua: str
     recipient: str
     original_message_id: str
+    fields: tuple[tuple[str, str], ...] = ()
 
 
 def build_receipt(facts: ReceiptFacts, text: str) -> bytes:
@@ -97,6 +99,7 @@ def build_receipt(facts: ReceiptFacts, text: str) -> bytes:
         subject=facts.subject,
         message_id=facts.message_id,
         now=facts.now,
+        fields=facts.fields,
         parts=(
             b"Content-Type: text/plain; charset=utf-8\r\n"
             + quoted(text.replace("\n", "\r\n").encode("utf-8")),
@@ -136,7 +139,6 @@ def read_receipt(raw: bytes) -> DispositionReport | None:
         disposition=Disposition(match[1].lower()),
         message_id=message_id_of(fields.get("original-message-id", "")) or original_of(parts),
         recipient=typed(fields.get("final-recipient", "")).lower(),
-        original_recipient=typed(fields.get("original-recipient", "")).lower(),
         failed=modifier is not None or bool(words) or match[1].lower() == Disposition.FAILED,
         code=code[1] if code else "",
         diagnostic=_one_line(words),

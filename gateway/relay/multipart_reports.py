@@ -54,28 +54,31 @@ def write_report(
     subject: str,
     message_id: str,
     now: datetime,
+    fields: Sequence[tuple[str, str]] = (),
     parts: Sequence[bytes],
     original_id: str,
 ) -> bytes:
     """The report as a whole mail with CRLF, ``auto-replied`` and made to be sent with a null sender.
 
-    ``parts`` are whole entities, ``original_id`` the mail that it answers ('' unknown).
+    ``parts`` are whole entities, ``original_id`` the mail that it answers ('' unknown), ``fields`` further
+    header fields.
     """
     boundary = "=_" + sha256(b"".join(parts)).hexdigest()[:40]
     body = b"".join(b"--" + boundary.encode("ascii") + b"\r\n" + part + b"\r\n" for part in parts)
-    fields = [
+    header = [
         ("From", f"{encode_phrase(sender.name)} <{sender.address}>"),
         ("To", addressee),
         ("Subject", encode_words(subject)),
         ("Date", format_datetime(now)),
         ("Message-ID", message_id),
         ("Auto-Submitted", "auto-replied"),
+        *fields,
         ("MIME-Version", "1.0"),
         ("Content-Type", f'multipart/report; report-type={kind}; boundary="{boundary}"'),
     ]
     if original_id:
-        fields.append(("References", original_id))
-    return prepend_fields(b"\r\n" + body + b"--" + boundary.encode("ascii") + b"--\r\n", fields)
+        header.append(("References", original_id))
+    return prepend_fields(b"\r\n" + body + b"--" + boundary.encode("ascii") + b"--\r\n", header)
 
 
 def report_parts(raw: bytes, kind: str) -> tuple[Part, ...]:

@@ -89,13 +89,13 @@ class Relay:
         failures, since the operator may repair them.
         """
         if not (mail_from + recipient).isascii() or not (mail_from + recipient).isprintable():
-            raise RelayFailed(True, 553, "5.6.7", "Address needs SMTPUTF8, which is not offered")
+            raise RelayFailed(553, "5.6.7", "Address needs SMTPUTF8, which is not offered")
         _, at, domain = recipient.lower().rpartition("@")
         if not at or not domain or domain.startswith("["):
-            raise RelayFailed(True, 550, "5.1.2", "Recipient address without usable domain")
+            raise RelayFailed(550, "5.1.2", "Recipient address without usable domain")
         fault = wire_fault(raw)
         if fault is not None:
-            raise RelayFailed(True, 554, fault.enhanced, fault.text)
+            raise RelayFailed(554, fault.enhanced, fault.text)
         if self._check_domain is not None:
             self._check_domain(domain)
         message = _Message(
@@ -107,7 +107,7 @@ class Relay:
                 return await self._attempt(target, message)
             except _HostUnusable as unusable:
                 failure = unusable.failure
-        raise failure or RelayFailed(False, 451, "4.4.4", "No host for domain")
+        raise failure or RelayFailed(451, "4.4.4", "No host for domain")
 
     async def _attempt(self, target: Target, message: _Message) -> str:
         client = SMTP(
@@ -127,7 +127,7 @@ class Relay:
                 await client.quit()  # the host has the message: how it says goodbye changes nothing
             return announced
         except TimeoutError:
-            raise RelayFailed(False, 451, "4.4.2", "Host took too long", target.host) from None
+            raise RelayFailed(451, "4.4.2", "Host took too long", target.host) from None
         finally:
             client.close()
 
@@ -138,13 +138,12 @@ class Relay:
             await client.ehlo()
             if not client.supports_extension("starttls"):
                 text = f"{OwnWords.HOST_UNTRUSTED}: no STARTTLS"
-                raise _HostUnusable(RelayFailed(False, 454, "4.7.5", text, target.host))
+                raise _HostUnusable(RelayFailed(454, "4.7.5", text, target.host))
             await client.starttls(server_hostname=target.host)
             await self._judge(client.get_transport_info("ssl_object"), target, message.domain)
             await client.ehlo()
         except SMTPResponseException as error:
-            failure = RelayFailed.answered(error.code, error.message, target.host)
-            failure.permanent = False
+            failure = RelayFailed.answered(error.code, error.message, target.host, passing=True)
             raise _HostUnusable(failure) from error
         except (SMTPException, OSError) as error:
             # The handshake fails here where the host trusts not our authority, or we not its.
@@ -158,7 +157,7 @@ class Relay:
             reason = await self._verify_peer(certificate, peer_chain(ssl_object), domain)
         if reason is not None:
             text = f"{OwnWords.HOST_UNTRUSTED}: {reason}"
-            raise _HostUnusable(RelayFailed(False, 454, "4.7.5", text, target.host))
+            raise _HostUnusable(RelayFailed(454, "4.7.5", text, target.host))
 
     async def _transfer(self, client: SMTP, target: Target, message: _Message) -> None:
         """MAIL, RCPT, DATA; an answer is the end of it, whatever other hosts there are."""
@@ -172,9 +171,9 @@ class Relay:
         except SMTPResponseException as error:
             raise RelayFailed.answered(error.code, error.message, target.host) from error
         except SMTPTimeoutError as error:
-            raise RelayFailed(False, 451, "4.4.2", "No answer in time", target.host) from error
+            raise RelayFailed(451, "4.4.2", "No answer in time", target.host) from error
         except (SMTPException, OSError) as error:
-            raise RelayFailed(False, 451, "4.4.2", "Connection lost", target.host) from error
+            raise RelayFailed(451, "4.4.2", "Connection lost", target.host) from error
 
 
 def _announced(client: SMTP, domain: str) -> str:
@@ -194,8 +193,8 @@ def _unusable(error: Exception, host: str) -> RelayFailed:
         cause = cause.__cause__ or cause.__context__
     if cause is not None:
         text = f"{OwnWords.HOST_UNTRUSTED}: tls: {handshake_reason(cause)}"
-        return RelayFailed(False, 454, "4.7.5", text, host)
-    return RelayFailed(False, 451, "4.4.1", f"{OwnWords.HOST_UNUSABLE}: {type(error).__name__}", host)
+        return RelayFailed(454, "4.7.5", text, host)
+    return RelayFailed(451, "4.4.1", f"{OwnWords.HOST_UNUSABLE}: {type(error).__name__}", host)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,12 +217,12 @@ class _Message:
         mail, rcpt = [f"MAIL FROM:<{self.mail_from}>"], [f"RCPT TO:<{self.recipient}>"]
         if not self.raw.isascii():
             if not client.supports_extension("8bitmime"):
-                raise RelayFailed(True, 554, "5.6.3", "Host does not offer 8BITMIME", remote)
+                raise RelayFailed(554, "5.6.3", "Host does not offer 8BITMIME", remote)
             mail.append("BODY=8BITMIME")
         if client.supports_extension("size"):
             limit = client.esmtp_extensions["size"].strip()
             if limit.isdigit() and 0 < int(limit) < len(self.raw):
-                raise RelayFailed(True, 552, "5.3.4", "Message too big for host", remote)
+                raise RelayFailed(552, "5.3.4", "Message too big for host", remote)
             mail.append(f"SIZE={len(self.raw)}")
         if client.supports_extension("dsn"):
             mail += [f"RET={self.dsn.ret}"] if self.dsn.ret else []

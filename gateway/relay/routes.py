@@ -47,17 +47,17 @@ class MxRoutes:
         try:
             answer = await self._resolver.resolve(domain, "MX", lifetime=self._seconds)
         except dns.resolver.NXDOMAIN:
-            raise RelayFailed(True, 550, "5.1.2", "Domain does not exist") from None
+            raise RelayFailed(550, "5.1.2", "Domain does not exist") from None
         except dns.resolver.NoAnswer:
             return (Target(domain),)
         except (dns.exception.DNSException, OSError) as error:
-            raise RelayFailed(False, 451, "4.4.3", f"DNS failure: {type(error).__name__}") from error
+            raise RelayFailed(451, "4.4.3", f"DNS failure: {type(error).__name__}") from error
         records = sorted(
             (record for record in answer if isinstance(record, MX)), key=attrgetter("preference")
         )
         hosts = [record.exchange.to_text(omit_final_dot=True) for record in records]
         if hosts in (["."], [""]):
-            raise RelayFailed(True, 556, "5.1.10", "Domain takes no mail (null MX)")
+            raise RelayFailed(556, "5.1.10", "Domain takes no mail (null MX)")
         return [Target(host) for host in hosts[:_MOST_TARGETS] if host not in ("", ".")] or (Target(domain),)
 
 
@@ -74,5 +74,5 @@ class TableRoutes:
         if target is not None:
             return (target,)
         if self._other is None:
-            raise RelayFailed(True, 550, "5.1.2", "No route to domain")
+            raise RelayFailed(550, "5.1.2", "No route to domain")
         return await self._other.targets(domain)

@@ -12,10 +12,9 @@ class SmtpLimits:
     """Limits of one listener process; sizes in octets, times in seconds.
 
     ``max_inflight_bytes`` are those of all mails between DATA and its answer, ``max_worked_bytes`` of those
-    that are read and decided on at once; more of them wait.
-    ``idle_seconds`` ends a connection that says nothing, ``data_seconds`` a DATA that never ends (RFC 5321
-    §4.5.3.2). Each error after the second, and each failed authentication, is answered
-    ``error_delay_seconds`` late.
+    that are read and decided on at once; more of them wait. ``idle_seconds`` ends a connection that says
+    nothing, ``data_seconds`` a DATA that never ends (RFC 5321 §4.5.3.2). Each error after the second, and
+    each failed authentication, is answered ``error_delay_seconds`` late.
     """
 
     max_message_bytes: int = 25 * 1024 * 1024

@@ -15,10 +15,12 @@ What a block wrote is on disk when the block ends.
 from gateway.store.errors import (
     AlreadyExists,
     ConstraintBroken,
+    NotCopied,
     NotFound,
     SchemaMismatch,
     SequenceConflict,
     StoreError,
+    StoreInUse,
     StoreUnavailable,
 )
 from gateway.store.rows import (
@@ -53,6 +55,7 @@ __all__ = [
     "HeldRow",
     "HeldState",
     "MessageRow",
+    "NotCopied",
     "NotFound",
     "OutboxRow",
     "OutboxState",
@@ -62,6 +65,7 @@ __all__ = [
     "SequenceConflict",
     "Store",
     "StoreError",
+    "StoreInUse",
     "StoreUnavailable",
     "Transaction",
 ]

@@ -58,6 +58,7 @@ class Finalisation:
     listed_patient: bool | None = None
     requester_place: Place | None = None
     expert_place: Place | None = None
+    insured_number: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,8 @@ class ActivityRow:
     """One conversation; what has not happened yet is None. ``finalised_at`` is that of the last
     of ``version`` finalisations. ``patient_id`` is the patient's number in the register, ``asked_of`` the
     account that was asked. Of one that another gateway holds, ``held_by`` is its domain, ``ours`` are the
-    accounts of ours that are or were members; ``patient_told`` is False where it keeps the patient back.
+    accounts of ours that are or were members; ``patient_told`` is False where it keeps the patient back,
+    ``specialty_told`` where it does not say what was asked.
     """
 
     ref: str
@@ -84,6 +86,7 @@ class ActivityRow:
     held_by: str = ""
     ours: frozenset[str] = frozenset()
     patient_told: bool = True
+    specialty_told: bool = True
 
 
 @dataclass(frozen=True, slots=True)

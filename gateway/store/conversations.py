@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import Executable, Update, bindparam, delete, select, update
+from sqlalchemy import Executable, Update, bindparam, delete, exists, func, select, update
 
 from gateway.store.dialect import insert
 from gateway.store.errors import AlreadyExists, NotFound, SequenceConflict
 from gateway.store.repository import ID_CHUNK, Repository, column_values
 from gateway.store.rows import ConversationRow, Projection
+from gateway.store.schema import absence as absences
 from gateway.store.schema import conversation as conversations
 from gateway.store.schema import conversation_member as members
 from gateway.store.schema import event as events
@@ -48,6 +49,21 @@ def _present() -> Executable:
 def _recorded() -> Executable:
     statement = select(events, message.c.mail_id).join_from(events, message)
     return statement.where(events.c.conversation_id == bindparam("conversation")).order_by(events.c.seq)
+
+
+@cache
+def _of_the_absent() -> Executable:
+    away = (absences.c.starts <= bindparam("today")) & (absences.c.ends >= bindparam("today"))
+    theirs = (conversations.c.expert_address == absences.c.address) & conversations.c.state.in_(
+        bindparam("states", expanding=True)
+    )
+    deputy_known = exists().where(
+        members.c.conversation_id == conversations.c.id,
+        members.c.address == absences.c.deputy,
+        members.c.address != conversations.c.requester_address,
+    )
+    statement = select(conversations.c.id).join_from(absences, conversations, theirs)
+    return statement.where(away, ~deputy_known).order_by(conversations.c.opened_at)
 
 
 class Conversations(Repository):
@@ -108,13 +124,27 @@ class Conversations(Repository):
 
     async def list(self, limit: int = 1000, states: Collection[str] = ()) -> tuple[ConversationRow, ...]:
         """The last touched conversations, of all states or some."""
-        conditions = [conversations.c.state.in_(states)] if states else []
+        # As an expression: SQLite would take the index by state, and sort all that it finds for the last few.
+        conditions = [func.coalesce(conversations.c.state, "").in_(states)] if states else []
         return await self._matching(*conditions, limit=limit)
 
     async def waiting(self, state: str, opened_before: datetime) -> tuple[UUID, ...]:
         """Those in a state that were opened before a moment, the oldest first."""
         here = (conversations.c.state == state) & (conversations.c.opened_at < opened_before)
         rows = await self._all(select(conversations.c.id).where(here).order_by(conversations.c.opened_at))
+        return tuple(row["id"] for row in rows)
+
+    async def of_the_absent(self, today: date, states: Collection[str]) -> tuple[UUID, ...]:
+        """Those in some states whose expert is away today, the oldest first; without those that the deputy
+        takes part in or took, other than by asking.
+        """
+        rows = await self._all(_of_the_absent(), {"today": today, "states": list(states)})
+        return tuple(row["id"] for row in rows)
+
+    async def asked_of(self, expert: str, states: Collection[str]) -> tuple[UUID, ...]:
+        """Those in some states whose expert has this address, the oldest first."""
+        theirs = (conversations.c.expert_address == expert) & conversations.c.state.in_(states)
+        rows = await self._all(select(conversations.c.id).where(theirs).order_by(conversations.c.opened_at))
         return tuple(row["id"] for row in rows)
 
     async def ids(self) -> tuple[UUID, ...]:

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 from pathlib import Path
 
-from sqlalchemy import Table, make_url
+from sqlalchemy import Table, func, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.store import sqlite as on_sqlite
-from gateway.store.engines import Engines
+from gateway.store.engines import Engines, shown
 from gateway.store.errors import ConstraintBroken, StoreUnavailable
 
-__all__ = ["announce", "engines", "insert", "insert_new", "prepare", "translated"]
+__all__ = [
+    "allow_time",
+    "announce",
+    "engines",
+    "insert",
+    "insert_new",
+    "last_number",
+    "load_unordered",
+    "prepare",
+    "set_last_number",
+    "translated",
+]
 
 
 def engines(url: str) -> Engines:
@@ -32,12 +43,12 @@ def engines(url: str) -> Engines:
     match address.get_backend_name():
         case "sqlite":
             return on_sqlite.sqlite_engines(address)
-        case "postgresql":
+        case "postgresql" | "postgres":
             # Loaded only here: a command on SQLite would pay a tenth of a second for it.
             from gateway.store.postgresql import postgresql_engines
 
             return postgresql_engines(address)
-    raise StoreUnavailable(f"no support for this database: {address.render_as_string()}")
+    raise StoreUnavailable(f"no support for this database: {shown(address)}")
 
 
 async def prepare(pair: Engines) -> None:
@@ -67,7 +78,7 @@ def translated() -> Iterator[None]:
         raise StoreUnavailable("all connections are in use") from error
     except DBAPIError as error:
         if error.connection_invalidated or _is_unavailable(error.orig):
-            raise StoreUnavailable(str(error.orig)) from error
+            raise StoreUnavailable(_unavailable_text(error.orig)) from error
         raise
 
 
@@ -77,6 +88,14 @@ def _constraint_text(error: IntegrityError) -> str:
     from gateway.store.postgresql import constraint_text
 
     return constraint_text(error.orig)
+
+
+def _unavailable_text(error: BaseException | None) -> str:
+    if error is None or isinstance(error, sqlite3.Error):
+        return str(error)
+    from gateway.store.postgresql import unavailable_text
+
+    return unavailable_text(error)
 
 
 def _is_unavailable(error: BaseException | None) -> bool:
@@ -117,3 +136,60 @@ async def announce(connection: AsyncConnection, who: str) -> None:
         from gateway.store.postgresql import announcement
 
         await connection.execute(announcement(who))
+
+
+# -- what a copy of a whole database needs
+
+
+async def allow_time(connection: AsyncConnection) -> None:
+    """Let this transaction last as long as it takes, and wait within itself."""
+    if connection.dialect.name == "postgresql":
+        from gateway.store.postgresql import NO_LIMITS
+
+        await connection.exec_driver_sql(NO_LIMITS)
+
+
+@asynccontextmanager
+async def load_unordered(connection: AsyncConnection, tables: Sequence[Table]) -> AsyncIterator[None]:
+    """Within the block a row may come before the row of its own table to which it refers; what refers to
+    nothing is an error at the end of it, or of the transaction. The tables' statistics are taken afterwards.
+    """
+    if connection.dialect.name == "postgresql":
+        from gateway.store.postgresql import analyze, deferred
+
+        async with deferred(connection, tables):
+            yield
+        await analyze(connection, tables)
+    else:
+        await connection.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
+        yield
+
+
+async def last_number(connection: AsyncConnection, table: Table) -> int:
+    """The last number that the database gave to a row of this table, though that be gone; 0 where it numbers
+    none.
+    """
+    column = table.autoincrement_column
+    if column is None:
+        return 0
+    greatest = int((await connection.execute(select(func.max(column)))).scalar_one() or 0)
+    if connection.dialect.name == "postgresql":
+        from gateway.store.postgresql import given_number
+
+        return max(greatest, await given_number(connection, column))
+    return max(greatest, await on_sqlite.given_number(connection, table))
+
+
+async def set_last_number(connection: AsyncConnection, table: Table, number: int) -> None:
+    """The next row of this table gets a higher number. SQLite keeps that only for tables that never give a
+    number twice.
+    """
+    column = table.autoincrement_column
+    if column is None or number == 0:
+        return
+    if connection.dialect.name == "postgresql":
+        from gateway.store.postgresql import set_given_number
+
+        await set_given_number(connection, column, number)
+    else:
+        await on_sqlite.set_given_number(connection, table, number)

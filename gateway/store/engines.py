@@ -4,9 +4,36 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-__all__ = ["Engines"]
+__all__ = ["Engines", "has_secret", "shown"]
+
+#: Of libpq, which takes them behind the `?` as well.
+_SECRETS = ("password", "sslpassword", "scram_client_key", "scram_server_key")
+
+
+def has_secret(address: URL) -> bool:
+    """Whether an address holds a password, which :func:`shown` leaves out."""
+    return address.password is not None or any(name in address.query for name in _SECRETS)
+
+
+def shown(address: URL) -> str:
+    """An address as settings have it, without any password."""
+    address = address.set(drivername=address.get_backend_name()).difference_update_query(_SECRETS)
+    return (
+        URL.create(
+            address.drivername,
+            address.username,
+            None,
+            address.host,
+            address.port,
+            address.database,
+            address.query,
+        )
+        .render_as_string(hide_password=False)
+        .replace("%2F", "/")
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,12 @@
 
     StoreError
     ├── StoreUnavailable     locked, full, damaged or unreachable: 451, try again
+    │   └── StoreInUse       a gateway serves it, and there can be one
     ├── SchemaMismatch       the database was made by a newer program: 451 until the operator acts
     ├── SequenceConflict     somebody else wrote into the conversation first: fold again and decide anew
     ├── AlreadyExists        a row with this key is there
     ├── NotFound             a row that must be there is not
+    ├── NotCopied            a database that cannot be copied, or not to there: an operator must act
     └── ConstraintBroken     rows that do not fit together (a reference to nothing, a doubled key)
 
 ``code`` and ``status`` are the SMTP reply (``RFC 5321 §4.2.1``, ``RFC 3463``), ``exit_code`` the command
@@ -17,35 +19,42 @@ from __future__ import annotations
 from typing import ClassVar
 from uuid import UUID
 
+from gateway.errors import ToldInOneLine
+
 __all__ = [
     "AlreadyExists",
     "ConstraintBroken",
+    "NotCopied",
     "NotFound",
     "SchemaMismatch",
     "SequenceConflict",
     "StoreError",
+    "StoreInUse",
     "StoreUnavailable",
 ]
 
 
-class StoreError(Exception):
+class StoreError(ToldInOneLine):
     """Anything the store declares. Nothing of the transaction was kept."""
 
     code: ClassVar[int] = 451
     status: ClassVar[str] = "4.3.0"
-    exit_code: ClassVar[int] = 1
 
 
 class StoreUnavailable(StoreError):
     """The database cannot be written or read now."""
 
-    exit_code: ClassVar[int] = 3
+    exit_code = 3
+
+
+class StoreInUse(StoreUnavailable):
+    """A gateway serves the database: there cannot be two, nor what needs it at rest."""
 
 
 class SchemaMismatch(StoreError):
     """The database has a schema revision that this program does not know."""
 
-    exit_code: ClassVar[int] = 3
+    exit_code = 3
 
 
 class SequenceConflict(StoreError):
@@ -66,6 +75,10 @@ class AlreadyExists(StoreError):
 
 class NotFound(StoreError):
     """No row with this key."""
+
+
+class NotCopied(StoreError):
+    """The content of a database does not go into another one: the text says what is in the way."""
 
 
 class ConstraintBroken(StoreError):

@@ -53,6 +53,11 @@ class Experts(Repository):
         found = await self._matching(experts.c.address == address)
         return found[0] if found else None
 
+    async def absence(self, address: str) -> Absence | None:
+        """The absence that an expert has announced, over or not; ``None`` without one."""
+        row = await self._first(select(absences).where(absences.c.address == address))
+        return None if row is None else Absence(starts=row["starts"], ends=row["ends"], deputy=row["deputy"])
+
     async def all(self) -> tuple[Expert, ...]:
         """All experts by address, listed or not, with their documents: one read for a directory that is
         then kept.
@@ -109,8 +114,3 @@ class Experts(Repository):
         if expert.absence is not None:
             await self._add(absences, {"address": address, **column_values(expert.absence)})
         await renew(self._connection, DirectoryPart.EXPERTS)
-
-    async def remove(self, address: str) -> bool:
-        """End the declaration, the account stays; ``False`` where there was none."""
-        await renew(self._connection, DirectoryPart.EXPERTS)
-        return bool(await self._changed(delete(experts).where(experts.c.address == address)))

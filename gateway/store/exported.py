@@ -13,7 +13,7 @@ from gateway.store.dialect import insert
 from gateway.store.repository import ID_CHUNK, Repository, column_values
 from gateway.store.schema import conversation as conversations
 from gateway.store.schema import digest_item, exported_line
-from teleexpertise.billing.exports import ExportedLine, Shown
+from teleexpertise.billing.shown import ExportedLine, Shown
 
 __all__ = ["DigestRow", "Digests", "Exported"]
 

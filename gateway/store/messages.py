@@ -142,19 +142,6 @@ class Messages(Repository):
         )
         return bool(await self._changed(statement))
 
-    async def find_duplicate(
-        self, conversation_id: UUID | None, sender: str, mail_id: str, body_sha256: str
-    ) -> MessageRow | None:
-        """The first message of the same sender, Message-ID and body in the conversation (or outside any)."""
-        same = (
-            messages.c.conversation_id == conversation_id,
-            messages.c.sender == sender,
-            messages.c.mail_id == mail_id,
-            messages.c.body_sha256 == body_sha256,
-        )
-        rows = await self._matching(*same, limit=1)
-        return rows[0] if rows else None
-
     async def by_mail_ids(self, mail_ids: Iterable[str]) -> tuple[UUID, ...]:
         """The conversations that hold a message with one of these Message-IDs, each once."""
         wanted = list(dict.fromkeys(mail_ids))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMA_REVISION", "bring_up_to_date", "upgrade"]
 
-SCHEMA_REVISION = "0015"
+SCHEMA_REVISION = "0016"
 """The last revision in ``migrations/versions``; a test holds it to that."""
 
 
@@ -35,7 +35,10 @@ def upgrade(connection: Connection) -> None:
     try:
         command.upgrade(config, "head")
     except CommandError as error:
-        raise SchemaMismatch(str(error)) from error
+        raise SchemaMismatch(
+            f"the database is of revision {_revision_of(connection)}, this program knows those up to "
+            f"{SCHEMA_REVISION}: a newer one made it"
+        ) from error
     if connection.dialect.name == "postgresql":
         from gateway.store.postgresql import order_by_code_point
 

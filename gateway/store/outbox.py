@@ -219,6 +219,12 @@ class Outbox(Repository):
         row = await self._first(_first_due())
         return row["moment"] if row else None
 
+    async def oldest_pending(self) -> datetime | None:
+        """When the pending action was put that waits longest, ``None`` when nothing does."""
+        moment = type_coerce(func.min(outbox.c.first_at), UtcDateTime).label("moment")
+        row = await self._first(select(moment).where(outbox.c.state == OutboxState.PENDING))
+        return row["moment"] if row else None
+
     async def get(self, action_id: UUID) -> OutboxRow | None:
         """The action, or ``None``."""
         row = await self._first(select(outbox).where(outbox.c.id == action_id))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, exists, func, or_, select, text, union, update
+from sqlalchemy import delete, exists, func, or_, select, union, update
 
 from gateway.store.dialect import translated
 from gateway.store.errors import NotFound
@@ -139,14 +139,6 @@ class Patients(Repository):
             row = await self._first(counted)
             counts[term] = row["rows"] if row else 0
         return tuple(sorted(terms, key=lambda term: counts[term]))
-
-    async def search_plan(self, query: Query) -> tuple[str, ...]:
-        """How the database goes about a search, one step a line (SQLite)."""
-        statement = _searching(query, whole=False)
-        assert statement is not None, "a query that asks for something"
-        compiled = statement.compile(self._connection.engine, compile_kwargs={"literal_binds": True})
-        rows = await self._all(text("EXPLAIN QUERY PLAN " + str(compiled)))
-        return tuple(str(row["detail"]) for row in rows)
 
     # -- who comes and changes
 

@@ -14,27 +14,34 @@ where another worker holds it, passed over (``FOR UPDATE SKIP LOCKED``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
-from sqlalchemy import URL, Connection, TextClause, event, text
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import URL, Column, Connection, Table, TextClause, event, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gateway.store.columns import json_text
-from gateway.store.engines import Engines
+from gateway.store.engines import Engines, shown
 from gateway.store.errors import StoreUnavailable
 
 __all__ = [
+    "NO_LIMITS",
     "QUEUE_CHANNEL",
     "WORKERS_LOCK",
+    "analyze",
     "announcement",
     "constraint_text",
+    "deferred",
+    "given_number",
     "is_unavailable",
     "open_session",
     "order_by_code_point",
     "postgresql_engines",
     "require_utf8",
+    "set_given_number",
+    "unavailable_text",
 ]
 
 QUEUE_CHANNEL = "teleexpertise_queue"
@@ -43,7 +50,10 @@ QUEUE_CHANNEL = "teleexpertise_queue"
 _LOCK_CLASS = 0x544C45
 _WRITER_LOCK = f"SELECT pg_advisory_xact_lock({_LOCK_CLASS}, 1)"
 WORKERS_LOCK = f"{_LOCK_CLASS}, 2"
-"""The arguments of the advisory lock that every process with workers shares."""
+"""The arguments of the advisory lock of the one process with workers."""
+
+NO_LIMITS = "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL statement_timeout = 0"
+"""For a transaction that goes through a whole database."""
 
 _READERS = 4
 _WAIT_SECONDS = 30
@@ -76,6 +86,8 @@ _ALIVE = {
     "keepalives_count": "3",
     "tcp_user_timeout": "60000",
 }
+#: Whatever the server, the role or the environment would have: else text may come as octets.
+_SPOKEN = {"client_encoding": "utf8"}
 _UNORDERED = text(
     "SELECT relname, attname, format_type(atttypid, atttypmod)"
     " FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid"
@@ -83,15 +95,24 @@ _UNORDERED = text(
     " AND NOT attisdropped AND attcollation <> 0 AND attcollation <> '\"C\"'::regcollation"
     " ORDER BY relname, attnum"
 )
-#: Beside the faults of class OperationalError: a standby or a reader, damaged data, a session that was ended.
-_UNAVAILABLE = frozenset({"25006", "25P03", "XX001", "XX002"})
+_FORBIDDEN = "42501"
+#: Beside the faults of class OperationalError: a standby or a reader, a session that was ended, a role that
+#: lacks the right.
+_UNAVAILABLE = frozenset({"25006", "25P03", _FORBIDDEN})
+#: Those of the server itself: damaged data, or what it did not foresee.
+_SERVERS_OWN = "XX"
 
 
 def postgresql_engines(address: URL) -> Engines:
     """The engines of a database. Raises :class:`StoreUnavailable` for an address without a name of one."""
     if not address.database:
-        raise StoreUnavailable(f"no database is named: {address.render_as_string()}")
-    address = address.set(drivername="postgresql+psycopg_async", query=_ALIVE | dict(address.query))
+        raise StoreUnavailable(f"no database is named: {shown(address)}")
+    try:
+        psycopg.conninfo.make_conninfo("", **dict.fromkeys(address.query, "x"))
+    except psycopg.ProgrammingError as error:
+        raise StoreUnavailable(f"{shown(address)}: {error}") from error
+    query = _ALIVE | dict(address.query) | _SPOKEN
+    address = address.set(drivername="postgresql+psycopg_async", query=query)
     writers = _engine(address, 1, _WRITING)
     event.listen(writers.sync_engine, "begin", _take_turn)
     return Engines(
@@ -146,7 +167,10 @@ async def require_utf8(engine: AsyncEngine) -> None:
     async with engine.connect() as connection:
         found = (await connection.exec_driver_sql("SHOW server_encoding")).scalar_one()
     if found != "UTF8":
-        raise StoreUnavailable(f"the encoding of the database is {found}, it must be UTF8")
+        raise StoreUnavailable(
+            f"the encoding of the database is {found}, it must be UTF8: "
+            "make one with createdb --encoding UTF8 --template template0"
+        )
 
 
 def order_by_code_point(connection: Connection) -> None:
@@ -171,10 +195,68 @@ def is_unavailable(error: BaseException) -> bool:
     """
     if isinstance(error, psycopg.OperationalError):
         return True
-    return isinstance(error, psycopg.Error) and error.sqlstate in _UNAVAILABLE
+    state = (error.sqlstate if isinstance(error, psycopg.Error) else None) or ""
+    return state in _UNAVAILABLE or state.startswith(_SERVERS_OWN)
+
+
+def unavailable_text(error: BaseException) -> str:
+    """What may be told of why the database is not available: the server's words after that show statements
+    and values.
+    """
+    told = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    if isinstance(error, psycopg.Error) and error.sqlstate == _FORBIDDEN:
+        return f"{told}: the database must belong to the gateway's role"
+    return told or str(error)
 
 
 def constraint_text(error: BaseException) -> str:
     """What may be told of a broken constraint: the server's words after that name the values."""
     told = error.diag.message_primary if isinstance(error, psycopg.Error) else None
     return told or type(error).__name__
+
+
+@asynccontextmanager
+async def deferred(connection: AsyncConnection, tables: Sequence[Table]) -> AsyncIterator[None]:
+    """Within the block rows may refer to rows of their own table that come later."""
+    own = [
+        (table.name, str(key.name))
+        for table in tables
+        for key in table.foreign_key_constraints
+        if key.referred_table is table
+    ]
+    for name, key in own:
+        change = f'ALTER TABLE "{name}" ALTER CONSTRAINT "{key}"'
+        await connection.exec_driver_sql(f"{change} DEFERRABLE INITIALLY DEFERRED")
+    yield
+    await connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
+    for name, key in own:
+        change = f'ALTER TABLE "{name}" ALTER CONSTRAINT "{key}"'
+        await connection.exec_driver_sql(f"{change} NOT DEFERRABLE")
+
+
+async def analyze(connection: AsyncConnection, tables: Sequence[Table]) -> None:
+    """Let the server know what is in these tables now: else it plans for empty ones until it looks."""
+    for table in tables:
+        await connection.exec_driver_sql(f'ANALYZE "{table.name}"')
+
+
+_SEQUENCE_OF = text("SELECT pg_get_serial_sequence(:of_table, :of_column)")
+
+
+async def _sequence(connection: AsyncConnection, column: Column[Any]) -> str:
+    names = {"of_table": f'"{column.table.name}"', "of_column": column.name}
+    return str((await connection.execute(_SEQUENCE_OF, names)).scalar_one())
+
+
+async def given_number(connection: AsyncConnection, column: Column[Any]) -> int:
+    """The last number that a column's sequence gave; 0 where it gave none."""
+    sequence = await _sequence(connection, column)
+    found = await connection.exec_driver_sql(f"SELECT last_value, is_called FROM {sequence}")  # noqa: S608
+    state = found.mappings().one()
+    return int(state["last_value"]) if state["is_called"] else 0
+
+
+async def set_given_number(connection: AsyncConnection, column: Column[Any], number: int) -> None:
+    """Let a column's sequence go on after ``number``."""
+    values = {"sequence": await _sequence(connection, column), "number": number}
+    await connection.execute(text("SELECT setval(CAST(:sequence AS regclass), :number)"), values)

@@ -291,6 +291,8 @@ conversation = Table(
     Column("folded", JsonData(), nullable=False),
     Index(None, "requester_address"),
     Index(None, "expert_address"),
+    # Of revision 0016: the clock looks every five minutes for what is open, without reading what is closed.
+    Index(None, "state", "opened_at"),
 )
 
 conversation_member = Table(

@@ -15,15 +15,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, event
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import URL, Connection, Integer, String, Table, column, delete, event, insert, select, table
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gateway.store.columns import json_text
 from gateway.store.driver import read_connection, write_connection
-from gateway.store.engines import Engines
+from gateway.store.engines import Engines, shown
 from gateway.store.errors import StoreUnavailable
 
-__all__ = ["is_unavailable", "prepare_file", "sqlite_engines"]
+__all__ = ["given_number", "is_unavailable", "prepare_file", "set_given_number", "sqlite_engines"]
 
 _BUSY_SECONDS = 30
 _READERS = 4
@@ -49,7 +49,7 @@ _UNAVAILABLE = frozenset(
 def sqlite_engines(address: URL) -> Engines:
     """The engines of a file. Raises :class:`StoreUnavailable` for an address without one."""
     if not address.database or address.database == ":memory:":
-        raise StoreUnavailable(f"no file is named: {address.render_as_string()}")
+        raise StoreUnavailable(f"no file is named: {shown(address)}")
     address = address.set(drivername="sqlite+aiosqlite")
     writers = _engine(address, write_connection, "BEGIN IMMEDIATE", 1)
     readers = _engine(address, read_connection, "BEGIN", _READERS, "PRAGMA query_only=ON")
@@ -138,3 +138,23 @@ def is_unavailable(error: sqlite3.Error) -> bool:
     """Whether the file cannot be read or written now; any other error is a mistake of the program."""
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in _UNAVAILABLE
+
+
+_SEQUENCE = table("sqlite_sequence", column("name", String), column("seq", Integer))
+
+
+async def given_number(connection: AsyncConnection, numbered: Table) -> int:
+    """The last number that was given to a row of a table with AUTOINCREMENT; 0 for others and where none
+    was.
+    """
+    if not numbered.dialect_options["sqlite"]["autoincrement"]:
+        return 0
+    statement = select(_SEQUENCE.c.seq).where(_SEQUENCE.c.name == numbered.name)
+    return int((await connection.execute(statement)).scalar_one_or_none() or 0)
+
+
+async def set_given_number(connection: AsyncConnection, numbered: Table, number: int) -> None:
+    """Let a table with AUTOINCREMENT go on after ``number``."""
+    if numbered.dialect_options["sqlite"]["autoincrement"]:
+        await connection.execute(delete(_SEQUENCE).where(_SEQUENCE.c.name == numbered.name))
+        await connection.execute(insert(_SEQUENCE).values(name=numbered.name, seq=number))

@@ -176,6 +176,7 @@ def _activity(row: RowMapping, members: dict[str, bool]) -> ActivityRow:
         patient=told.patient or Patient(),
         urgency=told.urgency,
         delay_days=told.delay_days,
+        specialties=(told.specialty,) if told.specialty else (),
         insured_number=told.insured_number,
     )
     completion = None
@@ -202,12 +203,13 @@ def _activity(row: RowMapping, members: dict[str, bool]) -> ActivityRow:
         finaliser=told.finaliser,
         version=told.version,
         finalised_first_at=told.acted_at,
-        declined_at=None,
+        declined_at=told.declined_at,
         patient_id=row["patient_id"],
         asked_of=told.asked_of,
         held_by=row["holder"],
         ours=ours,
         patient_told=told.patient is not None,
+        specialty_told=told.specialty is not None,
     )
 
 
@@ -222,7 +224,7 @@ def told_of(row: ActivityRow) -> Told:
         urgency=row.opening.urgency,
         delay_days=row.opening.delay_days,
         patient=row.opening.patient,
-        insured_number=row.opening.insured_number,
+        insured_number=(done.insured_number if done else "") or row.opening.insured_number,
         answered_at=row.answered_at,
         acted_at=row.finalised_first_at,
         finalised_at=row.finalised_at,
@@ -234,4 +236,6 @@ def told_of(row: ActivityRow) -> Told:
         listed_patient=done.listed_patient if done else None,
         requester_place=done.requester_place if done else None,
         expert_place=done.expert_place if done else None,
+        specialty=next(iter(row.opening.specialties), ""),
+        declined_at=row.declined_at,
     )

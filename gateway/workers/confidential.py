@@ -51,13 +51,15 @@ async def sealed(services: Services, row: OutboxRow, message: MessageRow, copy: 
         except (EncryptionFault, SigningFault, FieldFault):
             continue  # a certificate that the writer refuses, whatever its path is worth: the next one
     if search.unjudged:
-        raise ActionFailed(False, _CANNOT_JUDGE, "Revocation of the recipient's certificate is unknown")
+        raise ActionFailed(
+            _CANNOT_JUDGE, "Revocation of the recipient's certificate is unknown", permanent=False
+        )
     if services.settings.smime.foreign_plain == "tls":
         return copy  # the relay sends over TLS with both certificates, or not at all
     raise ActionFailed(
-        True,
         NOT_SEALED,
         "The message came encrypted, and no certificate to encrypt it for the recipient is known",
+        permanent=True,
     )
 
 

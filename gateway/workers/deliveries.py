@@ -59,7 +59,7 @@ class Deliveries:
             found = await tx.messages.get_whole(row.message_id)
         message, raw, clear = found or (None, None, None)
         if message is None or raw is None:
-            raise ActionFailed(True, "5.3.0", "message purged")
+            raise ActionFailed("5.3.0", "message purged", permanent=True)
         if clear is not None:
             raw = with_entity(raw, clear) if leaves else clear
         if message.direction is Direction.RECEIVED:
@@ -77,7 +77,7 @@ class Deliveries:
         try:
             await self._hand_over(row, raw)
         except DeliveryFailed as failure:
-            raise ActionFailed(failure.permanent, _status(failure.code), failure.text) from failure
+            raise ActionFailed(_status(failure.code), failure.text, permanent=failure.permanent) from failure
         if wishes_success(row):
             await self._receipt(row)
 
@@ -97,7 +97,9 @@ class Deliveries:
                 await self.lmtp.deliver(row.mail_from, row.recipient, raw)
             except DeliveryFailed as again:
                 unknown = again.text.startswith(_UNKNOWN)
-                raise DeliveryFailed(again.permanent and not unknown, again.code, again.text) from again
+                raise DeliveryFailed(
+                    permanent=again.permanent and not unknown, code=again.code, text=again.text
+                ) from again
 
     async def _has_login(self, recipient: str) -> bool:
         """Whether the mailbox of a recipient, its detail aside, is that of an account that can log in."""
@@ -130,9 +132,9 @@ class Deliveries:
         try:
             service = await self.outbound.send(row.mail_from, row.recipient, raw, *_wishes(row))
         except RelayFailed as failure:
-            raise ActionFailed(failure.permanent, failure.enhanced, failure.text) from failure
+            raise ActionFailed(failure.enhanced, failure.text, permanent=failure.permanent) from failure
         except ssl.SSLError as failure:
-            raise ActionFailed(False, "4.7.5", type(failure).__name__) from failure
+            raise ActionFailed("4.7.5", type(failure).__name__, permanent=False) from failure
         if row.conversation_id is not None and service:
             await self._learn_peer(row.recipient.lower().rpartition("@")[2], service)
 
@@ -140,7 +142,7 @@ class Deliveries:
         """No more goes to a patient than the mailbox takes: what was just under it may be above by now."""
         documents = self.services.settings.documents
         if len(raw) > documents.patient_max_bytes and in_patients_domain(recipient, documents.patient_domain):
-            raise ActionFailed(True, "5.3.4", OwnWords.PATIENT_SIZE)
+            raise ActionFailed("5.3.4", OwnWords.PATIENT_SIZE, permanent=True)
 
     async def _learn_peer(self, domain: str, service: str) -> None:
         """Remember that an operator runs a gateway: it is told where conversations of ours stand.

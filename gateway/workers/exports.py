@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
+from tempfile import TemporaryFile
 
-from gateway.exports.files import FileKind, write_export
+from gateway.exports.files import write_export
 from gateway.exports.gathering import export_name, gather
+from gateway.exports.kinds import FileKind
 from gateway.pipeline.exporting import accounts_of, ordered
 from gateway.pipeline.unit import Unit
 from gateway.services import Services
@@ -57,8 +57,9 @@ class ExportWork:
             await tx.outbox.done(row, unit.now)
 
     def _written(self, table: ExportTable, kind: FileKind) -> tuple[bytes, int]:
-        with tempfile.TemporaryDirectory(prefix="tle-export-") as folder:
-            path = Path(folder) / "export"
+        # A file without a name: who is killed in the middle leaves no patient's identity behind.
+        with TemporaryFile() as file:
             total = self.services.texts.words.of("export_words", "total")
-            rows = write_export(table, path, kind, total, self.services.clock())
-            return path.read_bytes(), rows
+            rows = write_export(table, file, kind, total, self.services.clock())
+            file.seek(0)
+            return file.read(), rows

@@ -10,7 +10,7 @@ class ActionFailed(Exception):
     answer given.
     """
 
-    def __init__(self, permanent: bool, status: str, text: str) -> None:
+    def __init__(self, status: str, text: str, *, permanent: bool) -> None:
         super().__init__(f"{status} {text}"[:500])
         self.permanent = permanent
         self.status = status

@@ -5,7 +5,8 @@ idempotent.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from weakref import WeakValueDictionary
 
@@ -26,6 +27,16 @@ __all__ = ["FolderWork"]
 
 _CONVERSATIONS = (CONVERSATIONS_FOLDER,)
 _INBOX = ("INBOX",)
+
+
+@contextmanager
+def _answered() -> Iterator[None]:
+    """What the mailbox server does not do within the block is a failure of the action."""
+    try:
+        yield
+    except FilingFailed as failure:
+        status = "5.2.0" if failure.permanent else "4.2.0"
+        raise ActionFailed(status, failure.text, permanent=failure.permanent) from failure
 
 
 async def _named_folder(tx: Transaction, account: str, known: PatientRow) -> str:
@@ -57,11 +68,9 @@ class FolderWork:
         """Set the keyword of the state on the conversation's mails of one account."""
         state = str(row.payload["state"])
         identifier = str(row.mirror_id or row.conversation_id)
-        try:
+        with _answered():
             for folder in (_CONVERSATIONS, _INBOX):  # who prefers INBOX has the conversation there
                 await self.mailboxes.tag(row.recipient, folder, identifier, state)
-        except FilingFailed as failure:
-            raise ActionFailed(failure.permanent, "4.2.0", failure.text) from failure
 
     async def file(self, row: OutboxRow) -> None:
         """File a report into the patient's folder of one account, once however often this runs."""
@@ -70,18 +79,16 @@ class FolderWork:
             message = await tx.messages.get(row.message_id)
             raw = await tx.messages.get_raw(row.message_id)
         if message is None or raw is None:
-            raise ActionFailed(True, "5.3.0", "message purged")
+            raise ActionFailed("5.3.0", "message purged", permanent=True)
         # Another key than that of the delivery into the thread: the same mail lies in both folders.
         key = delivery_key(self.services.key, message.sha256, f"file:{row.recipient}")
         copy = copy_for(raw, [("X-TLE-Delivery", key)])
         flags = ("\\Seen", state_keyword(str(row.payload["state"])))
         turn = self._turn(row.recipient)
-        try:
+        with _answered():
             async with turn:
                 folder = await self._folder(row)
                 await self.mailboxes.file_once(row.recipient, folder, copy, key, flags)
-        except FilingFailed as failure:
-            raise ActionFailed(failure.permanent, "4.2.0", failure.text) from failure
 
     async def file_for(
         self, account: str, known: PatientRow, copy: bytes, key: str, flags: Sequence[str]
@@ -90,13 +97,11 @@ class FolderWork:
         folder's name is returned.
         """
         turn = self._turn(account)
-        try:
+        with _answered():
             async with turn:
                 async with self.services.store.transaction() as tx:
                     name = await _named_folder(tx, account, known)
                 await self.mailboxes.file_once(account, _folder_called(name), copy, key, tuple(flags))
-        except FilingFailed as failure:
-            raise ActionFailed(failure.permanent, "4.2.0", failure.text) from failure
         return name
 
     async def arrange(self, row: OutboxRow) -> None:
@@ -104,11 +109,9 @@ class FolderWork:
         who turned out to be another into that one's. Done already is nothing to do.
         """
         turn = self._turn(row.recipient)
-        try:
+        with _answered():
             async with turn:
                 await self._arrange(row.recipient, int(row.payload["patient"]))
-        except FilingFailed as failure:
-            raise ActionFailed(failure.permanent, "4.2.0", failure.text) from failure
 
     async def _arrange(self, account: str, patient_id: int) -> None:
         async with self.services.store.reading() as tx:

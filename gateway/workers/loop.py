@@ -142,8 +142,7 @@ class Workers:
                 now = self.services.clock()
                 settled = tuple(self._outcomes)
                 await settle(tx.outbox, settled, now)
-                for lane in self._actions:
-                    claimed += await self._claim(tx, lane, now)
+                claimed += await self._claim(tx, now)
                 due = await tx.outbox.next_due() if not claimed and not self._running else None
         except (asyncio.CancelledError, StoreError):
             # The commit may have taken place all the same. What was not claimed is not given back either.
@@ -164,28 +163,48 @@ class Workers:
         """How many more actions of a kind may be claimed."""
         return self.count * _AHEAD - sum(_lane(row) == lane for row in self._running.values())
 
-    async def _claim(self, tx: Transaction, lane: str, now: datetime) -> list[OutboxRow]:
-        """Claim for one lane; what is too much for one domain is put back, and others are looked for."""
+    async def _claim(self, tx: Transaction, now: datetime) -> list[OutboxRow]:
+        """Claim for all lanes by one statement where what is due has room in each of them, as mostly; else
+        lane by lane.
+        """
         busy = Counter(_domain(row) for row in self._running.values() if _domain(row))
-        taken: list[OutboxRow] = []
-        free = self._free(lane)
-        while len(taken) < free:
-            full = [domain for domain, number in busy.items() if number >= _PER_DOMAIN]
-            rows = await tx.outbox.claim(
-                now, _LEASE_SECONDS, free - len(taken), actions=self._actions[lane], except_domains=full
-            )
-            surplus = []
-            for row in rows:
-                domain = _domain(row)
-                if domain and busy[domain] >= _PER_DOMAIN:
-                    surplus.append(row)
-                else:
-                    busy[domain] += 1
-                    taken.append(row)
-            if not surplus:
-                break
-            await tx.outbox.give_back(surplus)
+        room = {lane: free for lane in self._actions if (free := self._free(lane)) > 0}
+        if not room:
+            return []
+        least = min(room.values())
+        taken, seen = await self._take(
+            tx, now, [a for lane in room for a in self._actions[lane]], least, busy
+        )
+        if seen < least:
+            return taken
+        for lane in room:
+            free = room[lane] - sum(_lane(row) == lane for row in taken)
+            while free > 0:
+                more, seen = await self._take(tx, now, self._actions[lane], free, busy)
+                taken += more
+                free -= len(more)
+                if len(more) == seen:
+                    break
         return taken
+
+    async def _take(
+        self, tx: Transaction, now: datetime, actions: list[str], most: int, busy: Counter[str]
+    ) -> tuple[list[OutboxRow], int]:
+        """Claim at most so many of these actions, the first due, and count their domains into ``busy``; what
+        is too much for one domain is put back. Those kept, and how many there were.
+        """
+        full = [domain for domain, number in busy.items() if domain and number >= _PER_DOMAIN]
+        rows = await tx.outbox.claim(now, _LEASE_SECONDS, most, actions=actions, except_domains=full)
+        taken, surplus = [], []
+        for row in rows:
+            domain = _domain(row)
+            if domain and busy[domain] >= _PER_DOMAIN:
+                surplus.append(row)
+            else:
+                busy[domain] += 1
+                taken.append(row)
+        await tx.outbox.give_back(surplus)
+        return taken, len(rows)
 
     def _seconds_to(self, due: datetime) -> float:
         return min(_LONGEST_SLEEP_SECONDS, max(0.0, (due - self.services.clock()).total_seconds()))
@@ -218,7 +237,7 @@ class Workers:
                 return await self._failed(row, failure)
             except (StoreError, BrokenExecutor) as error:
                 log.warning("put off", error=type(error).__name__)
-                return await self._failed(row, ActionFailed(False, "4.3.0", type(error).__name__))
+                return await self._failed(row, ActionFailed("4.3.0", type(error).__name__, permanent=False))
         except StoreError as error:
             # That it is given up could not be written: the attempt is made again, and ends the same way.
             again = self.services.clock() + timedelta(minutes=1)

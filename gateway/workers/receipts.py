@@ -57,6 +57,7 @@ async def report_delivery(
         arrived_at=message.received_at,
         recipients=(RecipientReport(action, status, row.recipient, original, diagnostic, ""),),
         envelope_id=str(row.payload.get("envid", "")),
+        fields=services.composer.always,
     )
     report = await unit.keep(identifier, facts.message_id, build_report(facts, body.text, header))
     await unit.send(report, row.mail_from, mail_from="", wishes={"open": True})

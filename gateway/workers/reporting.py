@@ -7,11 +7,10 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from hashlib import sha256
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from certs.verdicts import Verdict
 from gateway.errors import GatewayError
@@ -25,11 +24,11 @@ from gateway.services import Services
 from gateway.store.rows import OutboxRow
 from gateway.store.transaction import Transaction
 from gateway.workers.failure import ActionFailed
-from gateway.workers.rasters import PdfPages
+from gateway.workers.printing import MadeReport, print_documents, print_report
 from teleexpertise.conversation import Conversation, Exchange, fold
+from teleexpertise.documents.codes import code_tables
 from teleexpertise.documents.facts import DocumentFacts, MissingFields
 from teleexpertise.documents.sentences import sentences
-from teleexpertise.documents.tlmcr import make_cda
 from teleexpertise.documents.tlmda import make_request
 from teleexpertise.events import AttachmentNote, Completed, Posted, Record, ReportMade, Side
 from teleexpertise.facts import Facts, Trigger
@@ -41,10 +40,7 @@ from teleexpertise.quotation import own_words
 from teleexpertise.report import Report, ReportAttachment, ReportExchange
 from teleexpertise.texts import contexts as mails
 
-if TYPE_CHECKING:
-    from teleexpertise.report.printing import ReportPrinter
-
-__all__ = ["MadeReport", "ReportWork", "bearable", "print_documents", "print_report"]
+__all__ = ["ReportWork", "bearable"]
 
 #: What is said of work whose process died or had no memory left.
 _DIED = "the process that made the report died"
@@ -53,38 +49,6 @@ _TRIES_WITH_PICTURES = 2
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
-
-
-@lru_cache(maxsize=1)
-def _printer(zone: str) -> ReportPrinter:
-    # Here and not above: WeasyPrint is heavy, and only the processes that print need it.
-    from teleexpertise.report.printing import ReportPrinter
-
-    return ReportPrinter(ZoneInfo(zone))
-
-
-def print_report(report: Report, zone: str) -> bytes:
-    """Render in this process, dates in a named time zone; the printer is made once per process."""
-    return _printer(zone).pdf(report, PdfPages())
-
-
-@dataclass(frozen=True, slots=True)
-class MadeReport:
-    """The report of one version: the PDF, and the CDA around the same octets or why there is none."""
-
-    pdf: bytes
-    cda: bytes | MissingFields
-
-    @property
-    def cda_sha256(self) -> str:
-        """The hash of the CDA in hex, '' where there is none."""
-        return sha256(self.cda).hexdigest() if isinstance(self.cda, bytes) else ""
-
-
-def print_documents(report: Report, zone: str, facts: DocumentFacts) -> MadeReport:
-    """Render in this process both forms of a report."""
-    pdf = print_report(report, zone)
-    return MadeReport(pdf, make_cda(facts, pdf))
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +184,7 @@ class ReportWork:
                 self.printers, partial(work, *args, **kwargs)
             )
         except (BrokenProcessPool, MemoryError) as error:
-            raise ActionFailed(False, "4.3.0", _DIED) from error
+            raise ActionFailed("4.3.0", _DIED, permanent=False) from error
 
     async def _facts(
         self, tx: Transaction, conversation: Conversation, records: tuple[Record, ...]
@@ -287,6 +251,7 @@ class ReportWork:
             exchanges=tuple(exchanges),
             conclusion=completion.conclusion if completion else "",
             outcome=completion.outcome if completion else "",
+            act=_act_label(completion.level) if completion else "",
             missing=conversation.missing,
             incidents=tuple(self._incident(recipient) for _, recipient in conversation.failures),
             addressees=completion.addressees if completion else (),
@@ -323,6 +288,11 @@ def bearable(report: Report, row: OutboxRow) -> Report:
     """The report as it is; without pictures where attempts with them ended the process."""
     died = row.attempts > _TRIES_WITH_PICTURES and row.last_error.endswith(_DIED)
     return report.listing_only() if died else report
+
+
+def _act_label(code: str) -> str:
+    """An act by its code and what the nomenclature calls it, '' where the finalisation named none."""
+    return f"{code}, {code_tables().acts.get(code, '')}".removesuffix(", ") if code else ""
 
 
 def _attachments(notes: tuple[AttachmentNote, ...], letter: Letter | None) -> tuple[ReportAttachment, ...]:

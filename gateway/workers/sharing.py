@@ -52,7 +52,7 @@ class SharingWork:
                 _SUBSCRIBE_SECONDS, (str(payload["principal"]),), payload.get("lost", payload["ended"])
             )
         except (MailboxError, OSError) as error:
-            raise ActionFailed(False, "4.3.0", type(error).__name__) from error
+            raise ActionFailed("4.3.0", type(error).__name__, permanent=False) from error
         async with self.services.store.transaction() as tx:
             unit = Unit(self.services, tx, self.services.clock(), cause=row.message_id)
             await unit.audit(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from gateway.compose.copies import copy_for, delivery_key
-from gateway.pipeline.document_filing import ask_whose, stated_by, whose_document
+from gateway.pipeline.document_filing import ask_whose, finding_sentences, stated_by, whose_document
 from gateway.pipeline.stored_letters import stored_letter
 from gateway.pipeline.unit import Unit
 from gateway.services import Services
@@ -60,7 +60,8 @@ class SortingWork:
             if isinstance(found, Asked):
                 message = await tx.messages.get(row.message_id)
                 assert message is not None, "its letter was read"
-                asked = await ask_whose(unit, row.recipient, message, letter, stated, found)
+                doubtful = finding_sentences(unit, opened, blocking=False)
+                asked = await ask_whose(unit, row.recipient, message, letter, stated, found, doubtful)
                 log.info("documents not filed", faults=[str(found.why)], asked=asked)
                 # With the question, in one transaction: it is asked once.
                 await tx.outbox.done(row, unit.now)
@@ -68,6 +69,15 @@ class SortingWork:
             known = await tx.patients.get(found.known.id)
         assert known is not None, "who was found is in the register"
         await self._file(row, known)
+        doubts = sorted({str(each.fault) for each in opened.findings})
+        async with self.services.store.transaction() as tx:
+            unit = Unit(self.services, tx, self.services.clock(), cause=row.message_id)
+            told = {"mailbox": row.recipient} | ({"doubts": ", ".join(doubts)} if doubts else {})
+            target, result = f"message {row.message_id}", f"patient {known.id}"
+            await unit.audit(self.services.book.service, "file document", target, result, **told)
+            # With the line of the audit trail, in one transaction: it is written once.
+            await tx.outbox.done(row, unit.now)
+        log.info("documents filed", patient=known.id, doubts=doubts)
 
     async def file_document(self, row: OutboxRow) -> None:
         """File the copy of a recipient for the patient whom an answer named, and tell the answerer where."""
@@ -75,7 +85,7 @@ class SortingWork:
         async with self.services.store.reading() as tx:
             known = await tx.patients.get(int(payload["patient"]))
         if known is None or known.patient.birth_date is None:
-            raise ActionFailed(True, "5.3.0", "patient gone")
+            raise ActionFailed("5.3.0", "patient gone", permanent=True)
         folder = await self._file(row, known)
         async with self.services.store.transaction() as tx:
             unit = Unit(self.services, tx, self.services.clock(), cause=row.message_id)

@@ -1,8 +1,10 @@
-"""What time alone causes: reminders of requests without answer, alerts to who waits, daily digests."""
+"""What time alone causes: absences that begin, reminders of requests without answer, alerts, digests."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -10,6 +12,7 @@ import structlog
 
 from gateway.compose.composer import Draft
 from gateway.mirrored import load_mirror
+from gateway.pipeline.absences import away_until, stand_in
 from gateway.pipeline.consequences import Act, carry_out
 from gateway.pipeline.directory_pages import colleagues
 from gateway.pipeline.unit import Unit
@@ -17,14 +20,15 @@ from gateway.services import Services
 from gateway.store.errors import StoreError
 from gateway.store.exported import DigestRow
 from gateway.store.rows import MessageRow
+from teleexpertise.absences import absence_due, asking
 from teleexpertise.commands import Worklist
 from teleexpertise.conversation import Conversation
 from teleexpertise.decision import decide
-from teleexpertise.events import Author, Reminded, ReminderKind
+from teleexpertise.events import Author, ExpertAway, Reminded, ReminderKind
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.letters import Mailbox
 from teleexpertise.reminding import Timetable, reminder_due
-from teleexpertise.states import State
+from teleexpertise.states import OPEN, State
 from teleexpertise.texts import contexts as mails
 from teleexpertise.texts import followup_contexts
 
@@ -46,9 +50,117 @@ async def keep_time(services: Services) -> None:
 
 
 async def on_the_clock(services: Services) -> None:
-    """Do once what is due now. Raises :class:`StoreError`; what was done until then stays done."""
+    """Do once what is due now. Raises :class:`StoreError`; what was done until then stays done.
+
+    Absences come first: who stands in from today is reminded today.
+    """
+    await _note_absences(services)
     await _remind(services)
     await _digest(services)
+
+
+async def _each(
+    services: Services,
+    found: Iterable[UUID],
+    work: Callable[[Services, UUID, datetime], Awaitable[None]],
+    now: datetime,
+) -> None:
+    """Each conversation in a transaction of its own: one that fails holds up no other."""
+    for identifier in found:
+        try:
+            await work(services, identifier, now)
+        except StoreError as error:
+            structlog.get_logger("timekeeping").warning(
+                "conversation put off", conversation=str(identifier), error=type(error).__name__
+            )
+
+
+def _clock_of(services: Services) -> Author:
+    """Whose acts are those of time."""
+    return Author(services.book.service, services.settings.service.display_name)
+
+
+async def _noted(unit: Unit, conversation: Conversation, mail: mails.Mail) -> MessageRow:
+    """The signed system message that holds the event: mail is the record."""
+    name = unit.services.settings.service.display_name
+    draft = Draft(
+        body=unit.services.texts.render(mail),
+        from_name=name,
+        to=(Mailbox(unit.services.book.service, name),),
+        automatic="auto-generated",
+    )
+    return await unit.write(draft, conversation.id)
+
+
+# -- absences that begin after the opening ------------------------------------------------------------------
+
+
+async def _note_absences(services: Services) -> None:
+    """Each conversation that waits for an expert who is away today: the deputy comes, or the requester is
+    told. What was noted is in the record, so it happens once, whatever stops in between.
+    """
+    now = services.clock()
+    async with services.store.reading() as tx:
+        unit = Unit(services, tx, now)
+        found = await tx.conversations.of_the_absent(unit.today, OPEN)
+    await _each(services, found, _note_absence, now)
+
+
+async def _note_absence(services: Services, identifier: UUID, now: datetime) -> None:
+    async with services.store.reading() as tx:
+        if await _absence_to_note(Unit(services, tx, now), identifier) is None:
+            return
+    async with services.store.transaction() as tx:
+        unit = Unit(services, tx, now)
+        # Again inside of the transaction: an answer, or the end of the absence, may have come meanwhile.
+        found = await _absence_to_note(unit, identifier)
+        if found is not None:
+            await _absence_noted(unit, *found)
+
+
+async def _absence_to_note(unit: Unit, identifier: UUID) -> tuple[Conversation, ExpertAway] | None:
+    """The conversation and the absence to be noted in it now, ``None`` for nothing."""
+    conversation = await unit.load(identifier)
+    expert = conversation.opening.expert.address if conversation is not None else ""
+    absence = await unit.tx.experts.absence(expert)
+    if conversation is None or absence is None:
+        return None
+    deputy = await stand_in(unit, absence, expert, asking(conversation))
+    if not absence_due(conversation, absence, deputy, unit.today):
+        return None
+    until = await away_until(unit, deputy.address) if deputy is not None else None
+    return conversation, ExpertAway(absence=absence, deputy=deputy, deputy_until=until)
+
+
+async def _absence_noted(unit: Unit, conversation: Conversation, away: ExpertAway) -> None:
+    """Let the rules say what follows; where they say nothing, nothing is written."""
+    services, deputy = unit.services, away.deputy
+    others: tuple[mails.ExpertCard, ...] = ()
+    if deputy is None or away.deputy_until is not None:
+        found = await colleagues(unit, conversation, services.settings.reminders.other_experts)
+        others = tuple(
+            each for each in found if deputy is None or each.expert.account.address != deputy.address
+        )
+    away = replace(away, others=tuple(card.expert.account.address for card in others))
+    facts = Facts(trigger=Trigger.AWAY, author=_clock_of(services), proposed=away)
+    if not decide(conversation, facts, services.rules, unit.now.astimezone(services.zone)).events:
+        return
+    mail = followup_contexts.AbsenceInForce(
+        reference=conversation.ref,
+        state=conversation.state,
+        expert=conversation.expert.name,
+        absence=away.absence,
+        asked_at=conversation.opened_at,
+        at=unit.now,
+        deputy=deputy.name if deputy is not None else "",
+    )
+    message = await _noted(unit, conversation, mail)
+    unit.cause = message.id
+    await carry_out(unit, conversation, conversation.id, Act(facts=facts, message=message, others=others))
+    if deputy is not None:
+        await unit.audit("clock", "absence", conversation.ref, "deputy joined", deputy=deputy.address)
+    else:
+        await unit.audit("clock", "absence", conversation.ref, "requester told")
 
 
 # -- reminders ----------------------------------------------------------------------------------------------
@@ -62,19 +174,11 @@ def _policy(services: Services) -> Timetable:
 
 
 async def _remind(services: Services) -> None:
-    """Each request that waits for its expert, in a transaction of its own: one that fails holds up no
-    other.
-    """
+    """Each request that waits for its expert."""
     now = services.clock()
     async with services.store.reading() as tx:
         waiting = await tx.conversations.waiting(State.REQUESTED, now)
-    for identifier in waiting:
-        try:
-            await _remind_of(services, identifier, now)
-        except StoreError as error:
-            structlog.get_logger("timekeeping").warning(
-                "reminder put off", conversation=str(identifier), error=type(error).__name__
-            )
+    await _each(services, waiting, _remind_of, now)
 
 
 async def _remind_of(services: Services, identifier: UUID, now: datetime) -> None:
@@ -101,21 +205,11 @@ async def _carried_out(unit: Unit, conversation: Conversation, kind: ReminderKin
         reader = conversation.requester.address
     facts = Facts(
         trigger=Trigger.REMINDER,
-        author=Author(services.book.service, services.settings.service.display_name),
+        author=_clock_of(services),
         proposed=Reminded(reminder=kind, others=tuple(card.expert.account.address for card in others)),
     )
     if not decide(conversation, facts, services.rules, unit.now.astimezone(services.zone)).events:
         return
-    message = await _noted(unit, conversation, kind)
-    unit.cause = message.id
-    act = Act(facts=facts, message=message, only=frozenset({reader}), others=others)
-    await carry_out(unit, conversation, conversation.id, act)
-    await unit.audit("clock", "remind", conversation.ref, str(kind))
-
-
-async def _noted(unit: Unit, conversation: Conversation, kind: ReminderKind) -> MessageRow:
-    """The signed system message that holds the event (design, section 5: mail is the record)."""
-    services = unit.services
     mail = followup_contexts.Deadline(
         reference=conversation.ref,
         state=conversation.state,
@@ -123,13 +217,11 @@ async def _noted(unit: Unit, conversation: Conversation, kind: ReminderKind) -> 
         asked_at=conversation.opened_at,
         at=unit.now,
     )
-    draft = Draft(
-        body=services.texts.render(mail),
-        from_name=services.settings.service.display_name,
-        to=(Mailbox(services.book.service, services.settings.service.display_name),),
-        automatic="auto-generated",
-    )
-    return await unit.write(draft, conversation.id)
+    message = await _noted(unit, conversation, mail)
+    unit.cause = message.id
+    act = Act(facts=facts, message=message, only=frozenset({reader}), others=others)
+    await carry_out(unit, conversation, conversation.id, act)
+    await unit.audit("clock", "remind", conversation.ref, str(kind))
 
 
 # -- digests ------------------------------------------------------------------------------------------------

@@ -42,10 +42,20 @@ def find_installation(managesieve: bool, root: Path = Path("/")) -> Installation
     missing = tuple(sorted({package for package, found in wanted if not found}))
     if missing or dovecot is None or sievec is None:
         raise DovecotMissing(missing)
-    version = subprocess.run([dovecot, "--version"], capture_output=True, text=True, check=False).stdout
+    version = _told_version(dovecot)
     if not version.startswith("2.3."):
-        raise DovecotFailed(f"Dovecot 2.3 is needed, this is {version.strip() or 'unknown'}")
+        raise DovecotFailed(f"Dovecot 2.3 is needed, this is {version or 'unknown'}")
     return Installation(dovecot=dovecot, sievec=sievec)
+
+
+def installed_version(root: Path = Path("/")) -> str:
+    """What the Dovecot below ``root`` says that it is (``2.3.19.1 (9b53102964)``); '' where there is none."""
+    dovecot = _find(root, _SEARCH, "dovecot")
+    return _told_version(dovecot) if dovecot else ""
+
+
+def _told_version(dovecot: Path) -> str:
+    return subprocess.run([dovecot, "--version"], capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _find(root: Path, directories: tuple[str, ...], name: str) -> Path | None:

@@ -88,7 +88,6 @@ def _readme(sender: Sender, uris: Sequence[str]) -> bytes:
         "identifier": sender.identifier,
         "software": sender.software,
         "version": sender.version,
-        "publisher": sender.publisher or sender.organisation,
         "tree": tree,
     }
     return _resource("readme.txt", values).replace("\n", "\r\n").encode("utf-8")

@@ -127,4 +127,3 @@ class Sender:
     identifier: str
     software: str
     version: str
-    publisher: str = ""

@@ -1,11 +1,17 @@
-"""What can be wrong with an archive: one word for each fault, whose French sentence is in ``words.toml``."""
+"""What can be wrong with an archive: one word for each fault, whose French sentence is in ``words.toml``, the
+English one in ``english.toml``.
+"""
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
+from importlib.resources import files
 
-__all__ = ["BLOCKING", "ArchiveFault", "Finding"]
+__all__ = ["BLOCKING", "ArchiveFault", "Finding", "english_sentence"]
 
 
 class ArchiveFault(StrEnum):
@@ -83,3 +89,13 @@ class Finding:
     def blocking(self) -> bool:
         """Whether the archive is not to be trusted for it."""
         return self.fault in BLOCKING
+
+
+@lru_cache(maxsize=1)
+def _english() -> Mapping[str, str]:
+    return tomllib.loads(files("teleexpertise.archives").joinpath("english.toml").read_text("utf-8"))
+
+
+def english_sentence(finding: Finding) -> str:
+    """A finding as its English sentence, for operators."""
+    return _english()[finding.fault].format(name=finding.name, detail=finding.detail)

@@ -82,9 +82,9 @@ def document_filename(label: str, performed_on: date, patient: ArchivePatient, f
 
 
 def report_mail(
-    documents: Sequence[MailedDocument], sender: Sender, unique_id: str, now: datetime, nil: str = ""
+    documents: Sequence[MailedDocument], sender: Sender, unique_id: str, now: datetime
 ) -> DocumentMail:
-    """The mail of some documents of one patient; ``nil`` is the product's number ('' until it has one).
+    """The mail of some documents of one patient.
 
     Raises :class:`NotArchivable` for documents that no archive can hold, :class:`BodyDiffers`.
     """
@@ -93,12 +93,10 @@ def report_mail(
     )
     headers = [_header(document) for document in documents]
     patient = headers[0].patient
-    fields = [
+    fields = (
         ("X-MSS-CODECDA", ",".join(dict.fromkeys(header.code for header in headers))),
         ("X-MSS-INS", "O" if all(header.patient.qualified for header in headers) else "N"),
-    ]
-    if nil:
-        fields.append(("X-MSS-NIL", nil))
+    )
     pages = [
         Attachment(
             document_filename(header.label, document.performed_on, patient, document.file_number),
@@ -109,7 +107,7 @@ def report_mail(
     ]
     return DocumentMail(
         subject=report_subject(headers[0].label, len(documents), patient),
-        fields=tuple(fields),
+        fields=fields,
         attachments=(Attachment(archive_name(), "application/zip", archive), *_unlike(pages)),
     )
 

@@ -19,6 +19,7 @@ from teleexpertise.archives.faults import ArchiveFault, Finding
 from teleexpertise.archives.headers import CDA_ROOT, Header, entry_of, header_of
 from teleexpertise.archives.markup import EntitiesRefused, MarkupUnreadable, read_markup
 from teleexpertise.archives.metadata import UnknownTransfer, read_metadata
+from teleexpertise.archives.traits import other_traits
 from teleexpertise.archives.unpacking import ArchiveLimits, Unpacked, unpack
 from teleexpertise.identifiers import read_ins
 from teleexpertise.letters import Attachment
@@ -233,6 +234,8 @@ def _contradictions(entry: DocumentEntry, content: bytes, root: etree._Element, 
         if ours != theirs:
             fault = ArchiveFault.CONTRADICTION if field in _DECISIVE else ArchiveFault.FIELD_DIFFERS
             found.append(Finding(fault, name, label))
+    if other_traits(header_of(root).patient, entry.source_patient_info):
+        found.append(Finding(ArchiveFault.CONTRADICTION, name, "sourcePatientInfo"))
     return found
 
 

@@ -71,6 +71,9 @@ def unpack(octets: bytes, limits: ArchiveLimits) -> Unpacked:
             faults = _faults(entries, limits) or _overlaps(entries, archive.start_dir)
             if faults:
                 return _nothing(*faults)
+            if entries and min(each.header_offset for each in entries) != 0:
+                # What stands before is another file, or another archive, to who reads from the start.
+                return _nothing(Finding(ArchiveFault.NOT_A_ZIP))
             return _read(archive, [entry for entry in entries if not entry.is_dir()], limits)
     except _UNZIPPING:
         return _nothing(Finding(ArchiveFault.NOT_A_ZIP))

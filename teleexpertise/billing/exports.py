@@ -12,9 +12,9 @@ from datetime import date, datetime, tzinfo
 from decimal import Decimal
 from enum import StrEnum
 from itertools import chain
-from typing import NamedTuple
 
 from teleexpertise.billing.rating import Anomaly, Billable, BillingParty, Line, Year, claimed_number, rate
+from teleexpertise.billing.shown import ExportedLine, Shown
 from teleexpertise.billing.tariffs import Role, Tariffs
 from teleexpertise.patients import Patient
 from teleexpertise.states import CLOSED, State
@@ -26,9 +26,7 @@ __all__ = [
     "Column",
     "ColumnKind",
     "ExportTable",
-    "ExportedLine",
     "Selection",
-    "Shown",
     "Untold",
     "export_table",
 ]
@@ -139,9 +137,9 @@ class Selection:
     included (None: open), and finalised conversations or, ``pending``, those that are not.
 
     ``asked_of`` are services of which also what was asked of them is wanted, whoever was named the expert at
-    the end: the establishment's administrator sees all of its activity (A.41).
-    The period counts by the day of the act, for pending ones by the request. A correction of what was
-    exported also counts by its own day: who exports month by month hears of it.
+    the end: the establishment's administrator sees all of its activity (A.41). The period counts by the day
+    of the act, for pending ones by the request. A correction of what was exported also counts by its own day:
+    who exports month by month hears of it.
     """
 
     addresses: Collection[str] | None
@@ -162,25 +160,6 @@ class Selection:
                 for day in days
             )
         )
-
-
-class ExportedLine(NamedTuple):
-    """One side of one version of a finalised conversation, as an account is shown it."""
-
-    ref: str
-    role: Role
-    version: int
-    account: str
-
-
-class Shown(NamedTuple):
-    """A line that an earlier export has shown, and when the first one did."""
-
-    ref: str
-    role: str
-    version: int
-    account: str
-    exported_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,9 +251,8 @@ def export_table(
     count them.
 
     ``shown`` is what earlier exports have shown of conversations finalised more than once: the line of a
-    later
-    version is marked as a correction, and an account whose side became another's gets a line without amount.
-    ``untold`` come last, one line for each account of ours, with what is to be settled and no amount.
+    later version is marked as a correction, and an account whose side became another's gets a line without
+    amount. ``untold`` come last, one line for each account of ours, with what is to be settled and no amount.
     """
     kinds = _PENDING if selection.pending else _FINALISED
     columns = tuple(Column(key, words.of("export_columns", key), kind) for key, kind in kinds.items())

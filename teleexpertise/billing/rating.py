@@ -61,6 +61,8 @@ class NotBillable(StrEnum):
     """A hospital bills external activity only."""
     CUMULATED = "cumulated"
     """Another act was billed with it."""
+    NO_EXPERT_CLAIM = "no-expert-claim"
+    """The requester's lump sum is computed from the expert's claim, and the expert's profession has none."""
 
 
 class Anomaly(StrEnum):
@@ -90,6 +92,10 @@ class Anomaly(StrEnum):
     PATIENT_UNIDENTIFIED = "patient-unidentified"
     """Anonymous: neither a claim nor a count for the year is possible."""
     ANSWER_LATE = "answer-late"
+    REQUESTER_PROFESSION = "requester-profession"
+    """Before June 2021 not every profession could ask; which others than doctors could, is not settled."""
+    EXPERT_WITHOUT_ACT = "expert-without-act"
+    """The expert's profession has no act of tele-expertise: whether asking it is one, is not settled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,10 +176,8 @@ class Line:
     """What one side bills for one conversation.
 
     ``act`` is None without a right to bill; then ``refusal`` says why. ``amount`` is cents: 0 where nothing
-    is due,
-    None where the sources do not say. ``count`` is which act of the year it is for this patient and
-    professional,
-    ``limit`` how many there may be (0: no limit).
+    is due, None where the sources do not say. ``count`` is which act of the year it is for this patient and
+    professional, ``limit`` how many there may be (0: no limit).
     """
 
     ref: str
@@ -187,11 +191,6 @@ class Line:
     limit: int = 0
     refusal: NotBillable | None = None
     anomalies: tuple[Anomaly, ...] = ()
-
-    @property
-    def due(self) -> int:
-        """Cents to be paid as things stand: nothing while an amount is unknown."""
-        return self.amount or 0
 
 
 @dataclass(slots=True)
@@ -270,12 +269,11 @@ def rate(
     ledger = _Ledger(year)
     lines: list[Line] = []
     for conversation in sorted(conversations, key=lambda one: (one.day, one.ref)):
-        expert = _line(conversation, Role.EXPERT, tariffs, ledger, "")
-        answered = expert.act.code if expert.act is not None else conversation.level
+        expert = _line(conversation, Role.EXPERT, tariffs, ledger)
         if Role.EXPERT in roles:
             lines.append(expert)
         if Role.REQUESTER in roles:
-            lines.append(_line(conversation, Role.REQUESTER, tariffs, ledger, answered))
+            lines.append(_line(conversation, Role.REQUESTER, tariffs, ledger, expert))
     return tuple(lines)
 
 
@@ -293,7 +291,10 @@ class _Said:
     anomalies: tuple[Anomaly, ...] = ()
 
 
-def _line(conversation: Billable, role: Role, tariffs: Tariffs, ledger: _Ledger, answered: str) -> Line:
+def _line(
+    conversation: Billable, role: Role, tariffs: Tariffs, ledger: _Ledger, answered: Line | None = None
+) -> Line:
+    """The line of one side; ``answered`` is the expert's, for the requester's."""
     other = Role.REQUESTER if role is Role.EXPERT else Role.EXPERT
     party, counterpart = conversation.party(role), conversation.party(other)
     said = _said(conversation, role, tariffs, ledger, answered)
@@ -312,7 +313,9 @@ def _line(conversation: Billable, role: Role, tariffs: Tariffs, ledger: _Ledger,
     )
 
 
-def _said(conversation: Billable, role: Role, tariffs: Tariffs, ledger: _Ledger, answered: str) -> _Said:
+def _said(
+    conversation: Billable, role: Role, tariffs: Tariffs, ledger: _Ledger, answered: Line | None
+) -> _Said:
     party = conversation.party(role)
     profession = ledger.profession(party, tariffs)
     possible = ledger.acts_for(role, profession, conversation.day, tariffs)
@@ -320,13 +323,21 @@ def _said(conversation: Billable, role: Role, tariffs: Tariffs, ledger: _Ledger,
     if refusal is not None:
         return _Said(refusal=refusal)
     anomalies = _open_questions(conversation, role, ledger)
+    if answered is not None and answered.refusal is NotBillable.PROFESSION:
+        if possible and all(act.answers for act in possible):
+            return _Said(refusal=NotBillable.NO_EXPERT_CLAIM)
+        anomalies = (*anomalies, Anomaly.EXPERT_WITHOUT_ACT)
     if conversation.listed_patient is None and possible and all(act.for_listed for act in possible):
         anomalies = (*anomalies, Anomaly.PATIENT_SITUATION)
     if not profession:
         return _Said(amount=None, anomalies=(Anomaly.PROFESSION_UNKNOWN, *anomalies))
-    chosen = _chosen(possible, conversation.level, answered)
+    claimed = answered.act.code if answered is not None and answered.act is not None else conversation.level
+    chosen = _chosen(possible, conversation.level, claimed)
     if chosen is None:
         return _Said(amount=None, anomalies=(Anomaly.LEVEL_UNKNOWN, *anomalies))
+    asking = ledger.profession(conversation.requester, tariffs)
+    if chosen.asked_by and asking and asking not in chosen.asked_by:
+        anomalies = (*anomalies, Anomaly.REQUESTER_PROFESSION)
     return _counted(chosen, anomalies, conversation, party, profession, ledger)
 
 
@@ -367,11 +378,11 @@ def _refusal(
     return None
 
 
-def _chosen(possible: tuple[Act, ...], level: str, answered: str) -> Act | None:
-    """The act that applies: the only one, that of the stated level, or the one that goes with the
-    expert's.
+def _chosen(possible: tuple[Act, ...], level: str, claimed: str) -> Act | None:
+    """The act that applies: the only one, that of the stated level, or the one that goes with what the expert
+    claims.
     """
-    fitting = [act for act in possible if act.answers in ("", answered)]
+    fitting = [act for act in possible if act.answers in ("", claimed)]
     if len(fitting) == 1:
         return fitting[0]
     return next((act for act in fitting if act.code == level), None)
@@ -423,7 +434,7 @@ def _counted(
     if limit and count > limit:
         return _Said(act, 0, count, limit, anomalies=(Anomaly.LIMIT_EXCEEDED, *anomalies))
     earlier.append(day)
-    amount = act.amount.get(territory_of(party.department))
+    amount = act.amount.get(territory_of(party.department or party.site))
     if amount is None:
         return _Said(act, None, count, limit, anomalies=(Anomaly.AMOUNT_UNKNOWN, *anomalies))
     granted = _granted(act, amount, party, day, ledger)

@@ -35,7 +35,9 @@ class Territory(StrEnum):
 
 
 def territory_of(department: str) -> Territory:
-    """The territory of a department code: 971 to 988 are overseas; unknown counts as metropolitan."""
+    """The territory of a department code, or of a FINESS number, which begins with it: 971 to 988 are
+    overseas; unknown counts as metropolitan.
+    """
     return Territory.OVERSEAS if department.startswith(("97", "98")) else Territory.METROPOLE
 
 
@@ -49,7 +51,7 @@ class Act(BaseModel):
     one professional gets in a year in all. ``patients`` "listed" restricts it to those in the situations that
     the source names: for avenant 6 ALD, rare disease, under-dense zone, nursing home, detention; for dentists
     nursing home, disability, suspected oral cancer or rare disease. ``answers`` ties a requester's act to the
-    expert's.
+    expert's. ``asked_by`` are the professions whose request it certainly answers, () for all.
     A ``lump_sum`` is paid once a year by the insurance and not claimed act by act. Amounts are cents.
     """
 
@@ -66,6 +68,7 @@ class Act(BaseModel):
     limits: dict[str, Annotated[int, Field(ge=1)]]
     patients: Annotated[str, Field(pattern=r"^(all|listed)$")] = "all"
     answers: str = ""
+    asked_by: Annotated[tuple[str, ...], Field(strict=False)] = ()
     yearly_cap: _Cents | None = None
     lump_sum: bool = False
     source: str = Field(min_length=1)
@@ -143,7 +146,7 @@ def _problem(error: Any) -> str:
 
 
 def _check(act: Act, table: _Table) -> None:
-    unknown = ({*act.professions, *act.limits} - table.professions.keys()) | (
+    unknown = ({*act.professions, *act.limits, *act.asked_by} - table.professions.keys()) | (
         act.limits.keys() - set(act.professions)
     )
     if unknown:

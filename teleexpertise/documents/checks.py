@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,7 +17,7 @@ from teleexpertise.documents import oids
 from teleexpertise.documents.codes import code_tables
 from teleexpertise.documents.completeness import COG
 from teleexpertise.documents.parsing import NotReadable, parse
-from teleexpertise.identifiers import read_ins
+from teleexpertise.identifiers import nir_disagreements, read_ins
 
 __all__ = ["Fault", "check_document", "check_tree"]
 
@@ -43,6 +43,7 @@ _REQUEST_TEMPLATES = {
     "1.2.250.1.213.1.1.1.38",
 }
 _ACTS = ("TE1", "TE2")
+_TYPE = (("root", "2.16.840.1.113883.1.3"), ("extension", "POCD_HD000040"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,16 @@ class _Look:
         return self.attribute("h:code", "code")
 
 
+def _coded(found: etree._Element | None, system: str, codes: Container[str]) -> bool:
+    """Whether an element holds one of some codes, and says of which nomenclature it is."""
+    return found is not None and found.get("codeSystem") == system and found.get("code", "") in codes
+
+
+def _named(text: str) -> bool:
+    """Whether a name has a letter: a dash or question mark in its place names nobody."""
+    return any(character.isalpha() for character in text)
+
+
 _Check = Callable[[_Look], Iterator[Fault]]
 
 
@@ -112,9 +123,12 @@ def _identifier_faults(found: etree._Element | None, missing: str, wrong: str) -
 
 
 def _of_document(look: _Look) -> Iterator[Fault]:
+    # Software that reads the octets as UTF-8 without looking would show other names (CI-SIS wants UTF-8).
+    if (look.root.getroottree().docinfo.encoding or "UTF-8").upper() != "UTF-8":
+        yield Fault("encoding")
     if look.attribute("h:realmCode", "code") != "FR":
         yield Fault("realm", "realmCode")
-    if look.attribute("h:typeId", "extension") != "POCD_HD000040":
+    if [each.items() for each in look.all("h:typeId")] != [list(_TYPE)]:
         yield Fault("type_id", "typeId")
     templates = [str(each.get("root")) for each in look.all("h:templateId")]
     wanted = {_REPORT: _REPORT_TEMPLATES, _REQUEST: _REQUEST_TEMPLATES}.get(look.kind)
@@ -126,7 +140,8 @@ def _of_document(look: _Look) -> Iterator[Fault]:
         yield Fault("document_code", "code")
     if not look.text("h:title"):
         yield Fault("title", "title")
-    if look.attribute("h:confidentialityCode", "code") not in ("N", "R", "V"):
+    confidentiality = look.first("h:confidentialityCode")
+    if not _coded(confidentiality, oids.CONFIDENTIALITY, ("N", "R", "V")):
         yield Fault("confidentiality", "confidentialityCode")
     if look.attribute("h:languageCode", "code") != "fr-FR":
         yield Fault("language", "languageCode")
@@ -151,10 +166,22 @@ def _is_instant(value: str) -> bool:
     if not _INSTANT.fullmatch(value):
         return False
     try:
-        datetime.strptime(value, "%Y%m%d%H%M%S%z")
+        _instant(value)
     except ValueError:
         return False
     return True
+
+
+def _instant(value: str) -> datetime:
+    return datetime.strptime(value, "%Y%m%d%H%M%S%z")
+
+
+def _is_day(value: str) -> bool:
+    """Whether these are eight digits of a day of the calendar."""
+    try:
+        return bool(_DAY.fullmatch(value)) and bool(datetime.strptime(f"{value}Z", "%Y%m%d%z"))
+    except ValueError:
+        return False
 
 
 def _of_times(look: _Look) -> Iterator[Fault]:
@@ -166,9 +193,13 @@ def _of_times(look: _Look) -> Iterator[Fault]:
     for path in wanted:
         if not _is_instant(look.attribute(path, "value")):
             yield Fault("instant", path.replace("h:", ""))
-    high = look.first("h:documentationOf[1]/h:serviceEvent/h:effectiveTime/h:high")
-    if high is not None and not _is_instant(str(high.get("value", ""))):
+    act = "h:documentationOf[1]/h:serviceEvent/h:effectiveTime"
+    high, low = look.first(f"{act}/h:high"), look.attribute(f"{act}/h:low", "value")
+    end = "" if high is None else str(high.get("value", ""))
+    if high is not None and not _is_instant(end):
         yield Fault("instant", "documentationOf/serviceEvent/effectiveTime/high")
+    elif end and _is_instant(low) and _instant(end) < _instant(low):
+        yield Fault("times_reversed", "documentationOf/serviceEvent/effectiveTime")
 
 
 def _of_patient(look: _Look) -> Iterator[Fault]:
@@ -185,25 +216,39 @@ def _of_patient(look: _Look) -> Iterator[Fault]:
         read = read_ins(value)
         if not read.valid or read.value != value:
             yield Fault("ins_key" if read.problem == "nir_key" else "ins", "recordTarget/patientRole/id")
+        elif _says_otherwise(look, roles[0], value):
+            yield Fault("ins_traits", "recordTarget/patientRole")
         tested = number.get("root") in (oids.INS_TEST, oids.INS_DEMO)
         if look.test_identifiers is not None and tested != look.test_identifiers:
             yield Fault("ins_oid_kind", "recordTarget/patientRole/id")
     yield from _of_traits(look, roles[0])
 
 
+def _says_otherwise(look: _Look, role: etree._Element, ins: str) -> bool:
+    """Whether an INS is one of another sex, year or month of birth than the traits: mostly a parent's."""
+    born = look.attribute("h:patient/h:birthTime", "value", role)[:8]
+    day = datetime.strptime(f"{born}Z", "%Y%m%d%z").date() if _is_day(born) else None
+    sex = look.attribute("h:patient/h:administrativeGenderCode", "code", role)
+    return bool(nir_disagreements(ins, sex, day))
+
+
 def _of_traits(look: _Look, role: etree._Element) -> Iterator[Fault]:
     place = "recordTarget/patientRole/patient"
-    if not look.text("h:patient/h:name/h:family[@qualifier='BR']", role):
+    name = "h:patient/h:name"
+    if not _named(look.text(f"{name}/h:family[@qualifier='BR']", role)):
         yield Fault("birth_name", place)
-    given = look.text("h:patient/h:name/h:given[not(@qualifier)]", role)
-    first = look.text("h:patient/h:name/h:given[@qualifier='BR']", role)
-    if not given:
+    given = look.text(f"{name}/h:given[not(@qualifier)]", role)
+    first = look.text(f"{name}/h:given[@qualifier='BR']", role)
+    if not _named(given):
         yield Fault("given_names", place)
     if not first or (given and not f"{given} ".startswith(f"{first} ")):
         yield Fault("first_given_name", place)
-    if look.attribute("h:patient/h:administrativeGenderCode", "code", role) not in ("F", "M"):
+    once = ("h:family[@qualifier='BR']", "h:given[not(@qualifier)]", "h:given[@qualifier='BR']")
+    if any(len(look.all(f"{name}/{each}", role)) > 1 for each in once):
+        yield Fault("two_names", place)
+    if not _coded(look.first("h:patient/h:administrativeGenderCode", role), oids.GENDER, ("F", "M")):
         yield Fault("sex", place)
-    if not _DAY.fullmatch(look.attribute("h:patient/h:birthTime", "value", role)[:8]):
+    if not _is_day(look.attribute("h:patient/h:birthTime", "value", role)[:8]):
         yield Fault("birth_date", place)
     yield from _of_multiple_birth(look, role)
     if not COG.fullmatch(look.text("h:patient/h:birthplace/h:place/h:addr/h:county", role)):
@@ -226,11 +271,14 @@ def _telecoms(look: _Look) -> Iterator[Fault]:
 
 def _of_person(look: _Look, path: str, who: str) -> Iterator[Fault]:
     """Identifier, profession and name of an author, authenticator or performer; its organisation."""
-    place = path.replace("h:", "")
-    person = look.first(path)
-    if person is None:
+    place, people = path.replace("h:", ""), look.all(path)
+    if not people:
         yield Fault(who, place)
-        return
+    for person in people:
+        yield from _of_one(look, person, place, who)
+
+
+def _of_one(look: _Look, person: etree._Element, place: str, who: str) -> Iterator[Fault]:
     number = look.first("h:id", person)
     if number is None or number.get("root") != oids.PROFESSIONALS:
         yield Fault(f"{who}_id", f"{place}/id")
@@ -243,7 +291,7 @@ def _of_person(look: _Look, path: str, who: str) -> Iterator[Fault]:
         or not _ROLE.fullmatch(str(role.get("code", "")))
     ):
         yield Fault(f"{who}_role", f"{place}/code")
-    if not look.text("h:assignedPerson/h:name/h:family", person):
+    if not _named(look.text("h:assignedPerson/h:name/h:family", person)):
         yield Fault(f"{who}_name", f"{place}/assignedPerson")
     yield from _of_organisation(look, person, place, who)
 
@@ -251,20 +299,18 @@ def _of_person(look: _Look, path: str, who: str) -> Iterator[Fault]:
 def _of_organisation(look: _Look, person: etree._Element, place: str, who: str) -> Iterator[Fault]:
     organisation = look.first("h:representedOrganization", person)
     if organisation is None:
-        # A requester's practice need not be known; the performer's must be (JDV_J04 hangs on it).
-        if who == "performer":
-            yield Fault("performer_organisation", place)
+        # A requester's practice need not be known; that of who performs and signs an expertise must be.
+        if who == "performer" or look.kind == _REPORT:
+            yield Fault(f"{who}_organisation", place)
         return
+    if look.kind == _REPORT and not _named(look.text("h:name", organisation)):
+        yield Fault(f"{who}_organisation_name", f"{place}/representedOrganization/name")
     number = look.first("h:id", organisation)
     # A requester's practice has no FINESS number more often than not.
     if _wrong_organisation(number) and not (number is None and look.kind == _REQUEST):
         yield Fault(f"{who}_organisation", f"{place}/representedOrganization/id")
     code = look.first("h:standardIndustryClassCode", organisation)
-    if who == "performer" and (
-        code is None
-        or code.get("codeSystem") != oids.SETTINGS
-        or code.get("code") not in code_tables().practice_settings
-    ):
+    if who == "performer" and not _coded(code, oids.SETTINGS, code_tables().practice_settings):
         yield Fault("practice_code", f"{place}/representedOrganization")
 
 
@@ -284,11 +330,12 @@ def _of_people(look: _Look) -> Iterator[Fault]:
     keeper = "h:custodian/h:assignedCustodian/h:representedCustodianOrganization"
     if _wrong_organisation(look.first(f"{keeper}/h:id")):
         yield Fault("custodian_id", "custodian")
-    if not look.text(f"{keeper}/h:name"):
+    if not _named(look.text(f"{keeper}/h:name")):
         yield Fault("custodian", "custodian")
     to = "h:informationRecipient/h:intendedRecipient"
-    named = f"{to}/h:informationRecipient/h:name/h:family"
-    if not look.text(named) and not look.text(f"{to}/h:receivedOrganization/h:name"):
+    names = ("h:informationRecipient/h:name/h:family", "h:receivedOrganization/h:name")
+    recipients = look.all(to)
+    if not recipients or not all(any(_named(look.text(n, each)) for n in names) for each in recipients):
         yield Fault("recipient", "informationRecipient")
     for number in look.all(f"{to}/h:id[not(@nullFlavor)]"):
         if number.get("root") != oids.PROFESSIONALS or not _PERSON.fullmatch(
@@ -308,7 +355,7 @@ def _of_act(look: _Look) -> Iterator[Fault]:
     else:
         yield from _of_person(look, f"{event}/h:performer/h:assignedEntity", "performer")
     stay = "h:componentOf/h:encompassingEncounter"
-    if look.attribute(f"{stay}/h:code", "code") != "VR":
+    if not _coded(look.first(f"{stay}/h:code"), oids.ENCOUNTER, ("VR",)):
         yield Fault("encounter", "componentOf/encompassingEncounter/code")
     facility = look.first(f"{stay}/h:location/h:healthCareFacility/h:code")
     if (

@@ -6,6 +6,7 @@ import re
 
 from teleexpertise.documents.codes import code_tables
 from teleexpertise.documents.facts import DocumentFacts, Professional, RequestFacts, birth_given_names, trait
+from teleexpertise.identifiers import nir_disagreements
 from teleexpertise.patients import Patient
 
 __all__ = ["COG", "missing_fields"]
@@ -18,6 +19,8 @@ def _patient(patient: Patient) -> list[tuple[str, bool]]:
     return [
         ("patient_ins", not patient.ins),
         ("patient_qualified", bool(patient.ins) and not patient.qualified),
+        # A parent's number would put the document into the parent's record.
+        ("patient_ins_traits", bool(nir_disagreements(patient.ins, patient.sex, patient.birth_date))),
         ("patient_birth_name", not trait(patient.birth_name)),
         ("patient_first_names", not birth_given_names(patient.first_names)[1]),
         ("patient_birth_date", patient.birth_date is None),

@@ -85,6 +85,7 @@ class DocumentFacts:
     ``author`` is the expert who answers for the report, ``recipient`` the requester. ``practice`` and
     ``facility`` are codes of JDV_J04 and JDV_J02. ``ins_oid`` is the authority of the patient's INS;
     ``order_id`` identifies the request answered (``root`` or ``root^extension``), '' for one of our own form.
+    ``test_identifiers``: the service's patients have test INS, or real ones; ``None``: either is right.
     """
 
     conversation: UUID
@@ -102,11 +103,14 @@ class DocumentFacts:
     order_id: str = ""
     earlier: tuple[int, ...] = ()
     title: str = "Compte rendu de téléexpertise"
+    test_identifiers: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestFacts:
-    """All that a TLM-DA says: a request as its form stated it. ``urgency`` is the form's value and label."""
+    """All that a TLM-DA says: a request as its form stated it. ``urgency`` is the form's value and label.
+    ``test_identifiers`` as for a report.
+    """
 
     conversation: UUID
     created_at: datetime
@@ -126,6 +130,7 @@ class RequestFacts:
     answers: tuple[tuple[str, str], ...] = ()
     act: str = "TE2"
     title: str = "Demande de téléexpertise"
+    test_identifiers: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,14 @@ from xml.parsers import expat
 
 from lxml import etree
 
-__all__ = ["MAX_DEPTH", "MAX_ELEMENTS", "MAX_OCTETS", "NotReadable", "parse"]
+__all__ = ["MAX_ATTRIBUTES", "MAX_DEPTH", "MAX_ELEMENTS", "MAX_OCTETS", "NotReadable", "parse"]
 
 #: A document travels by mail in base64, twice encoded where it holds a PDF: no more fits.
 MAX_OCTETS = 40 * 1024 * 1024
 MAX_DEPTH = 60
 MAX_ELEMENTS = 100_000
+#: Counted by their sign, which stands in words and PDFs as well: no document comes near it.
+MAX_ATTRIBUTES = 600_000
 _OTHERS = ((b"%PDF-", "is_pdf"), (b"PK\x03\x04", "is_archive"))
 
 
@@ -58,7 +60,7 @@ def _survey(octets: bytes) -> None:
 
 def parse(octets: bytes) -> etree._Element:
     """The root of a document of at most :data:`MAX_OCTETS`. Raises :class:`NotReadable`."""
-    if len(octets) > MAX_OCTETS:
+    if len(octets) > MAX_OCTETS or octets.count(b"=") > MAX_ATTRIBUTES:
         raise NotReadable("xml_bounds")
     for beginning, reason in _OTHERS:
         if octets.startswith(beginning):

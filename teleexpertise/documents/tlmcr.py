@@ -32,7 +32,7 @@ def make_cda(facts: DocumentFacts, pdf: bytes) -> bytes | MissingFields:
     if lacking:
         return MissingFields(lacking)
     octets: bytes = etree.tostring(_document(facts, pdf), encoding="UTF-8", xml_declaration=True)
-    faults = check_document(octets)
+    faults = check_document(octets, test_identifiers=facts.test_identifiers)
     if faults:
         return MissingFields(tuple(dict.fromkeys(fault.reason for fault in faults)))
     return octets

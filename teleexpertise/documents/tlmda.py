@@ -31,7 +31,7 @@ def make_request(facts: RequestFacts) -> bytes | MissingFields:
     if lacking:
         return MissingFields(lacking)
     octets: bytes = etree.tostring(_document(facts), encoding="UTF-8", xml_declaration=True)
-    faults = check_document(octets)
+    faults = check_document(octets, test_identifiers=facts.test_identifiers)
     if faults:
         return MissingFields(tuple(dict.fromkeys(fault.reason for fault in faults)))
     return octets

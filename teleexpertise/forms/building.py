@@ -159,6 +159,7 @@ def finalise_form(
     acts: Sequence[str] = (),
     proposal: str = "",
     situations: Sequence[str] = (),
+    insured: bool = False,
 ) -> Form:
     """The finalisation form; ``exchanges`` and ``addressees``: one text per line, numbered from 1.
 
@@ -166,6 +167,7 @@ def finalise_form(
     ``requester_billing`` the same for the requester's. ``acts`` are the codes that the expert may bill
     (without any the line is left out), ``proposal`` says what the rules propose. ``situations`` are the
     sources of acts that are for some patients alone: without any nobody is asked whether the patient is one.
+    ``insured``: whether the number of the claim is asked for.
     """
     form = catalogue.form(FormKind.FINALISE)
     numbers = tuple(Option(number, f"{number} ({whose})") for number, whose in billing)
@@ -175,6 +177,7 @@ def finalise_form(
     return form.changed(
         act=act if acts else None,
         listed_patient=replace(listed, help=" ".join((listed.help, *situations))) if situations else None,
+        insured=form.field("insured") if insured else None,
         requester_billing=replace(form.field("requester_billing"), options=theirs),
         requester=replace(form.field("requester"), options=_people(requesters)),
         expert=replace(form.field("expert"), options=_people(experts)),

@@ -1,13 +1,13 @@
 """Take the lines of a found form apart into raw values, however the client quoted, wrapped or reordered them.
 
-The rules (design, section 6): a value that stands less deep in quotations beats a deeper one; two different
-values of one depth are asked back; a line without label continues the value before it; an answer may stand on
-its own line under a quoted label. Nothing is dropped in silence: what was not understood is named in a
-warning.
+The rules: a value that stands less deep in quotations beats a deeper one; two different values of one depth
+are asked back; a line without label continues the value before it; an answer may stand on its own line under
+a quoted label. Nothing is dropped in silence: what was not understood is named in a warning.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -16,13 +16,15 @@ from teleexpertise.forms.declarations import Field, FieldKind, Form, Value
 from teleexpertise.forms.finding import FormLine, FoundForm
 from teleexpertise.forms.marks import ESCAPE, ITEM, without_bullet
 from teleexpertise.forms.rendering import shown_value
-from teleexpertise.forms.structure import is_note, match_label, typed_label
+from teleexpertise.forms.structure import COLON, is_note, match_label, typed_label
 from teleexpertise.plaintext import squashed
 
 __all__ = ["FormReading", "read_form", "short"]
 
 #: Shorter lines were not broken by a client's wrapping.
 _WRAPPED_WIDTH = 60
+#: What people put in place of the colon.
+_DASH = re.compile("[ \u00a0][-–—=]")
 _NEAR = 0.72
 _LONGEST_TYPED_LABEL = 60
 _MOST_WARNINGS = 5
@@ -102,6 +104,9 @@ class _Reader:
             self.note_depth = line.depth
         elif self.note_depth is None or line.depth < self.note_depth:
             self._continue(line)
+        elif self._unknown_label(line.text) or self._unknown_label(line.text, _DASH, near=1.0):
+            # Not the rest of a wrapped note: a label that was damaged. The value before the notes is over.
+            self.current = self.note_depth = None
         return 1
 
     def _open(self, declared: Field, said: _Said) -> None:
@@ -169,19 +174,19 @@ class _Reader:
         whole = squashed(shown_value(declared, self.prefilled.get(declared.name)))
         return bool(start) and len(self.before) >= _WRAPPED_WIDTH and whole.startswith(start + squashed(text))
 
-    def _unknown_label(self, text: str) -> bool:
+    def _unknown_label(self, text: str, separator: re.Pattern[str] = COLON, near: float = _NEAR) -> bool:
         """Whether a line begins with what is nearly a label; warns then, naming the nearest."""
-        typed = typed_label(text)
+        typed = typed_label(text, separator)
         if (
             typed is None
             or not 2 < len(typed[0]) <= _LONGEST_TYPED_LABEL
             or len(self.warnings) >= _MOST_WARNINGS
         ):
             return False
-        near = get_close_matches(squashed(typed[0]), self.labels, n=1, cutoff=_NEAR)
-        if not near:
+        found = get_close_matches(squashed(typed[0]), self.labels, n=1, cutoff=near)
+        if not found:
             return False
-        nearest = self.labels[near[0]].label
+        nearest = self.labels[found[0]].label
         self.warnings.append(self.form.say("unknown_label", typed=short(typed[0]), other=nearest))
         return True
 

@@ -10,9 +10,9 @@ from teleexpertise.forms.declarations import Field
 from teleexpertise.forms.marks import BEGIN, END, ERROR_SIGN, ESCAPE, ITEM, NOTE_SIGN, without_bullet
 from teleexpertise.plaintext import squashed
 
-__all__ = ["LabelMatch", "is_note", "looks_like_sign", "match_label", "typed_label"]
+__all__ = ["COLON", "LabelMatch", "is_note", "looks_like_sign", "match_label", "typed_label"]
 
-_COLON = re.compile("[:：]")
+COLON = re.compile("[:：]")
 _HINT = re.compile(r"\([^()]*\)\s*[*_]*\s*$")
 _LONGEST_LABEL = 200
 #: A label and its hint may have been wrapped over this many lines.
@@ -32,9 +32,9 @@ class LabelMatch:
     alias: bool = False
 
 
-def typed_label(text: str) -> tuple[str, str] | None:
+def typed_label(text: str, separator: re.Pattern[str] = COLON) -> tuple[str, str] | None:
     """(words before the first colon without their hint, words behind it), or ``None`` without a colon."""
-    colon = _COLON.search(text[:_LONGEST_LABEL])
+    colon = separator.search(text[:_LONGEST_LABEL])
     if colon is None:
         return None
     left = _HINT.sub("", text[: colon.start()].strip())

@@ -53,11 +53,6 @@ class Validation:
     problems: Mapping[str, str]
     warnings: Mapping[str, str]
 
-    @property
-    def accepted(self) -> bool:
-        """Whether nothing has to be asked back."""
-        return not self.problems
-
 
 class _NotValid(Exception):
     """A typed text is not a value of its field: the name of the sentence, and words for it."""

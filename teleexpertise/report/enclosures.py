@@ -61,7 +61,7 @@ def enclosures(report: Report, rasterise: Rasterise | None) -> dict[str, Enclosu
     for piece, kind in _candidates(report, rasterise is not None):
         if piece.sha256 in found:
             continue
-        image = kind is not FileKind.PDF
+        image = kind is not FileKind.PDF and not (kind is None and piece.is_pdf)
         full = tried == MAX_PICTURES or pixels >= MAX_PIXELS_TOGETHER or octets >= MAX_OCTETS
         if full or piece.content is None:
             found[piece.sha256] = Enclosure(Showing.LEFT_OUT, image=image)
@@ -89,9 +89,9 @@ def _candidates(report: Report, pdf: bool) -> Iterator[tuple[ReportAttachment, F
     """What a report would show: by what the octets are, or where they are none by what the mail declares."""
     for piece in report.all_attachments:
         kind = file_kind(piece.content) if piece.content is not None else None
-        if kind is FileKind.PDF and not pdf:
+        if (kind is FileKind.PDF or (kind is None and piece.is_pdf)) and not pdf:
             continue
-        if kind is not None or piece.is_image:
+        if kind is not None or piece.is_image or piece.is_pdf:
             yield piece, kind
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import pillow_heif
 from PIL import Image, ImageCms, ImageFile
 
-from teleexpertise.report.dicom import dicom_picture
 from teleexpertise.report.kinds import FileKind
 
 __all__ = ["LONGEST_SIDE", "MAX_PIXELS", "MAX_SHEETS", "SHEET_SIDE", "Picture", "printable", "sheet"]
@@ -83,6 +82,9 @@ def printable(content: bytes, kind: FileKind) -> Picture | None:
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             if kind is FileKind.DICOM:
+                # Loaded with the first such file: few reports have one.
+                from teleexpertise.report.dicom import dicom_picture
+
                 return _whole(dicom_picture(content, MAX_PIXELS))
             if kind is FileKind.HEIF:
                 return _heif(content)

@@ -29,7 +29,12 @@ class ReportAttachment:
     @property
     def is_image(self) -> bool:
         """Whether it is declared as an image."""
-        return self.content_type.startswith("image/")
+        return self.content_type.startswith("image/") or self.content_type == "application/dicom"
+
+    @property
+    def is_pdf(self) -> bool:
+        """Whether it is declared as a PDF."""
+        return self.content_type == "application/pdf"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

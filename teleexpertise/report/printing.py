@@ -12,7 +12,7 @@ from weasyprint import CSS, HTML
 from weasyprint.css import ColorProfile
 from weasyprint.urls import URLFetcher, URLFetcherResponse
 
-from teleexpertise.report.enclosures import Rasterise, enclosures
+from teleexpertise.report.enclosures import Enclosure, Rasterise, enclosures
 from teleexpertise.report.finishing import finish
 from teleexpertise.report.letters import drawable_pattern, with_drawable_letters
 from teleexpertise.report.model import Report, ReportAttachment
@@ -57,8 +57,7 @@ class ReportPrinter:
         """
         report = clean(report)
         pictures = enclosures(report, rasterise)
-        page = self._template.render(report=report, pictures=pictures, key=_key)
-        page = with_drawable_letters(page, self._undrawable)
+        page = self._page(report, pictures)
         identifier = hashlib.sha256(f"{report.reference} {report.version}".encode()).digest()[:16]
         sources = {source: content for shown in pictures.values() for source, content in shown.sheets}
         document = HTML(string=page, base_url=None, url_fetcher=ImagesOnly(sources))
@@ -74,6 +73,14 @@ class ReportPrinter:
             output_intent="paper",
         )
         return octets
+
+    def _page(self, report: Report, pictures: Mapping[str, Enclosure]) -> str:
+        """The page; one whose words cannot all be drawn says so: a sentence may hide behind one mark."""
+        page = self._template.render(report=report, pictures=pictures, key=_key, undrawn=False)
+        if self._undrawable.search(page) is None:
+            return page
+        page = self._template.render(report=report, pictures=pictures, key=_key, undrawn=True)
+        return with_drawable_letters(page, self._undrawable)
 
     def _profile(self) -> ColorProfile:
         return ColorProfile(

@@ -123,8 +123,7 @@ class FormMail(Mail):
     """``formulaire``: a form to fill in by Reply. ``form_html`` is trusted HTML made by the forms package.
 
     ``reference`` and ``state`` are '' for a new request. ``expert`` gives what the expert asks for (request
-    form only).
-    ``kept`` are the names of attachments already received.
+    form only). ``kept`` are the names of attachments already received.
     """
 
     template: ClassVar[str] = "formulaire"
@@ -158,19 +157,17 @@ class OtherTool(Mail):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmation(ConversationMail):
-    """``confirmation``: the request is open; echo of what was understood. ``act`` and ``urgency`` are labels.
+    """``confirmation``: the request is open; echo of what was understood. ``urgency`` is a label.
 
     ``missing`` are the names of the mandatory elements that the expert still waits for.
     """
 
     template: ClassVar[str] = "confirmation"
     author: Author
-    requester: Party
     expert: Party
     patient: Patient
     urgency: str
     delay_days: int
-    act: str = ""
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()
@@ -185,7 +182,6 @@ class ClosingConfirmation(ConversationMail):
     requester: Party
     expert: Party
     patient: Patient
-    act: str = ""
     outcome: str = ""
     conclusion: str = ""
     reason: str = ""
@@ -210,8 +206,8 @@ class WorklistRow:
     """One conversation of the worklist. ``other`` names the other party, ``patient`` is a label or '',
     ``account`` whom the reader acts for, '' themselves.
 
-    Of a conversation that another operator's gateway holds (``held_by`` is its domain) only reference, state
-    and age are known here, and ``asked_for`` names those of the reader's accounts that are in it.
+    Of a conversation that another operator's gateway holds (``held_by`` is its domain) no more is known here
+    than it told; ``asked_for`` names those of the reader's accounts that are in it.
     """
 
     reference: str
@@ -233,13 +229,14 @@ class WorklistRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worklist(Mail):
-    """``teleexpertises``: where the reader stands; ``owner`` is the account whose list it is."""
+    """``teleexpertises``: where the reader stands; ``owner`` is the account whose list it is,
+    ``total`` how many are open, of which ``rows`` may show the oldest alone.
+    """
 
     template: ClassVar[str] = "teleexpertises"
     owner: str
     rows: tuple[WorklistRow, ...]
     total: int
-    next_page: Link | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,13 +264,12 @@ class DoubtExpired(ConversationMail):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal(Mail):
     """``refus``: why nothing was done. ``detail`` is the address, name or reference the sentence is about,
-    ``names`` lists choices (several experts), ``statement`` is the whole sentence for ``OTHER``.
+    ``statement`` is the whole sentence for ``OTHER``.
     """
 
     template: ClassVar[str] = "refus"
     reason: RefusalReason
     detail: str = ""
-    names: tuple[str, ...] = ()
     statement: str = ""
     subject_received: str = ""
     links: tuple[Link, ...] = ()
@@ -334,7 +330,6 @@ class Question(ConversationMail):
     answers: tuple[tuple[str, str], ...] = ()
     attachments: tuple[AttachmentNote, ...] = ()
     missing: tuple[str, ...] = ()
-    links: tuple[Link, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,7 +340,6 @@ class MissingItems(ConversationMail):
     expert: Party
     missing: tuple[str, ...] = ()
     asked: str = ""
-    documents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -359,25 +353,23 @@ class MoreAsked(ConversationMail):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invited(ConversationMail):
-    """``invitation``: to the members and to the person (``to_invited``), who sees nothing from before."""
+    """``invitation``: to the members and to the person, who sees nothing from before."""
 
     template: ClassVar[str] = "invitation"
     person: Party
     by: Author
     requester: str
     expert: str
-    to_invited: bool = False
     remove: Link | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removed(ConversationMail):
-    """``retrait``: somebody left the conversation or was removed (``to_removed``: told to that person)."""
+    """``retrait``: somebody was removed from the conversation; told to the members and to that person."""
 
     template: ClassVar[str] = "retrait"
     person: Party
     by: Author
-    to_removed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -403,7 +395,6 @@ class Closed(ConversationMail):
     template: ClassVar[str] = "cloture"
     author: Author
     reason: str
-    links: tuple[Link, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -478,7 +469,7 @@ class Synthesis(ConversationMail):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimited(Mail):
-    """``limite``: too many automatic answers within an hour; nothing more is answered until it is over."""
+    """``limite``: the refusal of whoever got too many automatic answers within this hour of the clock."""
 
     template: ClassVar[str] = "limite"
     answers_per_hour: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from teleexpertise.absences import Waiting
 from teleexpertise.contacts import Contact
 from teleexpertise.people import Absence, Account, Expert
 from teleexpertise.texts.contexts import ExpertCard, Mail
@@ -38,7 +39,8 @@ class DirectoryPage(Mail):
 class PreferencesSaved(Mail):
     """``preferences``: what an account has declared, as it holds now; ``deputy`` is a name, ``again`` asks
     anew, ``deposits`` are mailboxes that get its documents as well. ``by`` is whose act it was, in the copy
-    that the account itself gets of an act of a delegate.
+    that the account itself gets of an act of a delegate. ``waiting`` is what the absence finds waiting today,
+    ``begun`` whether it is under way, ``deputy_away`` the deputy's own absence at the same time.
     """
 
     template: ClassVar[str] = "preferences"
@@ -47,6 +49,9 @@ class PreferencesSaved(Mail):
     again: Link
     absence: Absence | None = None
     deputy: str = ""
+    deputy_away: Absence | None = None
+    begun: bool = False
+    waiting: Waiting = Waiting()
     deposits: tuple[str, ...] = ()
     changed: bool = True
     warnings: tuple[str, ...] = ()

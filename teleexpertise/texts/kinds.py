@@ -47,6 +47,8 @@ class NoticeEvent(StrEnum):
     WITHDRAWAL = "withdrawal"
     FAILURE = "failure"
     REMINDER = "reminder"
+    ABSENCE = "absence"
+    SUBSTITUTION = "substitution"
 
 
 class FormPurpose(StrEnum):
@@ -67,7 +69,6 @@ class CommandDone(StrEnum):
     """What a small command of the reader has caused."""
 
     REMOVED = "removed"
-    RELEASED = "released"
     ASKED = "asked"
     INVITED = "invited"
     KNOWN = "known"
@@ -87,7 +88,6 @@ class RefusalReason(StrEnum):
     EXPERT_ONLY = "expert_only"
     REQUESTER_ONLY = "requester_only"
     UNKNOWN_EXPERT = "unknown_expert"
-    SEVERAL_EXPERTS = "several_experts"
     FORM_UNKNOWN = "form_unknown"
     FORM_USED = "form_used"
     FORM_BROKEN = "form_broken"

@@ -55,10 +55,6 @@ class Texts:
         """
         return self._line(mail, "sentence")
 
-    def state_label(self, state: str) -> str:
-        """The French label of a conversation's state. Raises ``KeyError`` for an unknown one."""
-        return self.words.state(state)
-
     def _line(self, mail: Mail, block: str) -> str:
         template = self._text.get_template(mail.template)
         if block not in template.blocks:

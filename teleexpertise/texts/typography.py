@@ -165,7 +165,7 @@ def grouped(ins: str) -> str:
 def size(octets: int) -> str:
     """A file size as French readers write it: ``312 Ko``, ``1,4 Mo``."""
     if octets < 1000:
-        return f"{octets}{_NBSP}octets"
+        return f"{octets}{_NBSP}octet{'s' if octets > 1 else ''}"
     if octets < 1_000_000:
         return f"{octets / 1000:.0f}{_NBSP}Ko"
     return f"{octets / 1_000_000:.1f}{_NBSP}Mo".replace(".", ",")

@@ -24,11 +24,12 @@ import xlsxwriter
 from pydantic import SecretStr
 
 from config import Settings, load
+from gateway import CONFIGURATION
 from gateway.bootstrap import open_services
-from gateway.deployment import CONFIGURATION
 from gateway.exports.asked import gather_asked
-from gateway.exports.files import FileKind, write_export
+from gateway.exports.files import write_export
 from gateway.exports.gathering import gather
+from gateway.exports.kinds import FileKind
 from gateway.services import Services
 from teleexpertise.activity import figures
 from teleexpertise.billing.exports import Cell, Selection
@@ -60,7 +61,7 @@ async def _export(services: Services, kind: FileKind, folder: Path) -> dict[str,
 
 async def _statistics(services: Services) -> dict[str, float]:
     async with services.store.reading() as tx:
-        asked = await gather_asked(services, tx, None)
+        asked = (await gather_asked(services, tx, None)).asked
     return {"rows": figures(asked, _AFTER, services.zone).whole.asked}
 
 

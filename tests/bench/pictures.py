@@ -13,7 +13,7 @@ import time
 from PIL import Image
 
 from gateway.workers.printers import Printers
-from gateway.workers.reporting import print_report
+from gateway.workers.printing import print_report
 from tests.support.pictures import heic, saved, secret_exif
 from tests.support.reports import attachment, sample
 

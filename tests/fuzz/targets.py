@@ -38,12 +38,13 @@ from gateway.smtp.refusals import BadSyntax
 from teleexpertise.automatic import classify
 from teleexpertise.commands import read_command
 from teleexpertise.documents.reading import read_document, read_request
+from teleexpertise.errors import RuleError
 from teleexpertise.forms import FormCopy, find_form, read_form, render_html, render_text
 from teleexpertise.forms import validate as validate_form
 from teleexpertise.letters import Mailbox
 from teleexpertise.plaintext import html_lines, readable_text
 from teleexpertise.quotation import own_words
-from teleexpertise.rules import RuleError, load_rules
+from teleexpertise.rules import load_rules
 from teleexpertise.texts import Texts
 from teleexpertise.tokens import seal, unseal
 from tests.fuzz.mutation import Mutator, mutated_octets

@@ -5,36 +5,25 @@ from __future__ import annotations
 import json
 import re
 import smtplib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date, datetime, timedelta
-from email.message import EmailMessage
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
 
 from gateway.services import Services
+from gateway.workers.timekeeping import on_the_clock
 from teleexpertise.forms.marks import NOTE_SIGN
 from teleexpertise.people import Account, Expert, IdentityPolicy, ItemKind, NirPolicy
 from tests.support import region
 from tests.support.acting import command, told
+from tests.support.declaring import CLEAR, DECLARED, REQUEST, answer, declare, form_for, request
 from tests.support.forms import form_of, quoted, typed_into
 from tests.support.gateway import Client, TestGateway, gateway, html_of, refusal_text, text_of, words_of
-from tests.support.threads import attachments
+from tests.support.threads import attach, attachments, patient_name, photo, reference_in
 
 PDF = b"%PDF-1.4\n% fiche a remplir\n%%EOF\n"
-CLEAR = {"Dates d'absence": "", "Adresse d'un autre outil": "", "Liste des éléments": "", "Prérequis en": ""}
-#: What makes a complete declaration of the nurse's form; tests change some lines of it.
-DECLARED = {
-    "Apparaître dans l'annuaire": "oui",
-    "Description de votre": "Plaies chroniques du pied diabétique. Délai : 3 jours.",
-    "Limites et territoire": "Pas de brûlures ; Haute-Loire seulement.",
-    "Délai maximum": "3",
-    "Vos spécialités": "escarre, Dermato",
-    "Départements couverts": "43, Ardèche",
-    "Identité du patient": "exigée",
-    "NIR du patient": "obligatoire",
-}
 
 
 @pytest.fixture(scope="module")
@@ -53,35 +42,6 @@ def nurse(served: TestGateway) -> Client:
 @pytest.fixture(scope="module")
 def doctor(served: TestGateway) -> Client:
     return served.client(region.GP)
-
-
-def form_for(client: Client, account: str = "") -> EmailMessage:
-    return client.ask_service(f"Préférences {account}".strip())
-
-
-def answer(
-    client: Client,
-    form: EmailMessage,
-    values: Mapping[str, str],
-    files: Mapping[str, bytes] | None = None,
-    edit: tuple[str, str] | None = None,
-) -> EmailMessage:
-    """The service's answer to a form filled in by Reply, quoted below as mail clients do it."""
-    text = typed_into(text_of(form), values)
-    if edit:
-        assert edit[0] in text
-        text = text.replace(*edit)
-    mail = client.reply(form, quoted(text))
-    for name, content in (files or {}).items():
-        mail.add_attachment(content, maintype="application", subtype="octet-stream", filename=name)
-    return client.answer_to(client.send(mail))
-
-
-def declare(client: Client, values: Mapping[str, str], account: str = "") -> EmailMessage:
-    """A declaration that must be taken."""
-    done = answer(client, form_for(client, account), values)
-    assert str(done["subject"]).startswith("Préférences "), text_of(done)
-    return done
 
 
 def expert_of(served: TestGateway, account: Account) -> dict[str, Any] | None:
@@ -109,23 +69,6 @@ def account_of(served: TestGateway, address: str) -> dict[str, Any]:
 def today(served: TestGateway) -> date:
     now: datetime = served.services.clock()
     return now.astimezone(served.services.zone).date()
-
-
-def request(client: Client, expert: Account, values: Mapping[str, str]) -> EmailMessage:
-    """The service's answer to a request for an expert."""
-    form = client.ask_service(f"Nouvelle téléexpertise {expert.address}")
-    return client.answer_to(client.send(client.reply(form, quoted(typed_into(text_of(form), values)))))
-
-
-REQUEST = {
-    "Nom de naissance": "DUPONT-ESSAI",
-    "Prénoms": "Jeanne",
-    "Date de naissance": "03/02/1957",
-    "Sexe": "F",
-    "Consentement": "oui",
-    "Urgence": "7 jours",
-    "Question": "Plaie du talon depuis 3 mois.",
-}
 
 
 def test_a10_anybody_declares_herself_and_is_found_with_a_request_button(
@@ -474,6 +417,41 @@ def test_an_html_answer_with_a_logo_in_its_signature(served: TestGateway, nurse:
     nurse.answer_to(nurse.send(mail))
     found = declared(served, region.NURSE)
     assert (found["delay_days"], found["documents"]) == (8, [])
+
+
+def test_an_absence_brings_the_deputy_into_what_waits_already(
+    served: TestGateway, nurse: Client, doctor: Client
+) -> None:
+    declare(nurse, {**DECLARED, **CLEAR, "NIR du patient": "non demandé"})
+    picture = photo("talon.jpg")
+    reference = reference_in(request(doctor, region.NURSE, {**REQUEST, "Nom de naissance": patient_name()}))
+    question = doctor.wait(lambda mail: mail["x-tle-ref"] == reference, "Téléexpertises")
+    sent = doctor.send(attach(doctor.reply(question, "Voici le talon."), picture))
+    first, last = today(served), today(served) + timedelta(days=5)
+    shown = f"du {first:%d/%m/%Y} au {last:%d/%m/%Y}, remplacée par {region.CARDIOLOGIST.address}"
+    done = words_of(declare(nurse, {"Dates d'absence": shown}))
+    assert "dans les minutes qui suivent, avec les échanges antérieurs" in done
+    assert "La fin de l'absence ne retire personne" in done
+    for _ in range(2):
+        served.ask(on_the_clock)
+    deputy = served.client(region.CARDIOLOGIST)
+    told = deputy.wait(
+        lambda mail: (mail["x-tle-ref"], mail["x-tle-event"]) == (reference, "remplacement"), "Téléexpertises"
+    )
+    thread = [mail for mail in deputy.mails("Téléexpertises") if mail["x-tle-ref"] == reference]
+    assert [mail["x-tle-event"] for mail in thread] == ["ouverture", "question", "message", "remplacement"]
+    assert thread[2]["message-id"] == sent["message-id"]
+    assert attachments(thread[2]) == dict([picture])
+    assert f"remise à {region.CARDIOLOGIST.name}" in words_of(told)
+    assert "Remplacement" in str(deputy.wait(f"{reference} - demandée] Remplacement : demande")["subject"])
+    assert "DUPONT" not in words_of(doctor.wait(f"{reference} - demandée] Absence de l'expert"))
+    doctor.wait(f"{reference} - demandée] Remplacement de l'expert absent", "Téléexpertises")
+    # The deputy's answer reaches the requester and takes the request up.
+    answered = deputy.send(deputy.reply(told, "Je regarde."))
+    doctor.wait(lambda mail: mail["message-id"] == answered["message-id"], "Téléexpertises")
+    found = json.loads(command(served, "conversation", "show", reference, "--json").stdout)
+    assert found["state"] == "in_progress"
+    declare(nurse, CLEAR)
 
 
 def test_a_deputy_who_asks_is_no_deputy(served: TestGateway, nurse: Client, doctor: Client) -> None:

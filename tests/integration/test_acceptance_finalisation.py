@@ -168,6 +168,27 @@ def test_a31_what_an_account_lacked_is_settled_by_finalising_again(served: TestG
     assert (row["Acte"], row["RPPS"]) == ("RQD", region.GP.rpps)
 
 
+def test_a31_the_number_of_the_claim_that_the_request_lacked_is_settled_at_the_end(
+    served: TestGateway,
+) -> None:
+    thread = open_thread(served)
+    assert "NIR de l'assuré (15 caractères, facultatif) :" in form_words(thread, thread.expert)
+    wrong = words_of(thread.finalise(thread.expert, **{"NIR de l'assuré": "2 57 02 99 999 001 95"}))
+    assert "NIR de l'assuré" in wrong
+    assert rows(thread.expert, thread.ref) == []
+    assert "NIR de l'assuré manquant" in words_of(thread.finalise(thread.expert))
+    told = words_of(thread.finalise(thread.expert, **{"NIR de l'assuré": "2 57 02 99 999 001 94"}))
+    assert "NIR de l'assuré" not in told
+    for client in (thread.expert, thread.requester):
+        (row,) = rows(client, thread.ref)
+        assert (row["NIR de l'assuré"], row["À régulariser"]) == ("257029999900194", "")
+    assert "NIR de l'assuré (15 caractères, facultatif) : 257029999900194" in form_words(
+        thread, thread.expert
+    )
+    given = open_thread(served, nir="257029999977794", name="XAVECNUMÉRO")
+    assert "NIR de l'assuré" not in form_words(given, given.expert), "the request gave it"
+
+
 def test_a31_an_act_that_the_rules_do_not_know_comes_back(served: TestGateway) -> None:
     thread = open_thread(served)
     told = words_of(thread.finalise(thread.expert, Acte="TE9"))
@@ -385,6 +406,13 @@ def test_a32_a_number_that_is_another_persons_is_said(served: TestGateway, cardi
     thread = open_thread(served, expert=region.SERVICE)
     told = words_of(thread.finalise(cardiologist, "ECG normal.", Expert=region.CARDIOLOGIST.name))
     assert f"le numéro de facturation {region.SERVICE.billing_number} n'est pas celui" in told
+    change(served, replace(region.CARDIOLOGIST, billing_number=""))
+    try:
+        thread = open_thread(served, expert=region.SERVICE)
+        told = words_of(thread.finalise(cardiologist, "ECG normal.", Demandeur=region.CARDIOLOGIST.name))
+        assert f"le numéro de facturation {region.GP.billing_number} est celui de {region.GP.name}" in told
+    finally:
+        change(served, replace(region.CARDIOLOGIST, profession="Médecin", billing_number=NUMBER))
 
 
 @pytest.mark.parametrize("mode", list(NoticeMode))

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from gateway.bootstrap import dovecot_settings
 from gateway.cli.root import cli
-from gateway.pipeline.doors import password_hasher
+from gateway.logins.passwords import password_hasher
+from gateway.mailserver import dovecot_settings
 from gateway.services import Services
 from mailboxes.dovecot.account import service_account
 from mailboxes.errors import MailboxError

@@ -11,10 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from config import Settings
-from gateway.bootstrap import dovecot_settings
 from gateway.cli.root import cli
+from gateway.mailserver import dovecot_settings, refresh_logins
 from gateway.services import Services
-from gateway.serving import refresh_logins
 from gateway.store import Store, Transaction
 from mailboxes.dovecot.account import service_account
 from mailboxes.errors import MailboxError

@@ -2,12 +2,14 @@
 
 import csv
 import io
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from gateway.cli.exports import new_file
 from gateway.services import Services
 from gateway.store import AuditRow
 from tests.support import region
@@ -97,6 +99,19 @@ def test_what_cannot_be_exported_leaves_no_file(
     assert refused.exit_code == code
     assert words in refused.output
     assert not out.exists()
+
+
+def test_who_is_killed_in_the_middle_leaves_no_half_that_looks_like_a_whole(tmp_path: Path) -> None:
+    out = tmp_path / "a.csv"
+    child = os.fork()
+    if child == 0:
+        with new_file(out) as part:
+            part.write_text("Référence;Rôle\n")
+            os._exit(9)
+    os.waitpid(child, 0)
+    assert out.read_bytes() == b""
+    assert [path.suffix for path in sorted(tmp_path.iterdir())] == [".csv", ".part"]
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
 
 
 def test_a_file_that_is_there_is_kept(deployment: Deployment, tmp_path: Path) -> None:

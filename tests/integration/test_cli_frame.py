@@ -1,5 +1,6 @@
 """The command line as a whole: help, --json, exit codes, one line for an error."""
 
+import platform
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from gateway import __version__
 from gateway.cli.root import cli
+from gateway.store.migration import SCHEMA_REVISION
 
 #: These make what others look into, or need nothing of it.
 FREE = {
@@ -46,6 +49,8 @@ LOOKING = [
     ("check-config",),
     ("conversation", "list"),
     ("conversation", "show", "TLE-2026-000001"),
+    ("database", "copy", "--to", "sqlite:///never.sqlite3"),
+    ("database", "status"),
     ("delegation", "add", "a@b.example", "c@b.example"),
     ("delegation", "list"),
     ("delegation", "reading", "a@b.example", "own"),
@@ -131,6 +136,51 @@ def test_the_list_of_commands_is_not_cut_short() -> None:
         (line,) = [each for each in told.output.splitlines() if each.split()[:1] == [name]]
         assert not line.endswith("...")
         assert len(line) <= 80
+
+
+def test_the_list_of_commands_agrees_with_the_commands() -> None:
+    listed = CliRunner().invoke(cli, ["--help"], terminal_width=100).output.split("Commands:")[1]
+    for name, command in cli.commands.items():
+        assert command.name == name
+        assert not command.hidden, "a command that is not to be listed needs a table that can say so"
+        assert " ".join([name, command.get_short_help_str(1000)]) in " ".join(listed.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("gateway c", {"check-config", "conversation"}),
+        ("gateway --v", {"--version"}),
+        ("gateway queue re", {"release", "retry"}),
+        ("gateway queue list --st", {"--state"}),
+        ("gateway x", set()),
+    ],
+)
+def test_the_shell_completes_commands_and_options(words: str, offered: set[str]) -> None:
+    asked = {
+        "_GATEWAY_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    told = CliRunner().invoke(cli, prog_name="gateway", env=asked)
+    assert {line.partition(",")[2] for line in told.output.split()} == offered
+
+
+@pytest.mark.parametrize(("arguments", "guess"), [(["quue", "list"], "queue"), (["queue", "lst"], "list")])
+def test_a_misspelt_command_is_answered_with_the_nearest(arguments: list[str], guess: str) -> None:
+    told = CliRunner().invoke(cli, arguments)
+    assert told.exit_code == 2
+    assert f"Did you mean '{guess}'?" in told.stderr
+
+
+def test_the_version_is_told_without_a_deployment(tmp_path: Path) -> None:
+    told = CliRunner().invoke(cli, ["--config", str(tmp_path / "no.toml"), "--version"])
+    assert told.exit_code == 0
+    lines = told.stdout.splitlines()
+    assert lines[0] == f"gateway {__version__}"
+    assert lines[1] == f"Python {platform.python_version()}"
+    assert lines[2].startswith("Dovecot ")
+    assert lines[3] == f"database schema {SCHEMA_REVISION}"
 
 
 @pytest.mark.parametrize("path", [path for path in LEAVES if path not in UNENDING], ids=" ".join)

@@ -1,12 +1,22 @@
 """``gateway stats`` on a deployment at rest."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from lxml import etree
 from PIL import Image
 
+from gateway.services import Services
+from gateway.store import Direction, MessageRow
+from teleexpertise.events import Author
+from teleexpertise.mirrors import Flow, MirrorEvent, fold_mirror
+from teleexpertise.people import Party
+from teleexpertise.states import State
+from teleexpertise.told import Told
 from tests.support import region
 from tests.support.deployment import Deployment, deployed, request
 
@@ -27,6 +37,7 @@ def test_what_was_asked_and_answered(deployment: Deployment, tmp_path: Path) -> 
     assert "100 % of 1" in told
     root = etree.fromstring(picture.read_bytes())
     assert root.tag.endswith("svg")
+    assert "other operators" not in told
     found = deployment.json("stats")
     assert (found["whole"]["asked"], found["whole"]["answer"]["count"]) == (2, 1)
     assert found["whole"]["share"] == 1.0
@@ -46,6 +57,97 @@ def test_only_what_an_account_was_asked(deployment: Deployment, tmp_path: Path) 
     there.write_text("x")
     assert deployment.call("stats", "--plot", there).exit_code == 1
     assert there.read_text() == "x"
+
+
+HOLDER = "voisin.mssante.example"
+THERE = Party(f"avis.cardiologie@{HOLDER}", "Avis Cardiologie", profession="Cardiologie")
+ASKED_AT = datetime(2024, 3, 31, 22, 30, tzinfo=UTC)  # April in the readers' zone
+
+
+async def mirrored(services: Services, number: int, state: State, told: Told | None) -> None:
+    """A conversation of the general practitioner that another operator holds, as one mail told it."""
+    made = MirrorEvent(
+        flow=Flow.RECEIVED,
+        event="etat",
+        at=ASKED_AT,
+        author=Author(f"teleexpertise@{HOLDER}", "Service"),
+        message=uuid4(),
+        message_sha256="0" * 64,
+        mail_id=f"<{number}@{HOLDER}>",
+        seq=1,
+        state=state,
+        ref=f"TLE-2024-{number:06}",
+        members=(region.GP.address,),
+        cites=(),
+        reply_to=f"teleexpertise+jeton@{HOLDER}",
+        told=told,
+    )
+    async with services.store.transaction() as tx:
+        identifier = uuid4()
+        row = MessageRow(
+            id=made.message,
+            sha256=made.message_sha256,
+            mail_id=made.mail_id,
+            sender=made.author.address,
+            body_sha256="0" * 64,
+            direction=Direction.RECEIVED,
+            received_at=made.at,
+            size=3,
+        )
+        await tx.messages.add(row, b"abc")
+        await tx.mirrors.pin(fold_mirror(identifier, HOLDER, [made]))
+        await tx.mirrors.append(identifier, made)
+        await tx.mirrors.save(fold_mirror(identifier, HOLDER, [made]))
+
+
+def test_what_another_operator_holds_counts_by_what_it_told(deployment: Deployment, tmp_path: Path) -> None:
+    asking = Party(region.GP.address, region.GP.name)
+    facts = Told(requester=asking, expert=THERE, asked_of=THERE.address, requested_at=ASKED_AT, delay_days=2)
+    done = {
+        "acted_at": ASKED_AT + timedelta(days=3),
+        "finalised_at": ASKED_AT + timedelta(days=3),
+        "version": 1,
+    }
+    answered = replace(
+        facts,
+        specialty="Cardiologie",
+        answered_at=ASKED_AT + timedelta(days=1),
+        **done,  # type: ignore[arg-type]
+    )
+    refused = replace(facts, specialty="Cardiologie", declined_at=ASKED_AT + timedelta(days=3))
+    others = replace(facts, requester=Party(f"l.chany@{HOLDER}", "Dr Louise CHANY"))  # ours is a guest there
+    cases = (
+        (State.COMPLETED, answered),
+        (State.DECLINED, refused),
+        (State.DECLINED, facts),  # as a gateway of an earlier version tells it: no specialty, no day
+        (State.REQUESTED, others),
+        (State.REQUESTED, None),
+    )
+
+    async def play(services: Services) -> None:
+        for number, (state, told) in enumerate(cases, start=1):
+            await mirrored(services, number, state, told)
+
+    deployment.work(play)
+    period = ("--from", "2024-01-01", "--to", "2024-12-31")
+    found = deployment.json("stats", *period)
+    whole = found["whole"]
+    assert (whole["asked"], whole["finalised"], whole["answer"]["count"]) == (3, 1, 2)
+    assert (whole["answer"]["median"], whole["finalisation"]["median"]) == (48.0, 72.0)
+    assert (whole["due"], whole["in_time"]) == (2, 1)
+    assert [(group["name"], group["asked"]) for group in found["specialties"]] == [("Cardiologie", 2)]
+    assert [(group["name"], group["asked"]) for group in found["departments"]] == [("Haute-Loire", 3)]
+    assert [group["name"] for group in found["months"]] == ["2024-04"]
+    assert found["elsewhere"] == {"counted": 3, "untold": 1, "specialty": 1, "department": 0, "answer": 1}
+    told_so = deployment.done("stats", *period, "--plot", tmp_path / "ailleurs.svg")
+    assert "held by other operators, counted above: 3" in told_so
+    assert "that told no facts, counted nowhere above: 1" in told_so
+    assert "autre opérateur" in (tmp_path / "ailleurs.svg").read_text("utf-8")
+    # Who asks elsewhere is a requester there and was asked nothing.
+    asked_of = deployment.json("stats", *period, "--account", region.GP.address)
+    assert (asked_of["whole"]["asked"], asked_of["elsewhere"]["untold"]) == (0, 1)
+    asked_by = deployment.json("stats", *period, "--account", region.GP.address, "--role", "requester")
+    assert asked_by["whole"] == whole
 
 
 def test_the_picture_is_drawn_in_pixels_too(deployment: Deployment, tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from gateway.pipeline.doors import password_hasher
+from gateway.logins.passwords import password_hasher
+from gateway.mailserver import refresh_logins
 from gateway.services import Services
-from gateway.serving import refresh_logins
 from teleexpertise.people import Account
 from tests.support import region
 from tests.support.gateway import TestGateway

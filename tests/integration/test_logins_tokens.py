@@ -16,7 +16,7 @@ from functools import partial
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.bootstrap import dovecot_settings
+from gateway.mailserver import dovecot_settings
 from gateway.services import Services
 from teleexpertise.people import Account
 from tests.support import region

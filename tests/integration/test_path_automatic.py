@@ -276,7 +276,9 @@ def test_answers_are_limited_per_sender_and_hour_and_others_are_served(strict: T
     for _ in range(2):
         with pytest.raises(smtplib.SMTPDataError) as refusal:
             doctor.send(doctor.compose(strict.service, "Avis"))
-        assert refusal_text(refusal.value).startswith("450 4.7.1")
+        told = refusal_text(refusal.value)
+        assert told.startswith("450 4.7.1")
+        assert "3 reponses automatiques" in told
     strict.settled()
     assert len(doctor.mails()) == 3
     strict.client(region.NURSE).ask_service("Avis")

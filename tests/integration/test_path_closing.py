@@ -11,6 +11,7 @@ from pypdf import PdfReader
 
 from gateway.services import Services
 from tests.support import region
+from tests.support.forms import quoted, typed_into
 from tests.support.gateway import Client, TestGateway, eventually, refusal_text, text_of, words_of
 from tests.support.threads import (
     Thread,
@@ -336,4 +337,22 @@ def test_a_finalisation_without_conclusion_comes_back(served: TestGateway) -> No
     assert thread.state(thread.expert) == "requested"
     again = answered(thread.expert, returned, {"Conclusion": "Rien à signaler."})
     thread.expert.answer_to(thread.expert.send(again))
+    thread.reaches("completed")
+
+
+def test_words_above_a_closing_form_come_back_in_their_place_and_are_sent_by_the_expert(
+    served: TestGateway,
+) -> None:
+    thread = open_thread(served)
+    form = thread.form(thread.expert, "Finaliser")
+    filled = quoted(typed_into(text_of(form), {"Suite proposée": "Surveillance"}))
+    above = thread.expert.reply(form, f"Naevus banal.\nPas de contrôle.\n\n{filled}")
+    returned = thread.expert.answer_to(thread.expert.send(above))
+    words = words_of(returned)
+    assert "Conclusion : vos mots, écrits au-dessus du formulaire, ont été placés ici" in words
+    assert "Conclusion : Naevus banal. Pas de contrôle." in words
+    assert thread.state(thread.expert) == "requested", "nobody's words become a conclusion unseen"
+    told = words_of(thread.expert.answer_to(thread.expert.send(answered(thread.expert, returned, {}))))
+    assert "Conclusion : Naevus banal. Pas de contrôle." in told
+    assert "n'ont pas été transmis" not in told
     thread.reaches("completed")

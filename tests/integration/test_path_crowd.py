@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from gateway.pipeline.doors import password_hasher
+from gateway.logins.passwords import password_hasher
+from gateway.mailserver import refresh_logins
 from gateway.services import Services
-from gateway.serving import refresh_logins
 from teleexpertise.people import Account, Expert
 from tests.support import region
 from tests.support.gateway import Client, TestGateway, eventually, text_of

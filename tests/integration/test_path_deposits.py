@@ -108,6 +108,20 @@ def test_the_form_shows_each_mailbox_to_be_unticked(deposited: TestGateway) -> N
     assert not [mail for mail in other.mails() if name in str(mail["subject"])]
 
 
+def test_receipts_name_the_product_like_every_mail_of_ours(deposited: TestGateway) -> None:
+    """ECO.2.4.3: the number of the product stands in what is written automatically, too."""
+    client = deposited.client(region.GP)
+    asked = client.compose(deposited.service, "Annuaire dermatologie")
+    asked["Disposition-Notification-To"] = f"<{client.address}>"
+    client.send(asked)
+    receipt = client.wait(
+        lambda mail: (
+            mail.get_content_type() == "multipart/report" and mail["references"] == asked["message-id"]
+        )
+    )
+    assert receipt["x-mss-nil"] == "DEV000001"
+
+
 def test_the_mail_of_a_deposit_is_the_national_one(
     deposited: TestGateway, finished: Thread, tmp_path: Path
 ) -> None:
@@ -120,6 +134,7 @@ def test_the_mail_of_a_deposit_is_the_national_one(
         assert mail["x-mss-nil"] == "DEV000001"
         assert mail["x-mss-mes"] is None
         assert str(report["message-id"]) in str(mail["references"]), "the thread holds by References"
+        assert mail["in-reply-to"] == report["message-id"], "and answers no mail of another addressee"
         assert str(mail["disposition-notification-to"]).strip("<>") == str(mail["return-path"]).strip(
             "<> \r\n"
         )

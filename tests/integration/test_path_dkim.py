@@ -12,7 +12,7 @@ import pytest
 from certs.dkim import sign_dkim
 from certs.tls import submission_client_context
 from config import load
-from gateway.deployment import CONFIGURATION
+from gateway import CONFIGURATION
 from gateway.dkimspace import load_our_keys
 from gateway.services import Services
 from tests.support import region

@@ -24,6 +24,14 @@ from tests.support.threads import answered, attachments, patient_name, reference
 
 EXPERT = region.DERMATOLOGIST
 HL7 = "{urn:hl7-org:v3}"
+#: The register knows each name as one person, whom no other module knows.
+_ORDERS: dict[str, int] = {}
+
+
+def number_of(name: str) -> str:
+    """The INS of a patient by the name."""
+    order = _ORDERS.setdefault(name, len(_ORDERS) + 1)
+    return ins("F", date(1957, 2, 3), "43258", order)
 
 
 def tlm_da(
@@ -34,8 +42,11 @@ def tlm_da(
     urgency: str = "72h",
     question: str = "Faut-il une exérèse ?",
     order: str = "",
+    rpps: str = "",
 ) -> bytes:
-    """A request as our own software writes it; ``order`` tells several for one patient apart."""
+    """A request as our own software writes it; ``order`` tells several for one patient apart, ``rpps`` is the
+    expert's number.
+    """
     facts = request_facts(5)
     born = date(1957, 2, 3)
     patient = replace(
@@ -43,7 +54,7 @@ def tlm_da(
         birth_name=name,
         birth_date=born,
         sex="F",
-        ins=ins("F", born, "43192", 1 + crc32(name.encode()) % 900),  # the register knows each as one person
+        ins=number_of(name),
         birth_place="43192",
         first_names="Jeanne",
     )
@@ -59,15 +70,15 @@ def tlm_da(
             urgency=urgency,
             urgency_label="48-72 heures",
             answers=(),
-            recipient=replace(facts.recipient, mail=expert),
+            recipient=replace(facts.recipient, mail=expert, rpps=rpps or facts.recipient.rpps),
         )
     )
     assert isinstance(made, bytes), made
     return made
 
 
-def sent(client: Client, *archives: bytes) -> EmailMessage:
-    mail = client.compose(client.gateway.service, "XDM/1.0/DDM+Demande")
+def sent(client: Client, *archives: bytes, subject: str = "XDM/1.0/DDM+Demande") -> EmailMessage:
+    mail = client.compose(client.gateway.service, subject)
     for octets in archives:
         mail.add_attachment(octets, maintype="application", subtype="zip", filename="IHE_XDM.zip")
     mail.add_attachment(b"\xff\xd8photo", maintype="image", subtype="jpeg", filename="vue.jpg")
@@ -108,6 +119,26 @@ def test_a_request_in_an_archive_opens_a_conversation(served: TestGateway) -> No
     assert "IHE_XDM.zip" not in attachments(question)
 
 
+def test_an_expert_is_known_by_the_number_where_the_mailbox_leads_nowhere(served: TestGateway) -> None:
+    client = served.client(region.GP)
+    for mailbox in ("", "dermato@ailleurs.mssante.example"):
+        asked = tlm_da(patient_name(), expert=mailbox, rpps=EXPERT.rpps)
+        answer = client.answer_to(sent(client, zipped(asked)))
+        assert "ouverte" in str(answer["subject"]), words_of(answer)
+        assert opened_as(served, reference_in(answer))[1] == EXPERT.address
+
+
+def test_the_mail_may_name_the_expert_whom_the_document_does_not(served: TestGateway) -> None:
+    client, name = served.client(region.GP), patient_name()
+    asked = zipped(tlm_da(name, expert="", rpps="10999900009"))
+    refused = client.answer_to(sent(client, asked))
+    assert "l'objet « Nouvelle téléexpertise » suivi de l'adresse" in words_of(refused)
+    assert opened_for(served, name) == []
+    answer = client.answer_to(sent(client, asked, subject=f"Nouvelle téléexpertise {EXPERT.address}"))
+    assert "ouverte" in str(answer["subject"]), words_of(answer)
+    assert opened_as(served, reference_in(answer))[:2] == (name, EXPERT.address)
+
+
 def test_a_known_patient_is_recognised_and_a_contradiction_comes_back_as_the_form(
     served: TestGateway,
 ) -> None:
@@ -115,8 +146,7 @@ def test_a_known_patient_is_recognised_and_a_contradiction_comes_back_as_the_for
     for order in ("", "2"):  # the second request names somebody whom the register has
         answer = client.answer_to(sent(client, zipped(tlm_da(name, order=order))))
         assert "ouverte" in str(answer["subject"]), text_of(answer)
-    number = ins("F", date(1957, 2, 3), "43192", 1 + crc32(name.encode()) % 900).encode()
-    another = ins("F", date(1957, 2, 3), "43192", 1 + crc32(other.encode()) % 900).encode()
+    number, another = number_of(name).encode(), number_of(other).encode()
     contradicting = tlm_da(other).replace(another, number)
     form = client.answer_to(sent(client, zipped(contradicting)))
     assert "déjà connu avec un autre nom de naissance" in words_of(form)

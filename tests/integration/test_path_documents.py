@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from pypdf import PdfReader
 
 from gateway.cli.root import cli
 from gateway.services import Services
@@ -127,6 +129,9 @@ def test_a_whole_report_is_made_as_cda_around_the_pdf_of_the_mail(
     assert patient.ins == NUMBER
     assert INSURED.encode() not in octets
     assert document.pdf == pdf
+    # The report says the act, too (art. R6316-4 CSP).
+    printed = " ".join(" ".join(page.extract_text() for page in PdfReader(BytesIO(pdf)).pages).split())
+    assert "Acte TE2, Acte de téléexpertise" in printed
     assert (document.patient.ins, document.patient.birth_place) == (NUMBER, "2A004")
     assert document.author.name == "DR Rémy PERRET"
     assert document.recipient.rpps == region.GP.rpps

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import smtplib
+from collections.abc import Mapping
 from datetime import date
 from email.message import EmailMessage
 
@@ -138,6 +139,20 @@ def test_a_bare_cda_is_filed_as_one_in_an_archive(served: TestGateway, oid: str)
     assert name in folder
 
 
+def test_a_document_without_set_is_taken_and_that_is_told(served: TestGateway, oid: str) -> None:
+    name, mine = patient_name(), number()
+    known(served, person(name, mine))
+    sender, reader = served.client(region.GP), served.client(READER)
+    mail = sent(sender, archive(cda(family=name, ins=mine, oid=oid, set_id=False)))
+    eventually(lambda: filed(reader, mail) or None, "a filed document")
+    lines = audited(served, "file document")
+    assert any(detail == {"mailbox": READER.address, "doubts": "no_set_id"} for _, _, detail in lines)
+    # Where a person is asked whose it is, the question says it, too.
+    asked = sent(sender, archive(cda(family=patient_name(), ins=number(), oid=oid, set_id=False)))
+    form = " ".join(words_of(question(served, asked)).replace(NOTE_SIGN, " ").split())
+    assert "À noter : Document DOC0001.XML : il manque l'identifiant commun à ses versions (setId)." in form
+
+
 @pytest.mark.parametrize(
     ("case", "why"),
     [
@@ -148,12 +163,15 @@ def test_a_bare_cda_is_filed_as_one_in_an_archive(served: TestGateway, oid: str)
         ("foreign authority", "ne porte pas d'identité qualifiée"),
         ("ins not noted", "son INS n'est pas enregistrée"),
         ("wrong key", "ne porte pas d'identité qualifiée"),
+        ("a parent's", "ne porte pas d'identité qualifiée"),
     ],
 )
 def test_whose_it_is_is_asked_where_it_is_not_certain(
     served: TestGateway, oid: str, case: str, why: str
 ) -> None:
     name, mine = patient_name(), number()
+    if case == "a parent's":
+        mine = ins("F", date(1950, 5, 9), "51215", next(_ORDERS))
     numbers = {"no ins": "", "ins not noted": "", "other ins": number()}
     if case != "unknown":
         known(served, person(name, numbers.get(case, mine), "Odette"))
@@ -195,7 +213,7 @@ def test_the_answer_files_it_and_is_journaled(served: TestGateway, oid: str) -> 
     assert "à classer" not in str(reply(served, form, "nouveau")["subject"])
     assert len(number_of(served, name)) == 1
     lines = audited(served, "file document")
-    assert any(who == READER.address and result.startswith("patient ") for who, result in lines)
+    assert any(who == READER.address and result.startswith("patient ") for who, result, _ in lines)
 
 
 def test_a_new_patient_and_none_are_answers_too(served: TestGateway, oid: str) -> None:
@@ -228,12 +246,12 @@ def test_only_who_may_act_for_the_account_answers(served: TestGateway, oid: str)
     left_in_inbox(served, mail)
 
 
-def audited(served: TestGateway, action: str) -> list[tuple[str, str]]:
-    """Who did it and what came of it, from the audit trail."""
+def audited(served: TestGateway, action: str) -> list[tuple[str, str, Mapping[str, object]]]:
+    """Who did it, what came of it, and what else is told, from the audit trail."""
 
-    async def look(services: Services) -> list[tuple[str, str]]:
+    async def look(services: Services) -> list[tuple[str, str, Mapping[str, object]]]:
         async with services.store.reading() as tx:
-            return [(line.actor, line.result) for line in await tx.audit.latest(action)]
+            return [(line.actor, line.result, line.detail) for line in await tx.audit.latest(action)]
 
     found = served.ask(look)
     assert isinstance(found, list)

@@ -10,7 +10,7 @@ from email.message import EmailMessage
 import pytest
 
 from tests.support import region
-from tests.support.gateway import TestGateway, refusal_text, text_of
+from tests.support.gateway import TestGateway, refusal_text, text_of, words_of
 from tests.support.threads import Thread, attachments, open_thread
 
 
@@ -32,6 +32,7 @@ def test_a39_each_side_gets_its_own_pending_rows(thread: Thread) -> None:
         (row,) = [row for row in rows_of(mail) if row["Référence"] == thread.ref]
         assert row["Rôle"] == role
         assert "données de santé" in text_of(mail)
+        assert "demandez « xlsx »" in words_of(mail), "a spreadsheet takes the zero from a number of Ain"
         assert thread.ref not in str(mail["subject"])
     mail = thread.expert.ask_service("Export demandeur en cours csv")
     assert all(row["Rôle"] == "demandeur" for row in rows_of(mail))

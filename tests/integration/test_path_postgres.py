@@ -4,6 +4,7 @@ a database that is gone for a while.
 
 from __future__ import annotations
 
+import re
 import smtplib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from config import load
 from gateway.services import Services
 from gateway.store import OutboxState
 from tests.support import region
@@ -26,12 +28,22 @@ class Place:
 
     gateway: TestGateway
     server: Cluster
+    url: str
 
     @property
     def commands(self) -> Deployment:
         """Its command line."""
-        settings = self.gateway.settings
-        return Deployment(settings, settings.files.mac_key_file.parent / "gateway.toml")
+        return Deployment(self.gateway.settings, self._file)
+
+    @property
+    def _file(self) -> Path:
+        return self.gateway.settings.files.mac_key_file.parent / "gateway.toml"
+
+    def use(self, url: str) -> None:
+        """Name another database in the settings, for the next start."""
+        text = self._file.read_text("utf-8")
+        self._file.write_text(re.sub(r'(?<=\[database\]\n)url = ".*"', f'url = "{url}"', text), "utf-8")
+        self.gateway.settings = load(self._file)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +53,7 @@ def place() -> Iterator[Place]:
         server.database() as url,
         gateway(f'\n[database]\nurl = "{url}"\n\n[conversation]\nanswers_per_hour = 100000\n') as made,
     ):
-        yield Place(made, server)
+        yield Place(made, server, url)
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +117,40 @@ def test_a_database_that_is_gone_refuses_for_now_and_loses_nothing(place: Place)
     same = [found for found in thread.seen_by(thread.requester) if found["message-id"] == mail["message-id"]]
     assert len(same) == 1
     place.gateway.ask(_assert_sound)
+
+
+def test_a_deployment_goes_to_sqlite_and_back_and_is_used_there(place: Place, finished: Thread) -> None:
+    """Copied between the mails of a conversation, which goes on as if nothing had happened."""
+    thread = open_thread(place.gateway, name="ŒUVRARD", first="Noëlle")
+    thread.question(thread.expert)
+    place.gateway.settled()
+    refused = place.commands.call("database", "copy", "--to", "sqlite:///copy.sqlite3")
+    assert (refused.exit_code, refused.stdout) == (3, "")
+    assert "stop it first" in refused.stderr
+    with place.server.empty_database() as url:
+        for number, target in enumerate(("sqlite:///copy.sqlite3", url)):
+            place.gateway.stop()
+            before = place.commands.json("database", "status")
+            copied = place.commands.json("database", "copy", "--to", target)
+            assert copied["differences"] == []
+            assert {name: table["rows"] for name, table in copied["tables"].items()} == before["rows"]
+            place.use(target)
+            place.gateway.start()
+            after = place.commands.json("database", "status")
+            assert {after["engine"], before["engine"]} == {"sqlite", "postgresql"}
+            assert (before["served"], after["served"]) == (False, True)
+            thread.tell(thread.expert, f"Après la copie {number}.")
+            assert "Dr Rémy PERRET" in text_of(thread.requester.ask_service("Annuaire PERRET remy 43"))
+            for name in ("oeuvrard noelle", "ŒUVRARD"):
+                assert len(place.commands.json("patient", "search", name)["patients"]) == 1
+        place.gateway.settled()
+        refs = {each["ref"] for each in place.commands.json("conversation", "list")}
+        assert {finished.ref, thread.ref} <= refs
+        assert place.commands.json("rebuild", "--check")["differences"] == []
+        place.gateway.ask(_assert_sound)
+        place.gateway.stop()
+        place.use(place.url)
+        place.gateway.start()
 
 
 async def _assert_sound(services: Services) -> None:

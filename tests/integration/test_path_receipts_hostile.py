@@ -90,12 +90,22 @@ def test_a_receipt_of_a_mail_that_nobody_sent_is_nothing(served: TestGateway, th
     assert traces(served, thread) == before
 
 
+def test_who_acts_for_a_reader_tells_of_the_reading(served: TestGateway, thread: Thread) -> None:
+    original, asked_to = report_mail(thread)
+    secretary = served.client(region.SECRETARY)
+    before = traces(served, thread)
+    fields = "Disposition: manual-action/MDN-sent-manually; dispatched\r\n"
+    secretary.send_bytes(mdn(secretary.address, asked_to, original, fields), [asked_to], "")
+    assert traces(served, thread)[0] == before[0] + 1
+
+
 def test_a_receipt_forged_by_who_never_had_the_mail_is_nothing(served: TestGateway, thread: Thread) -> None:
-    original, _ = report_mail(thread)
+    original, asked_to = report_mail(thread)
     stranger = served.client(region.STRANGER)
     before = traces(served, thread)
     reply = str(thread.seen_by(thread.expert)[-1]["reply-to"]).partition("<")[2].rstrip(">")
-    for to in (served.service, reply):
+    # The address that a report asks receipts to goes along where its reader passes it on.
+    for to in (served.service, reply, asked_to):
         stranger.send_bytes(mdn(stranger.address, to, original), [to], "")
         # Whose reading it claims to tell is of no account: the login says who writes.
         claimed = mdn(stranger.address, to, original).replace(

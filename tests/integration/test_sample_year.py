@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from config import read_resource
-from gateway.exports.files import FileKind
+from gateway.exports.kinds import FileKind
 from gateway.rebuilding import Rebuild
 from gateway.services import Services
 from tests.year import reckoning

@@ -14,7 +14,7 @@ from gateway.mirror_check import MirrorCheck
 from gateway.register import enter_new
 from gateway.store import Direction, MessageRow, OutboxRow, Store, Transaction
 from gateway.store.mirrors import mirror_projection
-from teleexpertise.billing.exports import ExportedLine
+from teleexpertise.billing.shown import ExportedLine
 from teleexpertise.billing.tariffs import Role
 from teleexpertise.claims import Claim, claim_fields
 from teleexpertise.events import Author

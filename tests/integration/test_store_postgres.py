@@ -10,16 +10,20 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, suppress
 from uuid import UUID
 
+import psycopg
 import pytest
+from sqlalchemy import make_url
 
-from gateway.store import OutboxState, Store, StoreUnavailable
-from gateway.store.attending import attending
+from gateway.store import OutboxState, Store, StoreInUse, StoreUnavailable
+from gateway.store.attending import attending, undisturbed
+from gateway.store.postgresql import WORKERS_LOCK
 from tests.support.postgres import Cluster, cluster
 from tests.support.store import NOW, action, assert_whole, open_conversation, write_typical
 
 LEASE = 60
 ROWS = 200
 WORKERS = 4
+PLACE = "FROM pg_locks WHERE locktype = 'advisory' AND objid = 2"
 
 
 @pytest.fixture
@@ -99,30 +103,56 @@ async def test_workers_of_another_process_are_woken_by_the_commit(stores: list[S
 
 async def test_a_turn_of_the_queue_wakes_others_and_not_itself(stores: list[Store]) -> None:
     here, there = stores[:2]
-    async with attending(here), attending(there), asyncio.timeout(20):
+    async with attending(here), asyncio.timeout(20):
         async with here.transaction() as tx:
             await tx.outbox.put([action()])
-        await there.outbox_changed.wait()
         here.outbox_changed.clear()
-        there.outbox_changed.clear()
         async with here.queue_turn() as tx:
             (claimed,) = await tx.outbox.claim(NOW, LEASE, 9)
+            await tx.outbox.retry(claimed, "later", NOW)
+        async with there.queue_turn() as tx:
+            (claimed,) = await tx.outbox.claim(NOW, LEASE, 9)
+            assert not here.outbox_changed.is_set()
             await tx.outbox.done(claimed, NOW)
-        await there.outbox_changed.wait()
-        assert not here.outbox_changed.is_set()
+        await here.outbox_changed.wait()
 
 
-async def test_claims_of_a_dead_process_end_those_of_a_living_one_stay(stores: list[Store]) -> None:
-    dead, living, newcomer = stores[:3]
-    async with dead.transaction() as tx:
-        await tx.outbox.put([action(), action()])
-    async with dead.queue_turn() as tx:
-        await tx.outbox.claim(NOW, LEASE, 1)
-    async with attending(living):  # the dead one attends no longer
-        async with living.queue_turn() as tx:
-            assert len(await tx.outbox.claim(NOW, LEASE, 9)) == 2
+async def test_one_gateway_serves_a_database_and_a_second_is_refused(database: str) -> None:
+    async with AsyncExitStack() as stack:
+        dead, living, newcomer = [await stack.enter_async_context(Store.open(database)) for _ in range(3)]
+        async with dead.transaction() as tx:
+            await tx.outbox.put([action(), action()])
+        async with dead.queue_turn() as tx:
+            await tx.outbox.claim(NOW, LEASE, 1)
+        async with attending(living):  # the dead one attends no longer: its claim ends
+            async with living.queue_turn() as tx:
+                assert len(await tx.outbox.claim(NOW, LEASE, 9)) == 2
+            for another in (attending(newcomer), undisturbed(newcomer.engines)):
+                with pytest.raises(StoreInUse, match="another gateway serves this database"):
+                    await stack.enter_async_context(another)
+            async with newcomer.queue_turn() as tx:
+                assert await tx.outbox.claim(NOW, LEASE, 9) == ()
         async with attending(newcomer), newcomer.queue_turn() as tx:
-            assert await tx.outbox.claim(NOW, LEASE, 9) == ()
+            assert len(await tx.outbox.claim(NOW, LEASE, 9)) == 2
+
+
+async def test_a_gateway_that_lost_its_place_to_another_ends(postgres: Cluster, url: str) -> None:
+    """Its session is cut, and before it is back another has the place: as after a machine was cut off."""
+    async with (
+        Store.open(url) as here,
+        attending(here) as lost,
+        await psycopg.AsyncConnection.connect(url, autocommit=True) as there,
+        asyncio.timeout(20),
+    ):
+        waiting = asyncio.create_task(there.execute(f"SELECT pg_advisory_lock({WORKERS_LOCK})"))
+        with postgres.administrator() as connection:
+            while not connection.execute(f"SELECT 1 {PLACE} AND NOT granted").fetchone():  # noqa: ASYNC110 - the server is asked
+                await asyncio.sleep(0)
+            assert not lost.done()
+            connection.execute(f"SELECT pg_terminate_backend(pid) {PLACE} AND granted")
+        await waiting
+        with pytest.raises(StoreInUse, match="another gateway"):
+            await lost
 
 
 async def test_a_server_that_is_killed_loses_nothing_and_is_found_again(mortal: Cluster) -> None:
@@ -160,15 +190,61 @@ async def _write_until_it_fails(store: Store, conversation: UUID, begun: asyncio
     return known
 
 
-async def test_a_database_whose_text_is_not_utf8_is_refused(postgres: Cluster) -> None:
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+async def test_a_database_whose_text_is_not_utf8_is_refused(postgres: Cluster, encoding: str) -> None:
     with postgres.administrator() as connection:
         connection.execute(
-            "CREATE DATABASE latin OWNER gateway TEMPLATE template0 ENCODING 'LATIN1'"
+            f"CREATE DATABASE {encoding} OWNER gateway TEMPLATE template0 ENCODING '{encoding}'"
             " LOCALE_PROVIDER libc LC_COLLATE 'C' LC_CTYPE 'C'"
         )
-    with pytest.raises(StoreUnavailable, match="must be UTF8"):
-        async with Store.open(postgres.url("latin")):
+    with pytest.raises(StoreUnavailable, match=f"of the database is {encoding}, it must be UTF8"):
+        async with Store.open(postgres.url(encoding.lower())):
             pass
+
+
+async def test_a_database_that_is_another_roles_is_refused_and_shows_no_statement(postgres: Cluster) -> None:
+    with postgres.administrator() as connection:
+        connection.execute("CREATE DATABASE theirs TEMPLATE template0")
+    with pytest.raises(StoreUnavailable, match="must belong to the gateway's role") as refused:
+        async with Store.open(postgres.url("theirs")):
+            pass
+    assert "CREATE" not in str(refused.value)
+
+
+async def test_an_option_that_libpq_does_not_know_is_told_without_the_password(postgres: Cluster) -> None:
+    url = f"{postgres.url('x').replace('gateway@', 'gateway:geheim@')}&password=geheim&sslmod=require"
+    with pytest.raises(StoreUnavailable, match='invalid connection option "sslmod"') as refused:
+        async with Store.open(url):
+            pass
+    assert "geheim" not in str(refused.value)
+
+
+#: Faults of a server that can take no writing now: disk full, a deadlock, a serialization failure, a lock and
+#: a statement that took too long, no connection left, an input or output error, damaged data, a fault of its
+#: own, a standby.
+FAULTS = ["53100", "40P01", "40001", "55P03", "57014", "53300", "58030", "XX001", "XX000", "25006"]
+
+
+@pytest.mark.parametrize("state", FAULTS)
+async def test_a_fault_of_the_server_is_told_to_peers_as_one_that_passes(
+    postgres: Cluster, url: str, state: str
+) -> None:
+    body = f"BEGIN RAISE EXCEPTION 'a fault' USING ERRCODE = '{state}', DETAIL = 'geheim'; END"
+    database = str(make_url(url).database)
+    async with Store.open(url) as store:
+        with postgres.administrator(database) as connection:
+            connection.execute(f"CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS $${body}$$")
+            connection.execute("CREATE TRIGGER fault BEFORE INSERT ON outbox EXECUTE FUNCTION fault()")
+        with pytest.raises(StoreUnavailable, match=r"^a fault$") as refused:
+            async with store.transaction() as tx:
+                await tx.outbox.put([action()])
+        assert refused.value.code == 451
+        with postgres.administrator(database) as connection:
+            connection.execute("DROP FUNCTION fault CASCADE")
+        async with store.transaction() as tx:
+            await tx.outbox.put([action()])
+        async with store.reading() as tx:
+            assert len(await tx.outbox.list()) == 1
 
 
 @pytest.mark.parametrize("wrong", ["postgresql://gateway@/missing?host={}", "postgresql:///?host={}"])

@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -21,7 +21,7 @@ from gateway.store import (
     Store,
 )
 from gateway.store.repository import ID_CHUNK
-from teleexpertise.people import Account
+from teleexpertise.people import Absence, Account, Expert
 from tests.support.store import (
     EXPERT,
     NOW,
@@ -182,31 +182,6 @@ async def test_message_outlives_neither_its_conversation_nor_what_waits_for_it(s
             doubted.id,
             asked.id,
         }
-
-
-async def test_duplicate_has_same_sender_mail_id_body_and_conversation(store: Store) -> None:
-    async with store.transaction() as tx:
-        conversation = await open_conversation(tx)
-        row = message(conversation_id=conversation)
-        await tx.messages.add(row, b"raw")
-        key: dict[str, Any] = {
-            "conversation_id": conversation,
-            "sender": row.sender,
-            "mail_id": row.mail_id,
-            "body_sha256": row.body_sha256,
-        }
-        assert await tx.messages.find_duplicate(**key) == row
-        for other in (
-            {"conversation_id": None},
-            {"sender": EXPERT},
-            {"mail_id": "<x>"},
-            {"body_sha256": "0"},
-        ):
-            assert await tx.messages.find_duplicate(**(key | other)) is None
-        outside = message()
-        await tx.messages.add(outside, b"raw")
-        found = await tx.messages.find_duplicate(None, outside.sender, outside.mail_id, outside.body_sha256)
-        assert found == outside
 
 
 async def test_message_is_found_by_its_queue_id_and_by_what_caused_it(store: Store) -> None:
@@ -390,3 +365,40 @@ async def test_audit_trail_that_was_tampered_with_does_not_hold(store: Store, ta
         check = await tx.audit.verify()
     assert check.broken_at == 3
     assert not check.holds
+
+
+async def test_conversations_of_the_absent_are_found_by_the_day_without_those_of_their_deputy(
+    store: Store,
+) -> None:
+    deputy, first = "lea.roche@demo.mssante.example", NOW.date()
+    away = Absence(starts=first, ends=first + timedelta(days=3), deputy=deputy)
+    states = ("requested", "on_hold")
+
+    async def found(day: date, **changes: Any) -> tuple[UUID, ...]:
+        async with store.transaction() as tx:
+            await tx.experts.put(
+                Expert(account=account, description="Avis", absence=replace(away, **changes))
+            )
+            assert await tx.experts.absence(EXPERT) == replace(away, **changes)
+            return await tx.conversations.of_the_absent(day, states)
+
+    async with store.transaction() as tx:
+        account = Account(address=EXPERT, name="Avis Dermatologie")
+        await tx.accounts.add(account, "hash", NOW)
+        assert await tx.experts.absence(EXPERT) is None
+        waiting, held, closed, joined, left = [await open_conversation(tx) for _ in range(5)]
+        await tx.conversations.save(held, projection("on_hold"))
+        await tx.conversations.save(closed, projection("completed"))
+        for identifier, active in ((joined, True), (left, False)):
+            members = {REQUESTER: True, EXPERT: True, deputy: active}
+            await tx.conversations.save(identifier, projection(members=members))
+    for day in (first, away.ends):
+        assert set(await found(day)) == {waiting, held}
+    for day in (first - timedelta(days=1), away.ends + timedelta(days=1)):
+        assert await found(day) == ()
+    # Who asks is a member, and no deputy: the requester is to be told.
+    for other in ("", REQUESTER):
+        assert set(await found(first, deputy=other)) == {waiting, held, joined, left}
+    async with store.reading() as tx:
+        assert set(await tx.conversations.asked_of(EXPERT, states)) == {waiting, held, joined, left}
+        assert await tx.conversations.asked_of(REQUESTER, states) == ()

@@ -16,7 +16,7 @@ from tests.support import region
 from tests.support.deployment import Deployment, Played, deployed, play
 from tests.support.gateway import read, words_of
 
-FAILURE = ActionFailed(False, "4.3.0", "the process that made the report died")
+FAILURE = ActionFailed("4.3.0", "the process that made the report died", permanent=False)
 
 
 @pytest.fixture(scope="module")

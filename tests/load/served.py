@@ -19,9 +19,10 @@ from pathlib import Path
 
 from certs.tls import submission_client_context
 from config import Settings
+from gateway import CONFIGURATION
 from gateway.bootstrap import open_services
-from gateway.deployment import CONFIGURATION, NewDeployment, make_deployment
-from gateway.pipeline.doors import password_hasher
+from gateway.deployment import NewDeployment, make_deployment
+from gateway.logins.passwords import password_hasher
 from tests.load.plan import DOMAIN, Plan
 from tests.support.dovecot import free_port
 from tests.support.region import PASSWORD

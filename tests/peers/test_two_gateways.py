@@ -224,6 +224,10 @@ def test_a38_who_asked_an_expert_elsewhere_has_an_own_line_here_and_no_other(
     assert amounts == ("10,00", ""), "the holder does not know where she works"
     ((_, content),) = attachments(doctor.ask_service("Export demandeur csv")).items()
     assert name in content.decode("utf-8-sig"), "by mail it is the same line"
+    figures = deployment(both.here.settings).json("stats", "--account", doctor.address, "--role", "requester")
+    assert figures["elsewhere"]["counted"] >= 1
+    assert (figures["elsewhere"]["specialty"], figures["elsewhere"]["answer"]) == (0, 0)
+    assert "Dermatologie" in [group["name"] for group in figures["specialties"]]
     # Once the register here knows the patient by a request of hers, the search finds both conversations.
     own = open_thread(both.here, name=thread.values["Nom de naissance"])
     found = " ".join(text_of(doctor.ask_service(f"Patient {thread.values['Nom de naissance']}")).split())

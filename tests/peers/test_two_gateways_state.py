@@ -15,7 +15,7 @@ from gateway.services import Services
 from gateway.store import OutboxState
 from gateway.workers.timekeeping import on_the_clock
 from teleexpertise.mirrors import fold_mirror
-from teleexpertise.people import NoticeMode
+from teleexpertise.people import Absence, NoticeMode
 from teleexpertise.states import State
 from tests.support import region
 from tests.support.deployment import mails_to
@@ -83,7 +83,9 @@ def test_the_expert_declines(both: Neighbours) -> None:
     pair.fill(pair.expert, "Décliner", Motif="Hors de mon champ.")
     told = pair.thread.wait(pair.doctor, lambda mail: mail["x-tle-event"] == "cloture")
     assert "Hors de mon champ." in words_of(told)
-    pair.alike("declined")
+    found = pair.alike("declined")
+    assert found.told is not None
+    assert found.told.declined_at is not None, "the figures of who asked count the refusal's delay"
 
 
 def test_the_requester_cancels_at_the_holder(both: Neighbours) -> None:
@@ -458,3 +460,32 @@ async def again_now(services: Services) -> None:
     async with services.store.transaction() as tx:
         for row in await tx.outbox.list((OutboxState.PENDING,)):
             await tx.outbox.retry(row, row.last_error, services.clock())
+
+
+def test_who_asked_elsewhere_hears_that_a_deputy_has_come_and_gets_their_answer(both: Neighbours) -> None:
+    pair = Pair(both.here, both.there)
+    pair.alike("requested")
+    deputy = pair.holder.client(resident(region.CARDIOLOGIST, pair.domain))
+
+    async def away(services: Services, days: int) -> None:
+        """The expert is away from today for so many days, 0: no more; then the clock looks."""
+        today = services.clock().date()
+        absence = Absence(starts=today, ends=today + timedelta(days=days), deputy=deputy.address)
+        async with services.store.transaction() as tx:
+            expert = await tx.experts.get(pair.expert.address)
+            assert expert is not None
+            await tx.experts.put(replace(expert, absence=absence if days else None))
+        await on_the_clock(services)
+
+    try:
+        pair.holder.ask(partial(away, days=9))
+        told = pair.thread.wait(pair.doctor, "Remplacement de l'expert absent")
+        assert region.CARDIOLOGIST.name in words_of(told)
+        assert pair.doctor.wait(f"{pair.ref} - demandée] Absence de l'expert")
+        pair.alike("requested")
+        question = deputy.wait(lambda mail: mail["x-tle-ref"] == pair.ref, FOLDER)
+        said = deputy.send(deputy.reply(question, "Je remplace ; à biopsier."))
+        pair.thread.copy_of(pair.doctor, said)
+        pair.alike("in_progress")
+    finally:
+        pair.holder.ask(partial(away, days=0))

@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from gateway.exports.files import FileKind, write_export
+from gateway.exports.files import write_export
+from gateway.exports.kinds import FileKind
 from gateway.exports.sheets import MAX_TEXT, RowWriter
 from teleexpertise.billing.exports import Cell, Column, ColumnKind, ExportTable
 

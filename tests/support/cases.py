@@ -20,6 +20,7 @@ from teleexpertise.events import (
     Declined,
     DeliveryFailed,
     Exchanged,
+    ExpertAway,
     Held,
     IntegrationFailed,
     MemberJoined,
@@ -34,7 +35,7 @@ from teleexpertise.events import (
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.letters import Letter, Mailbox
 from teleexpertise.patients import Patient
-from teleexpertise.people import ItemKind, Party, PrerequisiteItem
+from teleexpertise.people import Absence, ItemKind, Party, PrerequisiteItem
 from teleexpertise.rules import RuleBook, load_rules
 
 CONVERSATION = UUID("6f1c2a52-6ab1-4ef0-9c0a-5a3f1f0c7d11")
@@ -47,6 +48,8 @@ REQUESTER = Party(
 EXPERT = Party("remy.perret@demo.mssante.example", "Dr Rémy PERRET", profession="Dermatologie")
 GUEST = Party("nora.faure@autre.mssante.example", "Nora FAURE", local=False)
 STRANGER = Mailbox("paul.inconnu@demo.mssante.example", "Paul INCONNU")
+DEPUTY = Party("anne.brun@demo.mssante.example", "Dr Anne BRUN", profession="Dermatologie")
+AWAY = Absence(starts=date(2026, 3, 3), ends=date(2026, 3, 12), deputy=DEPUTY.address)
 PARTIES = {Side.REQUESTER: REQUESTER, Side.EXPERT: EXPERT, Side.GUEST: GUEST}
 
 OVERVIEW = PrerequisiteItem(name="Vue d'ensemble", kind=ItemKind.IMAGE, mandatory=True)
@@ -201,4 +204,5 @@ def proposals(seed: int = 1) -> list[tuple[Trigger, AnyEvent]]:
             IntegrationFailed(recipient=GUEST.address, mail_id="<a@b.example>", code="902"),
         ),
         (Trigger.REMINDER, Reminded(reminder=ReminderKind.PROMISE)),
+        (Trigger.AWAY, ExpertAway(absence=AWAY, deputy=DEPUTY)),
     ]

@@ -19,9 +19,9 @@ from uuid import UUID
 from click.testing import CliRunner, Result
 
 from config import Settings
+from gateway import CONFIGURATION
 from gateway.bootstrap import open_services
 from gateway.cli.root import cli
-from gateway.deployment import CONFIGURATION
 from gateway.pipeline.consequences import Act, carry_out
 from gateway.pipeline.doors import GatewayDoors
 from gateway.pipeline.screening import screen

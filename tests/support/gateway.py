@@ -27,7 +27,7 @@ from certs.tls import submission_client_context
 from config import Settings, load
 from gateway.bootstrap import open_services
 from gateway.deployment import NewDeployment, make_deployment
-from gateway.pipeline.doors import password_hasher
+from gateway.logins.passwords import password_hasher
 from gateway.services import Services
 from gateway.serving import Running, serve
 from gateway.smtp.dialogue import ListenerKind
@@ -86,9 +86,14 @@ class Client:
                 return self._outgoing
         if self._outgoing is not None:
             self._outgoing.close()
-        self._outgoing = session = smtplib.SMTP("localhost", self.gateway.submission_port, timeout=30)
-        session.starttls(context=self.gateway.tls)
-        session.login(self.address, self.password)
+        session = smtplib.SMTP("localhost", self.gateway.submission_port, timeout=30)
+        try:
+            session.starttls(context=self.gateway.tls)
+            session.login(self.address, self.password)
+        except BaseException:  # one that nobody is logged in to is of no use to the next mail
+            session.close()
+            raise
+        self._outgoing = session
         return session
 
     def compose(self, to: str, subject: str, text: str = "", *, cc: str = "") -> EmailMessage:

@@ -24,7 +24,7 @@ from certs.profiles import ORG_AUTH_CLI, ORG_SIGN, Profile
 from certs.tls import submission_client_context
 from config import Settings, load
 from gateway.bootstrap import open_services
-from gateway.pipeline.doors import password_hasher
+from gateway.logins.passwords import password_hasher
 from gateway.services import Services
 from gateway.store.people import AccountCertificate
 from gateway.trustspace import OperatorTrust, load_trust

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from certs.tls import submission_client_context
 from config import Settings
-from gateway.deployment import CONFIGURATION
+from gateway import CONFIGURATION
 from gateway.services import Services
 from gateway.store import AuditRow
 from teleexpertise.mirrors import Mirror, fold_mirror

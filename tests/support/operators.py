@@ -22,9 +22,10 @@ from certs.pki import DemoPki, create_demo_pki, load_authority, write_private, w
 from certs.profiles import SERV_SSL
 from certs.tls import mx_client_context, peer_name
 from config import Settings, load
+from gateway import CONFIGURATION
 from gateway.bootstrap import open_services
-from gateway.deployment import CONFIGURATION, NewDeployment, make_deployment
-from gateway.pipeline.doors import password_hasher
+from gateway.deployment import NewDeployment, make_deployment
+from gateway.logins.passwords import password_hasher
 from teleexpertise.people import Account
 from tests.support import region
 from tests.support.dovecot import free_port, require_dovecot

@@ -165,9 +165,8 @@ def _directory_mails() -> dict[str, contexts.Mail]:
             received="Bonjour",
         ),
         "refus": contexts.Refusal(
-            reason=contexts.RefusalReason.SEVERAL_EXPERTS,
+            reason=contexts.RefusalReason.UNKNOWN_EXPERT,
             detail="Avis Dermatologie",
-            names=("Avis Dermatologie CH LE PUY", "Avis Dermatologie CH SAINT-ÉTIENNE"),
             subject_received="Nouvelle téléexpertise Avis Dermatologie",
             links=(SERVICES,),
         ),
@@ -257,7 +256,6 @@ def _answers() -> dict[str, contexts.Mail]:
         "redirection": contexts.OtherTool(expert_name=EXPERT.name, tool_url="https://avis.example/deposer"),
         "confirmation": contexts.Confirmation(
             author=AUTHOR,
-            requester=REQUESTER,
             expert=EXPERT,
             patient=PATIENT,
             urgency="72h",
@@ -273,7 +271,6 @@ def _answers() -> dict[str, contexts.Mail]:
             requester=REQUESTER,
             expert=EXPERT,
             patient=PATIENT,
-            act="TE2",
             outcome="Consultation rapprochée",
             conclusion=CONCLUSION,
             addressees=("Dr Nadège ARSAC",),
@@ -380,7 +377,6 @@ def _thread_mails() -> dict[str, contexts.Mail]:
             state="declined",
             author=ACTING,
             reason="Cette lésion relève d'un examen direct.",
-            links=(SERVICES,),
         ),
         "absence": contexts.Absence(
             author=EXPERT.name, text="Absente jusqu'au 30 novembre.\nBien à vous", **ABOUT
@@ -390,6 +386,30 @@ def _thread_mails() -> dict[str, contexts.Mail]:
         ),
         "etat": Standing(**ABOUT),
         "relais": contexts.Relayed(author=AUTHOR, sent_at=NOW, text=QUESTION, attachments=PHOTOS, **ABOUT),
+    }
+
+
+def _absence_mails() -> dict[str, contexts.Mail]:
+    """What is told when an expert is away who is waited for."""
+    here: dict[str, Any] = {"expert": EXPERT.name, "absence": AWAY, "asked_at": NOW, **ABOUT}
+    card = contexts.ExpertCard(SERVICE_EXPERT, REQUEST)
+    joined: dict[str, Any] = {
+        "deputy": replace(EXPERT, name="Dr Rémy PERRET"),
+        "requester": REQUESTER.name,
+        "remove": link("Retirer cette personne", f"Retirer {EXPERT.address} {REF}"),
+        "links": (FINALISE,),
+    }
+    return {
+        "absence-en-cours": followup_contexts.AbsenceInForce(at=NOW, deputy="Dr Rémy PERRET", **here),
+        "absence-en-cours-sans-remplacant": followup_contexts.AbsenceInForce(at=NOW, **here),
+        "remplacement": followup_contexts.Replacement(due=NOW, **joined, **here),
+        "remplacement-absent": followup_contexts.Replacement(
+            answered=True, deputy_until=AWAY.ends, others=(card,), **joined, **here
+        ),
+        "expert-absent": followup_contexts.ExpertAbsent(others=(card, card), links=(CANCEL,), **here),
+        "expert-absent-demandeur": followup_contexts.ExpertAbsent(answered=True, self_asked=True, **here),
+        "remplacement-en-attente": followup_contexts.Replacement(**joined, **here | {"state": "on_hold"}),
+        "expert-absent-en-attente": followup_contexts.ExpertAbsent(**here | {"state": "on_hold"}),
     }
 
 
@@ -431,6 +451,7 @@ def _ended_mails() -> dict[str, contexts.Mail]:
             links=(REQUEST,),
             **ABOUT,
         ),
+        **_absence_mails(),
         "sans-reponse-ni-autre": followup_contexts.Unanswered(expert=EXPERT.name, asked_at=NOW, **ABOUT),
         "resume": followup_contexts.Digest(
             lines=tuple(

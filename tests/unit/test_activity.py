@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from gateway.exports.plot import plot
-from teleexpertise.activity import Asked, figures, percentile
+from teleexpertise.activity import Asked, Elsewhere, figures, percentile
 from teleexpertise.states import State
 from teleexpertise.texts.words import load_words
 
@@ -45,6 +46,7 @@ def asked(days: float = 0.0, answer: float | None = 1.0, **changes: object) -> A
         (asked(answer=None, state=State.CANCELLED), None),
         (asked(answer=None, state=State.REDIRECTED), None),
         (asked(answer=1, state=State.DECLINED, finalised_at=None), True),
+        (asked(answer=None, state=State.DECLINED, elsewhere=True, answer_told=False), None),
     ],
 )
 def test_who_is_in_time(one: Asked, in_time: bool | None) -> None:
@@ -79,6 +81,42 @@ def test_groups_months_and_shares() -> None:
     assert (whole.answer.median, whole.answer.ninetieth) == (48.0, 72.0)
     nothing = figures([], NOW, PARIS)
     assert (nothing.whole.share, nothing.whole.answer.median, nothing.months) == (None, None, ())
+
+
+def test_months_without_requests_stand_between_the_others() -> None:
+    found = figures([asked(days=300), asked()], NOW + timedelta(days=300), PARIS)
+    assert [group.name for group in found.months][:2] == ["2026-02", "2026-03"]
+    assert [group.asked for group in found.months] == [1, *[0] * 8, 1]
+    assert (found.months[1].share, found.months[1].answer.median) == (None, None)
+
+
+def test_what_another_operator_did_not_tell_is_in_no_row_and_said_apart() -> None:
+    there: dict[str, Any] = {"elsewhere": True, "finalised_at": None}
+    found = figures(
+        [
+            asked(answer=1),
+            asked(answer=1, elsewhere=True, specialty=None),
+            asked(answer=None, department=None, state=State.DECLINED, answer_told=False, **there),
+            asked(answer=None, state=State.COMPLETED, answer_told=False, **there),
+        ],
+        NOW,
+        PARIS,
+        untold=2,
+    )
+    assert (found.whole.asked, found.whole.finalised, found.whole.answer.count, found.whole.due) == (
+        4,
+        3,
+        2,
+        2,
+    )
+    assert [(group.name, group.asked) for group in found.specialties] == [("Dermatologie", 3)]
+    assert [(group.name, group.asked) for group in found.departments] == [("Haute-Loire", 3)]
+    assert found.elsewhere == Elsewhere(counted=3, untold=2, specialty=1, department=1, answer=2)
+    picture = plot(found, load_words())
+    assert (
+        "Dont tenues par un autre opérateur : 3. Tenues ailleurs, non transmises et non comptées : 2."
+        in picture
+    )
 
 
 @given(st.lists(st.floats(0, 1000), min_size=1, max_size=60), st.floats(0.01, 1))

@@ -26,7 +26,7 @@ from teleexpertise.archives import (
     is_archive_name,
     open_archive,
 )
-from teleexpertise.archives.faults import BLOCKING
+from teleexpertise.archives.faults import BLOCKING, Finding, english_sentence
 from teleexpertise.letters import Attachment
 from teleexpertise.texts.words import load_words
 from tests.support.archives import (
@@ -248,7 +248,7 @@ DTD = b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd"
         (_changed(archive(), b"PK\x01\x02", 24, "<I", 2**31), ArchiveFault.FILE_TOO_LARGE),
         (_changed(archive(), b"PK\x01\x02", 42, "<I", 7), ArchiveFault.BOMB),
         (_changed(archive(), b"PK\x03\x04", 26, "<H", 3), ArchiveFault.DAMAGED_FILE),
-        (_changed(archive(), b"PK\x05\x06", 16, "<I", 2**32 - 1), ArchiveFault.DAMAGED_FILE),
+        (_changed(archive(), b"PK\x05\x06", 16, "<I", 2**32 - 1), ArchiveFault.NOT_A_ZIP),
         (repacked(archive(), {METADATA: None}), ArchiveFault.NO_METADATA),
         (repacked(archive(), {METADATA: b"<broken"}), ArchiveFault.METADATA_UNREADABLE),
         (repacked(archive(), {METADATA: DTD}), ArchiveFault.ENTITIES),
@@ -270,6 +270,13 @@ DTD = b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd"
         (repacked(archive(), {METADATA: MANY}), ArchiveFault.METADATA_UNREADABLE),
         (repacked(archive(), {DOCUMENT: cda(ins="154076322000520")}), ArchiveFault.CONTRADICTION),
         (_metadata(b'value="1.2.250.1.213.1.1.9.1"', b'value="1.2.3"'), ArchiveFault.CONTRADICTION),
+        # The traits that a receiver takes from the metadata are another person's.
+        (_metadata(b"PID-5|SAULNIER^", b"PID-5|AUTRE^"), ArchiveFault.CONTRADICTION),
+        (_metadata(b"PID-7|19790328", b"PID-7|19790329"), ArchiveFault.CONTRADICTION),
+        (_metadata(b"PID-8|F", b"PID-8|M"), ArchiveFault.CONTRADICTION),
+        # Programs that read from the start see something else than those that read from the end.
+        (archive(cda(root="1.2.3")) + archive(), ArchiveFault.NOT_A_ZIP),
+        (b"%PDF-1.4\n" + archive(), ArchiveFault.NOT_A_ZIP),
         (archive(cda(ins="279035121518980")), ArchiveFault.WRONG_INS),
         (
             _metadata(b'<Slot name="hash">', b'<Slot name="urn:action:extraMetadataSlot"><ValueList><Value>X'
@@ -316,6 +323,11 @@ def test_a_document_listed_twice_is_told() -> None:
         (_metadata(b'<Slot name="hash">', b'<Slot name="other">'), ArchiveFault.NO_HASH),
         (archive(cda(set_id=False)), ArchiveFault.NO_SET_ID),
         (_zip64(archive()), None),
+        # Other software writes traits its own way, or leaves them out.
+        (_metadata(b"PID-5|SAULNIER^", b"PID-5|DUPONT^ODETTE^^^^^D~Saul-ni\xc3\xa8r^"), None),
+        (_metadata(b"PID-5|SAULNIER^", b"PID-5|^"), None),
+        (_metadata(b"PID-7|19790328", b"PID-7|197903280000"), None),
+        (_metadata(b"PID-8|F", b"PID-8|U"), None),
         # An archive within the archive is a file like others: it is not opened.
         (
             repacked(archive(), {"IHE_XDM/SUBSET01/BOMB.ZIP": zipped({"A": b"0" * 9_000_000})}),
@@ -337,10 +349,15 @@ def test_bounds_hold_before_anything_is_unpacked() -> None:
     assert ArchiveFault.BOMB in faults(archive(), ArchiveLimits(total=1000))
 
 
-def test_every_fault_has_its_french_sentence() -> None:
+def test_every_fault_has_its_sentence_in_french_and_english() -> None:
     table = load_words().tables["archive_faults"]
     assert set(table) == {str(fault) for fault in ArchiveFault}
     assert all(sentence.format(name="X", detail="Y").endswith(".") for sentence in table.values())
+    english = [english_sentence(Finding(fault, "X", "Y")) for fault in ArchiveFault]
+    assert all(sentence.endswith(".") and " " in sentence for sentence in english)
+    for fault, sentence in zip(ArchiveFault, english, strict=True):
+        french = table[fault].format(name="X", detail="Y")
+        assert [mark in sentence for mark in "XY"] == [mark in french for mark in "XY"], fault
     assert ArchiveFault.NO_SET_ID not in BLOCKING
 
 

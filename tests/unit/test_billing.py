@@ -209,6 +209,37 @@ def test_who_may_bill_an_answer(tariffs: Tariffs, profession: str, day: date, bi
     assert (expert.act is not None) is billed
 
 
+@pytest.mark.parametrize(
+    ("profession", "day", "settled"),
+    [
+        ("Sage-femme", date(2021, 5, 31), False),
+        ("Infirmière libérale", date(2021, 5, 31), False),
+        ("Infirmière libérale", date(2021, 6, 1), True),
+        ("Infirmière libérale", date(2022, 4, 1), True),
+        ("Médecin généraliste", date(2021, 5, 31), True),
+    ],
+)
+def test_before_june_2021_who_may_ask_but_doctors_is_to_be_settled(
+    tariffs: Tariffs, profession: str, day: date, settled: bool
+) -> None:
+    expert, _ = rated(tariffs, case(day, requester=person(profession), level="TE2", listed_patient=True))
+    assert expert.amount == 2000
+    assert (Anomaly.REQUESTER_PROFESSION not in expert.anomalies) is settled
+
+
+def test_a_request_to_a_profession_without_act_is_paid_to_nobody_as_a_matter_of_course(
+    tariffs: Tariffs,
+) -> None:
+    nurse = person("Infirmière libérale")
+    expert, requester = rated(tariffs, case(date(2026, 2, 1), expert=nurse))
+    assert (expert.refusal, told(requester)) == (NotBillable.PROFESSION, ("RQD", 1000))
+    assert requester.anomalies == (Anomaly.EXPERT_WITHOUT_ACT,)
+    # The lump sum of 2019 to 2022 is computed from the expert's claim: where there is none, nothing is due.
+    for level in ("TE1", "TE2", ""):
+        _, requester = rated(tariffs, case(date(2020, 2, 1), expert=nurse, level=level, listed_patient=True))
+        assert (requester.refusal, requester.amount) == (NotBillable.NO_EXPERT_CLAIM, 0)
+
+
 def test_overseas_amounts_are_those_of_the_biller_and_unknown_ones_an_anomaly(tariffs: Tariffs) -> None:
     reunion = person("Médecin généraliste", department="974")
     expert, requester = rated(tariffs, case(date(2026, 1, 1), requester=reunion))
@@ -217,8 +248,16 @@ def test_overseas_amounts_are_those_of_the_biller_and_unknown_ones_an_anomaly(ta
     assert expert.amount == 2760
     expert, _ = rated(tariffs, case(date(2025, 12, 31), expert=person("Médecin", department="971")))
     assert expert.amount is None
-    assert expert.due == 0
     assert Anomaly.AMOUNT_UNKNOWN in expert.anomalies
+
+
+def test_a_site_tells_the_territory_where_the_account_names_no_department(tariffs: Tariffs) -> None:
+    hospital = person("", department="", number="974000012/05", rpps="")
+    expert, _ = rated(tariffs, case(date(2026, 1, 1), expert=hospital))
+    assert expert.amount == 2760
+    moved = replace(hospital, department="43")
+    expert, _ = rated(tariffs, case(date(2026, 1, 1), expert=moved))
+    assert expert.amount == 2300, "what the account says comes first"
 
 
 @pytest.mark.parametrize(("profession", "limit"), [("Médecin généraliste", 4), ("Sage-femme", 2)])
@@ -297,7 +336,7 @@ def test_the_requester_s_lump_sum_ends_at_its_cap(tariffs: Tariffs) -> None:
         for number in range(52)
     ]
     lines = [line for line in rate(cases, tariffs) if line.role is Role.REQUESTER]
-    assert sum(line.due for line in lines) == 50_000
+    assert sum(line.amount or 0 for line in lines) == 50_000
     assert [line.amount for line in lines[-3:]] == [1000, 0, 0]
     assert Anomaly.CAP_REACHED in lines[50].anomalies
     assert Anomaly.CAP_REACHED not in lines[49].anomalies

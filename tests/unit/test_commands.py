@@ -159,12 +159,11 @@ def test_any_subject_is_read(subject: str) -> None:
     subject_reference(subject)
 
 
-@given(address, st.text(max_size=60), st.text(max_size=60))
-def test_link_says_what_it_was_made_of(to: str, subject: str, body: str) -> None:
-    link = urlsplit(mailto(to, subject, body))
+@given(address, st.text(max_size=60))
+def test_link_says_what_it_was_made_of(to: str, subject: str) -> None:
+    link = urlsplit(mailto(to, subject))
     fields = parse_qs(link.query, keep_blank_values=True, strict_parsing=bool(link.query))
     assert (link.scheme, unquote(link.path), fields["subject"]) == ("mailto", to, [subject])
-    assert fields.get("body", [""])[0].replace("\r\n", "\n") == body.replace("\r\n", "\n")
 
 
 def test_link_of_a_reply_address_has_no_bare_plus() -> None:

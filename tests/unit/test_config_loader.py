@@ -135,6 +135,14 @@ def test_a_domain_must_be_one(domain: str, tmp_path: Path) -> None:
         load_mapping({"service": {"domain": domain}}, tmp_path)
 
 
+@pytest.mark.parametrize(
+    "zone", ["", "Paris", "Europe", "europe/paris", "../UTC", "/etc/passwd", "zone.tab", "a\0", "a" * 999]
+)
+def test_a_time_zone_must_be_one(zone: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"service\.time_zone: should be the name of a time zone"):
+        load_mapping({"service": {"domain": "demo.mssante.example", "time_zone": zone}}, tmp_path)
+
+
 def test_a_missing_setting_is_told(file: Path) -> None:
     assert problem_of(file, "[smtp]\nmx_port = 0\n") == ": service.domain: is missing and has no default"
     assert problem_of(file, "\n[service]\n") == ":2: service.domain: is missing and has no default"

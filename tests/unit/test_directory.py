@@ -122,10 +122,10 @@ def test_an_empty_query_lists_everybody_the_quickest_first() -> None:
 def test_an_expert_is_designated_by_address_or_whole_name() -> None:
     twin = entry("Avis Dermatologie CH LE PUY EST", "Dermatologie", "43", "Le Puy-en-Velay", "43000")
     directory = Directory((*ALL, twin), SYNONYMS)
-    assert directory.named(f" {PERRET.address.upper()} ") == [PERRET]
-    assert directory.named("avis dermatologie ch le puy") == [PUY]
-    assert directory.named("perret") == [PERRET]
-    assert directory.named("") == []
+    assert directory.exactly(f" {PERRET.address.upper()} ") == [PERRET]
+    assert directory.exactly("avis dermatologie ch le puy") == [PUY]
+    assert directory.exactly("perret") == []
+    assert directory.exactly("") == []
 
 
 def test_queries_are_bounded() -> None:

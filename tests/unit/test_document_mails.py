@@ -24,10 +24,10 @@ DOCUMENT = MailedDocument(cda=cda(), pdf=PDF, performed_on=DAY)
 
 
 def test_the_mail_of_a_report() -> None:
-    mail = report_mail([DOCUMENT], SENDER, "1.2.3", NOW, nil="DEV000001")
+    mail = report_mail([DOCUMENT], SENDER, "1.2.3", NOW)
     label = "Compte-rendu d'acte de télémédecine"
     assert mail.subject == f"XDM/1.0/DDM+{label} SAULNIER Odette 28/03/1979"
-    assert mail.fields == (("X-MSS-CODECDA", "85208-7"), ("X-MSS-INS", "O"), ("X-MSS-NIL", "DEV000001"))
+    assert mail.fields == (("X-MSS-CODECDA", "85208-7"), ("X-MSS-INS", "O"))
     archive, page = mail.attachments
     assert (archive.filename, archive.content_type) == ("IHE_XDM.zip", "application/zip")
     assert (page.filename, page.content) == (f"20261125_{label}_SAULNIER_Odette.pdf", PDF)

@@ -2,6 +2,7 @@
 
 from base64 import b64decode
 from dataclasses import replace
+from datetime import date
 
 import pytest
 from lxml import etree
@@ -86,6 +87,9 @@ def test_a_version_that_never_left_is_not_replaced() -> None:
         ({"patient": Patient(anonymous=True)}, ["patient_anonymous"]),
         ({"patient": replace(report_facts(0).patient, ins="")}, ["patient_ins"]),
         ({"patient": replace(report_facts(0).patient, qualified=False)}, ["patient_qualified"]),
+        # A parent's number would put the document into the parent's record.
+        ({"patient": replace(report_facts(0).patient, sex="M")}, ["patient_ins_traits"]),
+        ({"patient": replace(report_facts(0).patient, birth_date=date(2019, 2, 3))}, ["patient_ins_traits"]),
         ({"patient": replace(report_facts(0).patient, birth_place="")}, ["patient_birth_place"]),
         ({"patient": replace(report_facts(0).patient, sex="")}, ["patient_sex"]),
         ({"patient": replace(report_facts(0).patient, birth_date=None)}, ["patient_birth_date"]),
@@ -100,7 +104,7 @@ def test_a_version_that_never_left_is_not_replaced() -> None:
         ({"practice": "", "facility": ""}, ["practice_setting", "facility_type"]),
         ({"act": ""}, ["act"]),
     ],
-    ids=range(13),
+    ids=range(15),
 )  # fmt: skip
 def test_what_is_missing_is_named_and_nothing_is_made(change: dict[str, object], missing: list[str]) -> None:
     made = make_cda(report_facts(0, **change), small_pdf())
@@ -113,6 +117,11 @@ def test_what_the_checks_refuse_never_leaves() -> None:
     wrong = replace(patient, ins=patient.ins[:13] + f"{(int(patient.ins[13:]) % 97) + 1:02d}")
     assert make_cda(report_facts(0, patient=wrong), small_pdf()) == MissingFields(("wrong.ins_key",))
     assert make_request(request_facts(0, patient=wrong)) == MissingFields(("wrong.ins_key",))
+    # A test number on a real service, and the other way round.
+    for kind, oid in ((False, INS_TEST), (True, INS_NIR)):
+        mixed = {"test_identifiers": kind, "ins_oid": oid}
+        assert make_cda(report_facts(0, **mixed), small_pdf()) == MissingFields(("wrong.ins_oid_kind",))
+        assert make_request(request_facts(0, **mixed)) == MissingFields(("wrong.ins_oid_kind",))
     assert make_cda(report_facts(0), b"no pdf") == MissingFields(("wrong.body_pdf",))
 
 

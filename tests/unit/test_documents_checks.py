@@ -65,12 +65,24 @@ def rank(multiple: str, order: str) -> Change:
     return change
 
 
+def twin(root: etree._Element, path: str) -> etree._Element:
+    """A copy of an element behind it."""
+    element = found(root, path)
+    copied = etree.fromstring(etree.tostring(element))
+    element.addnext(copied)
+    return copied
+
+
 def twice(path: str) -> Change:
     def change(root: etree._Element) -> None:
-        element = found(root, path)
-        element.addnext(etree.fromstring(etree.tostring(element)))
+        twin(root, path)
 
     return change
+
+
+def second_author(number: str) -> Change:
+    """One more author, whose number is this."""
+    return lambda root: found(twin(root, "h:author"), "h:assignedAuthor/h:id").set("extension", number)
 
 
 #: What the agency's rules say nothing against: the measured list of blind spots, and more of the kind.
@@ -120,6 +132,35 @@ BLIND_SPOTS: dict[str, tuple[Change, str]] = {
     ),
     "version-2-replaces-nothing": (put("h:versionNumber", "value", "2"), "replaced"),
     "given-list": (write(f"{ROLE}/h:patient/h:name/h:given[@qualifier='BR']", "AUTRE"), "first_given_name"),
+    "given-twice": (twice(f"{ROLE}/h:patient/h:name/h:given"), "two_names"),
+    "birth-name-twice": (twice(f"{ROLE}/h:patient/h:name/h:family"), "two_names"),
+    "birth-name-mark": (write(f"{ROLE}/h:patient/h:name/h:family", "?"), "birth_name"),
+    "given-mark": (write(f"{ROLE}/h:patient/h:name/h:given", "-"), "given_names"),
+    "no-such-day": (put(f"{ROLE}/h:patient/h:birthTime", "value", "19050231"), "birth_date"),
+    "another-birth": (put(f"{ROLE}/h:patient/h:birthTime", "value", "19120101"), "ins_traits"),
+    "another-sex": (put(f"{ROLE}/h:patient/h:administrativeGenderCode", "code", "M"), "ins_traits"),
+    "sex-oid": (put(f"{ROLE}/h:patient/h:administrativeGenderCode", "codeSystem", "2.16.840.1.1"), "sex"),
+    "confidentiality-oid": (put("h:confidentialityCode", "codeSystem", "2.16.840.1.1"), "confidentiality"),
+    "encounter-oid": (put("h:componentOf/h:encompassingEncounter/h:code", "codeSystem", "1.2"), "encounter"),
+    "author-mark": (write(f"{AUTHOR}/h:assignedPerson/h:name/h:family", "?"), "author_name"),
+    "second-author": (second_author("8109999"), "author_rpps"),
+    "author-nowhere": (drop(f"{AUTHOR}/h:representedOrganization"), "author_organisation"),
+    "performer-organisation-name": (
+        drop(f"{PERFORMER}/h:representedOrganization/h:name"),
+        "performer_organisation_name",
+    ),
+    "custodian-mark": (
+        write("h:custodian/h:assignedCustodian/h:representedCustodianOrganization/h:name", "..."),
+        "custodian",
+    ),
+    "second-recipient": (
+        lambda root: found(twin(root, "h:informationRecipient"), "h:intendedRecipient").clear(),
+        "recipient",
+    ),
+    "ends-before-it-begins": (
+        put("h:documentationOf/h:serviceEvent/h:effectiveTime/h:high", "value", "20200101000000+0100"),
+        "times_reversed",
+    ),
     "birth-place": (write(f"{ROLE}/h:patient/h:birthplace/h:place/h:addr/h:county", "PARIS"), "birth_place"),
 }
 #: The measured list beside the validator: its name of each mutation -> ours.
@@ -159,6 +200,7 @@ OTHERS: dict[str, tuple[Change, str]] = {
     "fourth-template": (twice("h:templateId"), "templates"),
     "realm": (put("h:realmCode", "code", "DE"), "realm"),
     "type": (put("h:typeId", "extension", "X"), "type_id"),
+    "type-root": (put("h:typeId", "root", "1.2.3"), "type_id"),
     "title": (write("h:title", " "), "title"),
     "id": (put("h:id", "root", "not an oid"), "document_id"),
     "set": (drop("h:setId"), "set_id"),
@@ -243,7 +285,10 @@ def test_the_agency_lets_the_blind_spots_pass() -> None:
     }
     assert passing >= {
         *("ins-key", "author-oid", "rpps-length", "performer-organisation", "author-role", "author-name"),
-        *("recipient", "day-only", "no-zone"),
+        *("recipient", "day-only", "no-zone", "given-twice", "birth-name-twice", "birth-name-mark"),
+        *("another-birth", "another-sex", "sex-oid", "confidentiality-oid", "encounter-oid"),
+        *("author-mark", "second-author", "author-nowhere", "performer-organisation-name"),
+        *("custodian-mark", "ends-before-it-begins"),
     }
 
 
@@ -286,11 +331,24 @@ def test_a_request_is_checked_too() -> None:
         (b"<a>" * 100 + b"</a>" * 100, "xml_bounds"),
         (b"<a>" + b"<b/>" * 100_001 + b"</a>", "xml_bounds"),
         (b" " * (40 * 1024 * 1024 + 1), "xml_bounds"),
+        (b"<a " + b"".join(b"a%d='' " % n for n in range(600_001)) + b"/>", "xml_bounds"),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_hostile_files_are_refused_before_they_are_read(octets: bytes, reason: str) -> None:
     assert told(octets) == {f"wrong.{reason}"}
+
+
+@pytest.mark.parametrize("encoding", ["UTF-16", "ISO-8859-1", "KOI8-R"])
+def test_other_encodings_than_utf_8_are_refused(encoding: str) -> None:
+    """Names would read otherwise where the octets are taken for UTF-8, or the declaration for true."""
+    octets = report()
+    assert told(octets) == set()
+    declared = octets.replace(b"encoding='UTF-8'", f"encoding='{encoding}'".encode())
+    assert declared != octets
+    if encoding == "UTF-16":
+        declared = declared.decode("utf-8").encode("utf-16")
+    assert "wrong.encoding" in told(declared)
 
 
 def test_every_reason_has_a_sentence_in_both_languages() -> None:

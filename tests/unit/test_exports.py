@@ -9,15 +9,19 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import openpyxl
 import pytest
 from lxml import etree
 
-from gateway.exports.files import FileKind, write_export
-from teleexpertise.billing.exports import Activity, ExportTable, Selection, Shown, Untold, export_table
+from gateway.exports.files import write_export
+from gateway.exports.kinds import FileKind
+from teleexpertise.billing.exports import Activity, ExportTable, Selection, Untold, export_table
 from teleexpertise.billing.rating import Anomaly, BillingParty, NotBillable
+from teleexpertise.billing.shown import Shown
 from teleexpertise.billing.tariffs import Role, Tariffs
 from teleexpertise.commands import Command, Export, Unknown, command_subject, read_command
 from teleexpertise.patients import Patient
@@ -258,6 +262,30 @@ def test_xlsx_has_typed_cells_a_frozen_head_filters_and_a_total(
     assert cells[f"{amount}5"][1] == f"=SUBTOTAL(109,{amount}2:{amount}3)"
 
 
+def test_a_sheet_is_laid_out_for_who_reads_and_prints_it(
+    tariffs: Tariffs, words: Words, tmp_path: Path
+) -> None:
+    for pending in (False, True):
+        path = tmp_path / f"{pending}.xlsx"
+        made = table(Selection(addresses=None, pending=pending), tariffs, words)
+        write_export(made, path, FileKind.XLSX, "Total", NEW_YEAR)
+        sheet = openpyxl.load_workbook(path).active
+        widths = {
+            number: one.width
+            for one in sheet.column_dimensions.values()
+            for number in range(one.min, one.max + 1)
+        }
+        for number, column in enumerate(made.columns, start=1):
+            # Bold letters are wider: the head must be high enough for each name in its width.
+            width = widths[number]
+            assert sheet.row_dimensions[1].height >= 15 * len(wrap(column.name, int(width / 1.2)))
+        assert (sheet.print_title_rows, sheet.page_setup.orientation) == ("$1:$1", "landscape")
+        marks = zipfile.ZipFile(path).read("xl/worksheets/sheet1.xml")
+        assert b"numberStoredAsText" in marks, (
+            "a correction offered by the spreadsheet would harm FINESS numbers"
+        )
+
+
 def test_text_that_looks_like_a_formula_or_a_link_stays_text_in_xlsx(
     tariffs: Tariffs, words: Words, tmp_path: Path
 ) -> None:
@@ -291,7 +319,8 @@ def test_text_that_looks_like_a_formula_or_a_link_stays_text_in_xlsx(
             "Export pour avis@ch.mssante.example expert",
             Export(Role.EXPERT, account="avis@ch.mssante.example"),
         ),
-        ("Export expert demandeur", Export(Role.EXPERT, problems=("demandeur",))),
+        ("Export expert et demandeur", Export()),
+        ("Exporter les téléexpertises de l'expert", Export(Role.EXPERT)),
         ("Export 31/02/2026", Export(problems=("31/02/2026",))),
         (
             "Export 31/03/2026 01/01/2026",
@@ -305,6 +334,45 @@ def test_the_order_in_a_subject(subject: str, command: Command) -> None:
     assert read_command(subject) == command
     if isinstance(command, Export) and not command.problems:
         assert read_command(command_subject(command)) == command
+
+
+@pytest.mark.parametrize(
+    ("typed", "first", "last"),
+    [
+        ("du 1er novembre 2026 au 30 novembre 2026", date(2026, 11, 1), date(2026, 11, 30)),
+        ("1/11/26 30.11.26", date(2026, 11, 1), date(2026, 11, 30)),
+        ("01/01/2026-31/03/2026", date(2026, 1, 1), date(2026, 3, 31)),
+        ("01/01/2026 – 31/03/2026", date(2026, 1, 1), date(2026, 3, 31)),
+        ("2026-01-01 2026-03-31", date(2026, 1, 1), date(2026, 3, 31)),
+        ("du 1er au 15 MARS 2026", date(2026, 3, 1), date(2026, 3, 15)),
+        ("du 1er février au 31 août 2026", date(2026, 2, 1), date(2026, 8, 31)),
+        ("de décembre 2025 à janvier 2026", date(2025, 12, 1), date(2026, 1, 31)),
+        ("février 2024", date(2024, 2, 1), date(2024, 2, 29)),
+        ("29 févr. 2024", date(2024, 2, 29), None),
+        ("2026", date(2026, 1, 1), date(2026, 12, 31)),
+        ("1er trimestre 2026", date(2026, 1, 1), date(2026, 3, 31)),
+        ("T4 2025 T1 2026", date(2025, 10, 1), date(2026, 3, 31)),
+        ("depuis le 01/11/2026", date(2026, 11, 1), None),
+        ("à partir de mars 2026", date(2026, 3, 1), None),
+        ("au 31/03/2026", None, date(2026, 3, 31)),
+        ("jusqu'à mars 2026", None, date(2026, 3, 31)),
+        ("le 15/03/2026", date(2026, 3, 15), date(2026, 3, 15)),
+    ],
+)
+def test_days_of_an_order_as_people_write_them(typed: str, first: date | None, last: date | None) -> None:
+    command = read_command(f"Export {typed} csv")
+    assert command == Export(first=first, last=last, kind="csv")
+    assert read_command(command_subject(Export(first=first, last=last))) == Export(first=first, last=last)
+
+
+@pytest.mark.parametrize(
+    "typed", ["1er mars", "mars", "31 février 2026", "0/1/2026", "0/2026", "1/0/2026", "5e trimestre 2026",
+              "avant le 01/02/2026", "1/11/126", "20260101", "01/01/2026 02/02/2026 03/03/2026"]
+)  # fmt: skip
+def test_days_that_are_none_are_told_back_and_nothing_is_guessed(typed: str) -> None:
+    command = read_command(f"Export {typed}")
+    assert isinstance(command, Export)
+    assert command.problems
 
 
 def test_a_later_version_is_marked_and_an_act_that_passed_on_is_taken_back(

@@ -134,6 +134,14 @@ def test_nearly_a_label_is_named_in_a_warning_and_taken_for_nothing() -> None:
     assert "« TEXTE »" in reading.warnings[""]
 
 
+@pytest.mark.parametrize("damaged", ["Dat de naissance : 01/02/1960", "Date de naissance - 01/02/1960"])
+def test_a_damaged_label_below_a_note_is_named_and_no_rest_of_the_note(damaged: str) -> None:
+    note = "> (?) Celui de la vie courante, s'il diffère du premier prénom de"
+    reading = read(f"> Nom de naissance : DUPONT\n{note}\n> naissance - ou non.\n> {damaged}\n> Sexe : F")
+    assert reading.values == {"birth_name": "DUPONT", "sex": "F"}
+    assert "vouliez-vous dire « Date de naissance » ?" in reading.warnings[""]
+
+
 def test_lost_end_mark_above_the_quoted_original_is_seen() -> None:
     text = f"{BEGIN}\nNom de naissance : DUPONT\n\nLe 22/11, X a écrit :\n> {BEGIN}\n> Sexe :\n> {END}"
     found = find_form(text)

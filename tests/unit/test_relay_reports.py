@@ -65,6 +65,11 @@ def test_a_report_is_mail_that_any_reader_reads() -> None:
     assert letter.references == ("<un@cabinet.mssante.example>",)
 
 
+def test_further_fields_stand_in_the_header() -> None:
+    raw = build_report(replace(FACTS, fields=(("X-MSS-NIL", "DEV1"),)), "Texte", ORIGINAL)
+    assert email.message_from_bytes(raw, policy=SMTP)["X-MSS-NIL"] == "DEV1"
+
+
 def test_a_report_comes_back_as_it_was_written() -> None:
     report = read_report(build_report(FACTS, "Texte", ORIGINAL))
     assert report is not None

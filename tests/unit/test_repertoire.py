@@ -9,18 +9,19 @@ from gateway.pipeline.links import Links
 from gateway.pipeline.views import Case, build
 from teleexpertise.actions import Action, Answer, FileReport, MakeReport, Notify, Post
 from teleexpertise.conversation import Conversation
+from teleexpertise.errors import RuleError
 from teleexpertise.events import AnyEvent, MemberJoined, Side
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.people import Document
 from teleexpertise.repertoire import ENDINGS, REPERTOIRE, words_of
-from teleexpertise.rules import RuleError, load_rules
+from teleexpertise.rules import load_rules
 from teleexpertise.texts import Texts, contexts, load_words
 from tests.support.cases import GUEST, OVERVIEW, START, Play, author, completed, opened, proposals
 from tests.support.samples import ADDRESS, SERVICE
 
 TEXTS = Texts(SERVICE, ZoneInfo("Europe/Paris"))
 LINKS = Links(ADDRESS, load_words())
-FLAGS = ("accept", "deliver", "report", "file")
+FLAGS = ("accept", "deliver", "hand_over", "report", "file")
 WORDED = ("move", "answer", "post", "attach", "notify")
 TOOL = "https://outil.example/"
 

@@ -84,6 +84,10 @@ def test_it_is_pdf_a_with_fonts_inside_and_no_patient_in_its_title(final: bytes)
 def test_letters_without_a_glyph_are_shown_as_such() -> None:
     text = " ".join(pages(PRINTER.pdf(sample(question="A 👩🏽 B 漢字 C é œ", attachments=(), exchanges=()))))
     assert "A \ufffd B \ufffd C é œ" in text
+    # A whole sentence may hide behind one mark: the page says so, and no other page does.
+    said = "Certains caractères (émoticônes, écritures étrangères) ne peuvent pas être imprimés"
+    assert said in text.replace("\u00a0", " ")
+    assert said not in " ".join(pages(PRINTER.pdf(sample(attachments=(), exchanges=()))))
 
 
 def test_pictures_are_inside_and_stripped_of_metadata(final: bytes) -> None:

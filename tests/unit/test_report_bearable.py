@@ -10,7 +10,7 @@ from gateway.workers.failure import ActionFailed
 from gateway.workers.reporting import bearable
 from tests.support.reports import sample
 
-DIED = str(ActionFailed(False, "4.3.0", "the process that made the report died"))
+DIED = str(ActionFailed("4.3.0", "the process that made the report died", permanent=False))
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
 

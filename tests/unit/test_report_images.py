@@ -439,6 +439,19 @@ def test_a_report_of_every_kind_says_what_it_shows() -> None:
     assert not [secret for secret in SECRETS if secret in pdf + unpacked(pdf)]
 
 
+def test_what_only_claims_to_be_a_document_is_told_as_unreadable() -> None:
+    pieces = (
+        attachment("vide.pdf", "application/pdf", b""),
+        attachment("page.pdf", "application/pdf", b"<html>"),
+        attachment("radio.dcm", "application/dicom", b"DICM"),
+        attachment("scan.tiff", "image/tiff", b"II"),
+    )
+    text = text_of(PRINTER.pdf(sample(attachments=pieces, exchanges=()), PdfPages()))
+    for words in ("vide.pdf (document illisible)", "page.pdf (document illisible)", "image TIFF", "0 octet "):
+        assert words in text, words
+    assert "radio.dcm (image illisible)" in text
+
+
 def test_a_declared_type_changes_nothing() -> None:
     """A picture declared as text is shown, a text declared as a picture is listed."""
     pieces = (

@@ -10,10 +10,11 @@ import pytest
 from teleexpertise.actions import Answer, Notify, Post, Voice
 from teleexpertise.conditions import ConditionError, compile_condition
 from teleexpertise.conversation import Conversation
+from teleexpertise.errors import RuleError
 from teleexpertise.events import Opened, Side
 from teleexpertise.facts import SYMBOLS, VALUES, Facts, SymbolKind, Trigger, symbols
 from teleexpertise.repertoire import words_of
-from teleexpertise.rules import Accept, Ask, Move, RuleError, load_rules
+from teleexpertise.rules import Accept, Ask, Move, load_rules
 from tests.support.cases import DEFAULT_RULES, OVERVIEW, author, conversation, opened, proposals, rules
 
 NOW = datetime(2026, 3, 4, 8, 0, tzinfo=UTC)

@@ -144,7 +144,7 @@ def test_the_notice_has_no_place_for_patient_data() -> None:
 
 def test_subjects_show_reference_and_state() -> None:
     assert TEXTS.render(MAILS["ouverture"]).subject.startswith("[TLE-2026-000123 - demandée] ")
-    assert TEXTS.state_label("on_hold") == "en attente"
+    assert TEXTS.words.state("on_hold") == "en attente"
 
 
 def test_every_word_of_the_domain_has_its_french() -> None:
@@ -221,3 +221,14 @@ def test_a_hostile_name_stays_on_the_line_of_the_subject() -> None:
 def test_links_are_mail_or_https(href: str) -> None:
     with pytest.raises(ValueError):
         Link("Cliquez", href, ADDRESS, "Aide")
+
+
+def test_a_worklist_says_that_it_shows_the_oldest_alone() -> None:
+    listed = MAILS["teleexpertises"]
+    assert isinstance(listed, contexts.Worklist)
+    assert (
+        "plus anciennes sont affichées"
+        not in TEXTS.render(dataclasses.replace(listed, total=len(listed.rows))).text
+    )
+    longer = TEXTS.render(dataclasses.replace(listed, total=len(listed.rows) + 30)).text
+    assert f"Les {len(listed.rows)} plus anciennes sont affichées." in " ".join(longer.split())

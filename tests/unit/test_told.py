@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -36,6 +37,9 @@ def octets(**changes: Any) -> bytes:
 def test_it_comes_back_as_it_went() -> None:
     assert read_told(octets()) == TOLD == load_told(dump_told(TOLD))
     assert read_told(octets(of_a_later_version="x")) == TOLD
+    assert not {"specialty", "declined_at"} & dump_told(TOLD).keys(), "as an earlier version wrote it"
+    later = replace(TOLD, specialty="Dermatologie", declined_at=AT)
+    assert load_told(dump_told(later)) == later
     bare = TOLD.without_people()
     assert (bare.patient, bare.insured_number, bare.expert.rpps) == (None, "", "")
     assert "FAUXCOMPTE" not in str(bare)
@@ -55,9 +59,15 @@ def test_it_comes_back_as_it_went() -> None:
         octets(version=10**9),
         octets(finalised_at=None),
         octets(requested_at="2026-03-02T09:30:00"),
+        octets(requested_at="9999-12-31T23:59:00Z"),
+        octets(answered_at="0001-01-01T00:00:00Z"),
+        octets(answered_at="2026-03-02T09:29:59Z"),
+        octets(patient=dump_told(TOLD)["patient"] | {"birth_date": "0001-01-01"}),
         octets(delay_days=-1),
         octets(level="x" * 201),
         octets(outcome="a\nb"),
+        octets(specialty="a\nb"),
+        octets(declined_at="2026-03-02T09:30:00"),
         octets(patient=dump_told(TOLD)["patient"] | {"sex": "X"}),
         octets(patient=dump_told(TOLD)["patient"] | {"birth_order": 10}),
         octets(filler="x" * 40_000),

@@ -14,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from sqlite3 import connect
 
-from gateway.exports.files import FileKind
+from gateway.exports.kinds import FileKind
 from gateway.rebuilding import Rebuild
 from gateway.services import Services
 from tests.year.exporting import Asked, checked

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gateway.exports.files import FileKind, write_export
+from gateway.exports.files import write_export
 from gateway.exports.gathering import gather
+from gateway.exports.kinds import FileKind
 from gateway.services import Services
 from teleexpertise.billing.exports import ExportTable, Selection
 from teleexpertise.billing.tariffs import Role

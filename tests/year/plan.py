@@ -32,6 +32,7 @@ PARIS = ZoneInfo("Europe/Paris")
 #: The first days of rules (``domain.md`` B): a year has finalisations on both sides of each that falls in it.
 CHANGES = (
     date(2019, 2, 10),
+    date(2021, 6, 1),
     date(2022, 4, 1),
     date(2023, 3, 23),
     date(2024, 3, 1),

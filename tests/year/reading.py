@@ -25,6 +25,7 @@ _REASONS = {
     "patient": "patient hors des situations",
     "same person": "la même personne",
     "profession": "profession sans acte",
+    "no claim": "forfait calculé sur l'acte de l'expert",
 }
 _POINTS = {
     "own number missing": "numéro de facturation manquant",
@@ -41,6 +42,8 @@ _POINTS = {
     "late": "avis rendu après le délai de 7 jours",
     "profession": "profession à préciser",
     "limit": "nombre maximal d'actes de l'année dépassé pour ce patient",
+    "asking early": "demande antérieure à juin 2021 d'un professionnel non médecin : à vérifier",
+    "expert without act": "demande adressée à une profession sans acte de téléexpertise : à vérifier",
     "amount": "montant à vérifier : la règle ne le donne pas pour ce territoire",
 }
 

@@ -31,6 +31,7 @@ _WORDS = {
     "Secrétaire": "unpaid",
 }
 _CONVENTION = date(2019, 2, 10)
+_ANYBODY_ASKS = date(2021, 6, 1)
 _FOR_ALL = date(2022, 4, 1)
 _INSURED_ALONE = 16
 _NEW_TARIFF = date(2026, 1, 1)
@@ -167,7 +168,7 @@ class _Book:
         reason = self._reason(closing, role, profession, day)
         if reason:
             return "", 0, 0, reason, frozenset()
-        points = self._open_points(case, closing, role, day)
+        points = self._open_points(case, closing, role, day) | self._other_side(closing, role, day)
         if not profession:
             return "", None, 0, "", points | {"profession"}
         if closing.listed is None and (day < _FOR_ALL or profession == _DENTIST):
@@ -235,7 +236,26 @@ class _Book:
         if day < first and not (day < _FOR_ALL and profession == _DOCTOR):
             return "profession"
         limited = day < _FOR_ALL or profession == _DENTIST
-        return "patient" if limited and closing.listed is False else ""
+        if limited and closing.listed is False:
+            return "patient"
+        # The lump sum of before April 2022 follows the expert's claim.
+        lump_sum = role == "demandeur" and day < _FOR_ALL
+        return "no claim" if lump_sum and self._has_no_act(closing, day) else ""
+
+    def _has_no_act(self, closing: Closing, day: date) -> bool:
+        """Whether the expert's profession is known and has none on that day."""
+        expert = self._professions(closing)["expert"]
+        first, _ = _RIGHTS.get(("expert", expert), (date.max, 0))
+        return bool(expert) and day < first and not (day < _FOR_ALL and expert == _DOCTOR)
+
+    def _other_side(self, closing: Closing, role: str, day: date) -> frozenset[str]:
+        """What the other's profession leaves open: who could ask before June 2021, who can be asked."""
+        if role == "demandeur":
+            return frozenset({"expert without act"} if self._has_no_act(closing, day) else ())
+        answering, asking = self._professions(closing).values()
+        rated = answering == _DOCTOR and closing.level in _LEVELS
+        early = rated and day < _ANYBODY_ASKS and asking not in ("", _DOCTOR)
+        return frozenset({"asking early"} if early else ())
 
     def _open_points(self, case: Case, closing: Closing, role: str, day: date) -> frozenset[str]:
         sides = [(closing.expert, closing.expert_number), (closing.requester, closing.requester_number)]

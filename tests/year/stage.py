@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from config import Settings, load
+from gateway import CONFIGURATION
 from gateway.bootstrap import open_services
-from gateway.deployment import CONFIGURATION, NewDeployment, make_deployment
+from gateway.deployment import NewDeployment, make_deployment
 from gateway.services import Services
 from gateway.store.migration import SCHEMA_REVISION
 from tests.year.exporting import play_with_exports

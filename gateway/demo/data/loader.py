@@ -42,8 +42,7 @@ class DemoConversation:
     """One tele-expertise to be played. Addresses are those of accounts; ``urgency`` is an option of the form.
 
     ``answering`` is the member of the service who writes for the expert. ``answers`` are the lines that the
-    expert's
-    prerequisites add to the request form. ``photos`` go with the request.
+    expert's prerequisites add to the request form. ``photos`` go with the request.
     """
 
     search: str
