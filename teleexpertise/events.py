@@ -124,8 +124,11 @@ class Opened:
     insured_number: str = ""
     treating: str = ""
     absence: Absence | None = None
-    """The expert's absence on the day of the request; ``deputy`` takes part on the expert's side then."""
+    """The expert's absence on the day of the request; ``deputy`` takes part on the expert's side then, away
+    until ``deputy_until`` as well where that is a day.
+    """
     deputy: Party | None = None
+    deputy_until: date | None = None
     kind: Literal["opened"] = "opened"
 
 

@@ -5,18 +5,17 @@ comes.
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import date
 
 from gateway.intake.rawmail import header_fields, split
 from gateway.pipeline.unit import Unit
 from gateway.store.rows import Direction, MessageRow, OutboxRow
 from teleexpertise.absences import Waiting, asking, concerns, standing_in
 from teleexpertise.conversation import Conversation
-from teleexpertise.events import Exchanged, Posted
+from teleexpertise.events import Exchanged, ExpertAway, Posted
 from teleexpertise.people import Absence, Expert, Party
 from teleexpertise.states import OPEN
 
-__all__ = ["away_until", "hand_over", "stand_in", "waiting_for"]
+__all__ = ["away", "hand_over", "waiting_for"]
 
 #: Posts of the thread that were the expert's alone.
 _EXPERTS_OWN = frozenset({"rappel"})
@@ -24,16 +23,18 @@ _EXPERTS_OWN = frozenset({"rappel"})
 _RECIPIENTS_OWN = frozenset({"x-tle-place", "x-tle-copy"})
 
 
-async def stand_in(unit: Unit, absence: Absence, expert: str, askers: Collection[str]) -> Party | None:
+async def away(unit: Unit, absence: Absence, expert: str, askers: Collection[str]) -> ExpertAway:
+    """An expert's absence as those who ask meet it: who stands in, until when that one is away as well."""
+    deputy = await _stand_in(unit, absence, expert, askers)
+    own = await unit.tx.experts.absence(deputy.address) if deputy is not None else None
+    until = own.ends if own is not None and own.covers(unit.today) else None
+    return ExpertAway(absence=absence, deputy=deputy, deputy_until=until)
+
+
+async def _stand_in(unit: Unit, absence: Absence, expert: str, askers: Collection[str]) -> Party | None:
     """Who answers for an absent expert those who ask, ``None`` for nobody: a deputy is an account of ours."""
     named = await unit.account(absence.deputy) if absence.deputy else None
     return standing_in(named, expert, askers)
-
-
-async def away_until(unit: Unit, address: str) -> date | None:
-    """The last day of an announced absence, as long as it lasts; ``None`` for somebody who is there."""
-    absence = await unit.tx.experts.absence(address)
-    return absence.ends if absence is not None and absence.covers(unit.today) else None
 
 
 # -- what waits ---------------------------------------------------------------------------------------------
@@ -49,7 +50,7 @@ async def waiting_for(unit: Unit, expert: Expert) -> Waiting:
         conversation = await unit.load(identifier)
         if conversation is None:
             continue
-        deputy = await stand_in(unit, absence, address, asking(conversation))
+        deputy = await _stand_in(unit, absence, address, asking(conversation))
         if concerns(conversation, absence, deputy):
             passed_on += deputy is not None
             told += deputy is None
@@ -99,7 +100,8 @@ async def _delivered(unit: Unit, conversation: Conversation, deputy: Party) -> l
     exchanged = {record.message for record in records if isinstance(record.event, Exchanged)}
     caused = await unit.tx.messages.caused_by(exchanged)
     retold = {row.id for row in caused if row.id not in posted and await _is_retold(unit, row)}
-    rows = await unit.tx.outbox.of_messages((*posted, *exchanged, *retold))
+    done = await unit.tx.outbox.of_messages((*posted, *exchanged, *retold))
+    rows = [row for row in done if row.action == "deliver"]
     had = {row.message_id for row in rows if row.recipient == deputy.address}
     expert = conversation.opening.expert.address
     return [row for row in rows if row.recipient == expert and row.message_id not in had]

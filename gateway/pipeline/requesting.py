@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from gateway.pipeline.absences import stand_in
+from gateway.pipeline.absences import away
 from gateway.pipeline.attachment_notes import notes_of
 from gateway.pipeline.consequences import Act, carry_out
 from gateway.pipeline.document_mailboxes import receives_documents
@@ -19,11 +19,11 @@ from gateway.register import record_treating
 from gateway.store.rows import FormRow
 from teleexpertise.archives import holds_documents
 from teleexpertise.conversation import Conversation
-from teleexpertise.events import Author, Opened, Side
+from teleexpertise.events import Author, ExpertAway, Opened, Side
 from teleexpertise.facts import Facts, Trigger
 from teleexpertise.forms import FormKind, Value, element_answers, request_form
 from teleexpertise.letters import Attachment, Letter, Mailbox
-from teleexpertise.people import Absence, Account, AccountKind, Expert, IdentityPolicy, Party
+from teleexpertise.people import Account, AccountKind, Expert, IdentityPolicy, Party
 from teleexpertise.prerequisites import count_given
 from teleexpertise.texts.contexts import CommandConfirmation, CommandDone, RefusalReason
 
@@ -103,15 +103,12 @@ async def sheet(
     )
 
 
-async def _stand_in(
-    unit: Unit, expert: Expert, requester: Party, author: Author
-) -> tuple[Absence | None, Party | None]:
-    """The expert's absence today, and who answers meanwhile: an active account that does not ask itself."""
+async def _away(unit: Unit, expert: Expert, requester: Party, author: Author) -> ExpertAway | None:
+    """The expert's absence today, with who answers meanwhile; ``None`` for an expert who is there."""
     absence = expert.absence
     if absence is None or not absence.covers(unit.today):
-        return None, None
-    askers = (requester.address, author.address)
-    return absence, await stand_in(unit, absence, expert.account.address, askers)
+        return None
+    return await away(unit, absence, expert.account.address, (requester.address, author.address))
 
 
 def _opening(
@@ -119,7 +116,7 @@ def _opening(
     expert: Expert,
     requester: Party,
     attachments: tuple[Attachment, ...],
-    stand_in: tuple[Absence | None, Party | None],
+    met: ExpertAway | None,
 ) -> Opened:
     answers = element_answers(filled.sheet.form, filled.values)
     given = count_given(attachments)
@@ -141,8 +138,9 @@ def _opening(
         images=given.images,
         documents=given.documents,
         remark=filled.remark,
-        absence=stand_in[0],
-        deputy=stand_in[1],
+        absence=met.absence if met else None,
+        deputy=met.deputy if met else None,
+        deputy_until=met.deputy_until if met else None,
         insured_number=filled.text("insured"),
         treating=filled.text("treating").lower(),
         order_id=str(filled.sheet.options.get("order_id", "")),
@@ -229,12 +227,12 @@ async def open_request(unit: Unit, incoming: Incoming, filled: FilledForm) -> st
     seen = {attachment.content for attachment in brought}
     attachments = (*(attachment for attachment in earlier if attachment.content not in seen), *brought)
     identifier = unit.services.new_id()
-    away = await _stand_in(unit, expert, requester, author)
+    absent = await _away(unit, expert, requester, author)
     message = await unit.store(incoming)
     facts = Facts(
         trigger=Trigger.REQUEST,
         author=author,
-        proposed=_opening(filled, expert, requester, attachments, away),
+        proposed=_opening(filled, expert, requester, attachments, absent),
         side=Side.REQUESTER,
         tool_url=expert.tool_url,
         allows_anonymous=expert.identity is IdentityPolicy.ANONYMOUS_ALLOWED,

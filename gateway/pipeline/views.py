@@ -75,6 +75,7 @@ def _opening(case: Case) -> mails.Mail:
         documents=tuple(document.filename for document in case.documents),
         absence=opening.absence,
         deputy=opening.deputy,
+        deputy_until=opening.deputy_until,
         expert_links=case.links.of(conversation, Side.EXPERT),
         requester_links=case.links.of(conversation, Side.REQUESTER),
     )

@@ -12,7 +12,7 @@ import structlog
 
 from gateway.compose.composer import Draft
 from gateway.mirrored import load_mirror
-from gateway.pipeline.absences import away_until, stand_in
+from gateway.pipeline.absences import away
 from gateway.pipeline.consequences import Act, carry_out
 from gateway.pipeline.directory_pages import colleagues
 from gateway.pipeline.unit import Unit
@@ -125,31 +125,28 @@ async def _absence_to_note(unit: Unit, identifier: UUID) -> tuple[Conversation, 
     absence = await unit.tx.experts.absence(expert)
     if conversation is None or absence is None:
         return None
-    deputy = await stand_in(unit, absence, expert, asking(conversation))
-    if not absence_due(conversation, absence, deputy, unit.today):
-        return None
-    until = await away_until(unit, deputy.address) if deputy is not None else None
-    return conversation, ExpertAway(absence=absence, deputy=deputy, deputy_until=until)
+    met = await away(unit, absence, expert, asking(conversation))
+    return (conversation, met) if absence_due(conversation, absence, met.deputy, unit.today) else None
 
 
-async def _absence_noted(unit: Unit, conversation: Conversation, away: ExpertAway) -> None:
+async def _absence_noted(unit: Unit, conversation: Conversation, met: ExpertAway) -> None:
     """Let the rules say what follows; where they say nothing, nothing is written."""
-    services, deputy = unit.services, away.deputy
+    services, deputy = unit.services, met.deputy
     others: tuple[mails.ExpertCard, ...] = ()
-    if deputy is None or away.deputy_until is not None:
+    if deputy is None or met.deputy_until is not None:
         found = await colleagues(unit, conversation, services.settings.reminders.other_experts)
         others = tuple(
             each for each in found if deputy is None or each.expert.account.address != deputy.address
         )
-    away = replace(away, others=tuple(card.expert.account.address for card in others))
-    facts = Facts(trigger=Trigger.AWAY, author=_clock_of(services), proposed=away)
+    met = replace(met, others=tuple(card.expert.account.address for card in others))
+    facts = Facts(trigger=Trigger.AWAY, author=_clock_of(services), proposed=met)
     if not decide(conversation, facts, services.rules, unit.now.astimezone(services.zone)).events:
         return
     mail = followup_contexts.AbsenceInForce(
         reference=conversation.ref,
         state=conversation.state,
         expert=conversation.expert.name,
-        absence=away.absence,
+        absence=met.absence,
         asked_at=conversation.opened_at,
         at=unit.now,
         deputy=deputy.name if deputy is not None else "",

@@ -8,7 +8,7 @@ has no place for patient data, and no subject of ours shows any.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import ClassVar
 
 from teleexpertise.events import AttachmentNote, Author, Billed
@@ -308,6 +308,7 @@ class Opening(ConversationMail):
     documents: tuple[str, ...] = ()
     absence: Away | None = None
     deputy: Party | None = None
+    deputy_until: date | None = None
     expert_links: tuple[Link, ...] = ()
     requester_links: tuple[Link, ...] = ()
 

@@ -454,6 +454,25 @@ def test_an_absence_brings_the_deputy_into_what_waits_already(
     declare(nurse, CLEAR)
 
 
+def test_the_opening_says_when_the_deputy_is_away_as_well(
+    served: TestGateway, nurse: Client, doctor: Client
+) -> None:
+    day = today(served)
+    told(served, "expert", "absence", region.CARDIOLOGIST.address, str(day), str(day + timedelta(days=2)))
+    absence = f"du {day:%d/%m/%Y} au {day:%d/%m/%Y}, remplacée par {region.CARDIOLOGIST.address}"
+    done = declare(nurse, {**DECLARED, **CLEAR, "NIR du patient": "non demandé", "Dates d'absence": absence})
+    away = f"a également annoncé une absence, du {day:%d/%m/%Y}"
+    assert f"{region.CARDIOLOGIST.name} {away}" in words_of(done)
+    reference = reference_in(request(doctor, region.NURSE, {**REQUEST, "Nom de naissance": patient_name()}))
+    opening = doctor.wait(
+        lambda mail: (mail["x-tle-ref"], mail["x-tle-event"]) == (reference, "ouverture"), "Téléexpertises"
+    )
+    until = f"jusqu'au {day + timedelta(days=2):%d/%m/%Y}"
+    assert f"{region.CARDIOLOGIST.name} a également annoncé une absence, {until}" in words_of(opening)
+    told(served, "expert", "absence", region.CARDIOLOGIST.address)
+    declare(nurse, CLEAR)
+
+
 def test_a_deputy_who_asks_is_no_deputy(served: TestGateway, nurse: Client, doctor: Client) -> None:
     day = today(served)
     absence = f"du {day:%d/%m/%Y} au {day + timedelta(days=1):%d/%m/%Y}, remplacée par {region.GP.address}"

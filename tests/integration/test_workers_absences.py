@@ -316,6 +316,10 @@ def test_what_the_deputy_gets_is_the_thread_and_none_of_what_was_the_experts_alo
         await on_the_clock(later(services, 1.9))
         await writes(services, EXPERT, identifier, "Je regarde")
         await told_by_document(services, identifier, "Compte rendu de biologie.")
+        async with services.store.transaction() as tx:
+            document = (await loaded(services, identifier)).exchanges[-1].message
+            unit = Unit(services, tx, services.clock())
+            await unit.job("file", "file:document", recipient=EXPERT.address, message=document)
         await begins(services)
         await on_the_clock(services)
         copies = await mails_to(services, DEPUTY.address)

@@ -79,6 +79,6 @@ def journal(served: TestGateway, target: str) -> list[tuple[str, str, dict[str, 
 
 def exported(mail: EmailMessage) -> set[str]:
     """Whose activity an export holds, as its mail says."""
-    found = re.search(r"Comptes : (.*?) (?:La colonne|Ce fichier)", words_of(mail))
+    found = re.search(r"Comptes : (.*?) (?:La colonne|Le format CSV|Ce fichier)", words_of(mail))
     assert found is not None
     return set(found[1].split(", "))

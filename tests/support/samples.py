@@ -313,6 +313,7 @@ def _opening_mails() -> dict[str, contexts.Mail]:
             delay_days=2,
             absence=AWAY,
             deputy=REQUESTER,
+            deputy_until=AWAY.ends,
             prerequisites=SERVICE_EXPERT.prerequisites,
             checklist=tuple(
                 contexts.ChecklistLine(item, given)
