@@ -44,6 +44,8 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "red": ("listerouge",),
 }
 _NEEDED = ("kind", "address")
+#: As letters write them.
+_TITLES = {"MME": "Mme", "MLLE": "Mme", "M": "M.", "DR": "Dr", "PR": "Pr"}
 _KINDS = {"PER": AccountKind.PERSON, "ORG": AccountKind.SERVICE, "CAB": AccountKind.SERVICE}
 _YES = frozenset({"o", "oui", "true", "1", "vrai"})
 
@@ -186,7 +188,8 @@ def _contact(cells: Mapping[str, str]) -> Contact:
     if kind is None:
         raise _Refused(Fault.KIND)
     organisation = cells.get("company") or cells.get("shop", "")
-    person = " ".join(filter(None, (cells.get("title"), cells.get("first"), cells.get("family", "").upper())))
+    title = _TITLES.get(cells.get("title", "").upper(), cells.get("title", ""))
+    person = " ".join(filter(None, (title, cells.get("first"), cells.get("family", "").upper())))
     unit = ", ".join(filter(None, (cells.get("unit"), organisation)))
     named = person if cells.get("family") else ""
     name = named if kind is AccountKind.PERSON else unit or named

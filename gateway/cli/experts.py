@@ -42,7 +42,7 @@ __all__ = ["expert"]
 
 @click.group()
 def expert() -> None:
-    """Experts: list, search, show, declare, import, announce an absence."""
+    """Experts: list or find them, show and set what they declare, import many, announce an absence."""
 
 
 expert.add_command(set_declaration)
@@ -123,10 +123,10 @@ def absence(
     deputy: str,
     json_: bool,
 ) -> None:
-    """Say that an expert is away from the day FIRST to LAST (both included, YYYY-MM-DD); without days, that
-    nobody is.
+    """Say that an expert is away from the day FIRST to LAST (both included, YYYY-MM-DD).
 
     The deputy takes part in what is opened meanwhile, and from FIRST on in what waits for the expert then.
+    Without days an absence is taken back; `gateway expert show` tells of it and changes nothing.
     """
     if (first is None) != (last is None) or (first and last and last < first) or (deputy and not first):
         raise click.UsageError("wants FIRST and LAST, in this order, or neither of them and no deputy")
@@ -138,7 +138,8 @@ def absence(
         shown = {"absence": asdict(away) if away else None, "waiting": asdict(found.waiting)}
         as_json({"address": declared.account.address, **shown})
         return
-    say(f"{declared.account.address}: {'absent ' + days(away) if away else 'not absent'}")
+    back = "absence taken back" if found.changed else "not absent"
+    say(f"{declared.account.address}: {'absent ' + days(away) if away else back}")
     print_waiting(declared, found.waiting)
 
 

@@ -37,7 +37,7 @@ _COMMANDS = {
     "directory": Place("gateway.cli.directory:directory", "The national directory: import its extraction."),
     "dkim": Place("gateway.cli.dkim:dkim", "DKIM: make keys, show what is published, verify."),
     "document": Place("gateway.cli.documents:document", "Documents: make, check, open."),
-    "expert": Place("gateway.cli.experts:expert", "Experts: list, search, show, declare, import, absence."),
+    "expert": Place("gateway.cli.experts:expert", "Experts: list, show, set, import, absence."),
     "explain": Place("gateway.cli.explain:explain", "Why a message or conversation went as it did."),
     "export": Place("gateway.cli.exports:export", "Write the activity of accounts as XLSX or CSV."),
     "init": Place("gateway.cli.making:init", "Make a deployment; what is there is kept."),

@@ -71,6 +71,7 @@ def french_environment(package: str, words: Words, zone: tzinfo, *, html: bool) 
         size=typography.size,
         euros=typography.euros,
         grouped=typography.grouped,
+        thousands=typography.thousands,
         one_line=typography.one_line,
         addressee=partial(_addressee, words=words),
         wrap=typography.wrap,

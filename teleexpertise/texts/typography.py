@@ -27,6 +27,7 @@ __all__ = [
     "moment",
     "one_line",
     "size",
+    "thousands",
     "tidy",
     "verbatim",
     "wrap",
@@ -146,6 +147,11 @@ def moment(value: datetime, zone: tzinfo) -> str:
     """``22/11/2026 à 10 h 41``, in the zone of the readers."""
     local = value.astimezone(zone)
     return f"{day(local)} à {local.hour}{_NBSP}h{_NBSP}{local.minute:02d}"
+
+
+def thousands(count: int) -> str:
+    """A count as French readers write it: ``11 146``."""
+    return f"{count:,}".replace(",", _NBSP)
 
 
 def grouped(ins: str) -> str:

@@ -20,7 +20,7 @@ def test_a_person_with_a_structure() -> None:
         Contact(
             address="lea.roche@cabinet.mssante.example",
             kind=AccountKind.PERSON,
-            name="MME Léa ROCHE",
+            name="Mme Léa ROCHE",
             profession="Infirmier",
             specialty="",
             organisation="MSP DU VELAY",
