@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -24,14 +24,15 @@ from gateway.cli.context import (
     show_table,
     stamp,
 )
-from gateway.rebuilding import Difference, Rebuild
-from gateway.rulebook import load_rulebook
 from gateway.store import OutboxState, Store
 from gateway.store.copying import CopiedTable, Copying
 from gateway.store.engines import has_secret, shown
 from gateway.store.inventory import Inventory, take_inventory
 from gateway.store.migration import SCHEMA_REVISION
-from teleexpertise.rules import RuleBook
+
+if TYPE_CHECKING:
+    from gateway.rebuilding import Difference, Rebuild
+    from teleexpertise.rules import RuleBook
 
 __all__ = ["database"]
 
@@ -92,6 +93,9 @@ def copy(context: click.Context, target: str, json_: bool) -> None:
     and compared, then the copy's audit trail is verified and its states are computed anew. Settings and the
     old database are left as they are.
     """
+    # Here and not above: rules and all that they decide on are heavy, and `status` needs none of it.
+    from gateway.rulebook import load_rulebook
+
     invocation: Invocation = context.obj
     settings = invocation.settings()
     rules = load_rulebook(settings)
@@ -125,6 +129,8 @@ async def _copied(store: Store, url: str) -> tuple[CopiedTable, ...]:
 
 
 async def _checked(store: Store, rules: RuleBook, settings: Settings) -> tuple[Rebuild, list[Difference]]:
+    from gateway.rebuilding import Rebuild
+
     check = Rebuild(store, rules, True, now(), operator(), settings.zone)
     return check, [difference async for difference in check.differences()]
 

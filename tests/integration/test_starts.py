@@ -62,6 +62,7 @@ def test_what_tells_about_the_program_loads_no_command_and_no_settings(root: Pat
     ("arguments", "unneeded"),
     [
         (("queue", "list"), ALL - DATABASE),
+        (("database", "status"), ALL - DATABASE),
         (("conversation", "list"), ALL - DATABASE),
         (("account", "list"), RULES | PRINTING | NETWORK | TABLES | WHOLE),
         (("pki", "list"), ALL - TRUST),
