@@ -64,7 +64,7 @@ def test_a23_the_experts_line_carries_the_number_and_the_rpps_of_who_asked(serve
 
 def test_a23_who_asks_without_rpps_number_hears_that_the_expert_will_miss_it(served: TestGateway) -> None:
     thread = open_thread(served, requester=region.NURSE, billing="431000059")
-    # Without its first letter, a capital behind other remarks (a patient of another test has a name like this one).
+    # Without its first letter, a capital behind other remarks: another patient's name may be like this one.
     told = f"ucun numéro RPPS n'est enregistré pour {region.NURSE.name}"
     assert told in words_of(thread.confirmation)
     assert told not in words_of(thread.question(thread.expert))
