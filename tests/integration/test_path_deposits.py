@@ -370,7 +370,7 @@ def test_the_treating_doctor_of_the_register_is_proposed_and_one_of_the_request_
     form = words_of(thread.form(thread.expert, "Finaliser"))
     assert f"enregistré pour ce patient ‹{secretary}›" in form
     cleared = asked_again(thread, kept="toutes")
-    assert "plus aucun médecin traitant" in words_of(cleared.confirmation)
+    assert "plus aucun médecin traitant" in words_of(cleared.confirmation).lower()
     assert "médecin traitant" not in words_of(thread.form(thread.expert, "Finaliser"))
 
 
