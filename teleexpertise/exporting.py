@@ -12,6 +12,7 @@ from datetime import date
 
 from teleexpertise.billing.tariffs import Role
 from teleexpertise.plaintext import folded
+from teleexpertise.spans import MONTHS
 
 __all__ = ["EXPORT_FORMATS", "Export", "export_subject", "read_export"]
 
@@ -24,28 +25,7 @@ _ROLES = {
     "requerant": Role.REQUESTER,
 }
 _ROLE_WORDS = {Role.EXPERT: "expert", Role.REQUESTER: "demandeur"}
-_MONTHS = {
-    name: number
-    for number, names in enumerate(
-        (
-            ("janvier", "janv"),
-            ("fevrier", "fevr", "fev"),
-            ("mars",),
-            ("avril", "avr"),
-            ("mai",),
-            ("juin",),
-            ("juillet", "juil"),
-            ("aout",),
-            ("septembre", "sept"),
-            ("octobre", "oct"),
-            ("novembre", "nov"),
-            ("decembre", "dec"),
-        ),
-        start=1,
-    )
-    for name in names
-}
-_MONTH_NAME = rf"(?:{'|'.join(_MONTHS)})\b"
+_MONTH_NAME = rf"(?:{'|'.join(MONTHS)})\b"
 _MONTH = rf"{_MONTH_NAME}\.?"
 _DAY_OF_MONTH = r"(?:1er|\d{1,2})"
 _YEAR = r"(?:19|20)\d\d"
@@ -205,7 +185,7 @@ def _open_ended(first: date, last: date, before: str) -> tuple[date | None, date
 def _typed(text: str) -> Iterator[_Typed]:
     for match in _SPAN.finditer(text):
         parts: list[int | None] = [
-            _MONTHS[part] if part in _MONTHS else int(part) for part in _PARTS.findall(match[0])
+            MONTHS[part] if part in MONTHS else int(part) for part in _PARTS.findall(match[0])
         ]
         words, place = match[0], match.start()
         match match.lastgroup:

@@ -9,23 +9,32 @@ import re
 from datetime import date
 from typing import Final
 
-__all__ = ["days_in", "span_in"]
+__all__ = ["MONTHS", "days_in", "span_in"]
 
-_MONTHS: Final = (
-    ("janvier", "janv", "jan"),
-    ("fevrier", "fevr", "fev"),
-    ("mars",),
-    ("avril", "avr"),
-    ("mai",),
-    ("juin",),
-    ("juillet", "juil"),
-    ("aout",),
-    ("septembre", "sept"),
-    ("octobre", "oct"),
-    ("novembre", "nov"),
-    ("decembre", "dec"),
-)
-_NUMBERS: Final = {name: number for number, names in enumerate(_MONTHS, start=1) for name in names}
+MONTHS: Final = {
+    name: number
+    for number, names in enumerate(
+        (
+            ("janvier", "janv"),
+            ("fevrier", "fevr", "fev"),
+            ("mars",),
+            ("avril", "avr"),
+            ("mai",),
+            ("juin",),
+            ("juillet", "juil"),
+            ("aout",),
+            ("septembre", "sept"),
+            ("octobre", "oct"),
+            ("novembre", "nov"),
+            ("decembre", "dec"),
+        ),
+        start=1,
+    )
+    for name in names
+}
+"""Names and abbreviations of months, folded, with their numbers."""
+
+_NUMBERS: Final = {**MONTHS, "jan": 1}
 _MONTH: Final = "|".join(sorted(_NUMBERS, key=len, reverse=True))
 _NUMBERED: Final = (
     r"(?P<{0}d>\d{{1,2}})\s?[/.-]\s?(?P<{0}m>\d{{1,2}})(?:\s?[/.-]\s?(?P<{0}y>\d{{4}}|\d{{2}}))?"
